@@ -1,0 +1,49 @@
+import path from "node:path";
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+import { outbound } from "./test/support/outbound.ts";
+
+const root = import.meta.dirname;
+
+export default defineConfig({
+  test: {
+    restoreMocks: true,
+    projects: [
+      {
+        // In workerd, with real KV and D1 of Miniflare: mirrors src/.
+        plugins: [
+          cloudflareTest(async () => ({
+            wrangler: { configPath: path.join(root, "wrangler.toml") },
+            miniflare: {
+              bindings: {
+                TEST_MIGRATIONS: await readD1Migrations(path.join(root, "migrations")),
+                AUTH: "open",
+                CONVOY_BASE_URL: "http://shared.convoy.test/api",
+                CONVOY_API_KEY: "local",
+                CONVOY_PROJECT_ID: "local",
+              },
+              // The network fails closed: only *.convoy.test answers, each a local Convoy in memory.
+              outboundService: outbound,
+            },
+          })),
+        ],
+        test: {
+          name: "worker",
+          root,
+          include: ["test/worker/**/*.test.ts"],
+          setupFiles: ["test/support/setup-worker.ts"],
+        },
+      },
+      {
+        // In Node: the local Convoy, crash matrix, races, the whole system, the browser.
+        test: {
+          name: "node",
+          root,
+          include: ["test/{local,contract,crash,races,e2e,browser,docs}/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
