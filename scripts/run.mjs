@@ -51,7 +51,7 @@ async function main([name, ...args]) {
   if (!install(root)) return 1;
   const failed = [];
   for (const step of command.before ?? []) {
-    const title = step.join(" ").replaceAll("node_modules/", "");
+    const title = step.join(" ").replace(/^.*\/bin\//, "");
     console.log(`> ${title}`);
     const code = await run(step);
     if (code > 128) return code;
@@ -97,6 +97,8 @@ function environment() {
     ...process.env,
     PATH: [join(root, "node_modules", ".bin"), process.env.PATH].join(delimiter),
     WRANGLER_SEND_METRICS: "false",
+    WRANGLER_HIDE_BANNER: "true",
+    WRANGLER_WRITE_LOGS: "false",
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
   };
 }

@@ -1,0 +1,36 @@
+/** What `npm run dev` was asked for on its command line. */
+import { parseArgs } from "node:util";
+import { CONVOY_PORT, WORKER_PORT } from "./numbers.ts";
+
+/** Ports of the two servers. */
+export type DevOptions = { port: number; convoyPort: number };
+
+/** How the command is used, printed for --help and after a wrong argument. */
+export const USAGE = `Usage: npm run dev [-- --port ${WORKER_PORT} --convoy-port ${CONVOY_PORT}]`;
+
+/**
+ * Reads the arguments.
+ * @returns the options, or "help" when that was asked for
+ * @throws Error whose message names the argument that is wrong
+ */
+export function parseOptions(args: string[]): DevOptions | "help" {
+  const { values } = parseArgs({
+    args,
+    options: {
+      port: { type: "string", default: String(WORKER_PORT) },
+      "convoy-port": { type: "string", default: String(CONVOY_PORT) },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) return "help";
+  const port = toPort("--port", values.port);
+  const convoyPort = toPort("--convoy-port", values["convoy-port"]);
+  if (port === convoyPort) throw new Error(`--port and --convoy-port are both ${port}.`);
+  return { port, convoyPort };
+}
+
+function toPort(name: string, text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port;
+  throw new Error(`${name} must be a number from 1 to 65535, not "${text}".`);
+}

@@ -1,0 +1,24 @@
+/** What the dev command prints once all is up: where things are, and what to paste next. */
+
+/**
+ * The tutorial's two commands, ready to paste; the second takes the id that the first one returns.
+ * @param inboxUrl undefined when a Convoy elsewhere is used
+ */
+export function welcome(port: number, inboxUrl: string | undefined): string {
+  const base = `http://0.0.0.0:${port}`;
+  return `
+Worker  http://127.0.0.1:${port}   (reference: /docs)
+${inboxUrl ? `Inbox   ${inboxUrl}   (every webhook that was sent, with its signature checked)` : "Inbox   none: webhooks go through the Convoy that CONVOY_BASE_URL names"}
+
+Now paste this into another terminal:
+
+  curl -X POST '${base}/endpoint' -H 'Content-Type: application/json' \\
+    -d '{"name":"Todo endpoint","description":"Endpoint for todo API.","http_timeout":"10s","url":"https://webhook.site/40984a4e-7b36-41fb-a234-9c2006bac8b5"}'
+
+and this, with the Endpoint ID of its answer:
+
+  curl -X POST '${base}/todo?endpoint=ENDPOINT_ID' -H 'Content-Type: application/json' \\
+    -d '{"id":1,"item":"Setup a convoy webhook project and publish my first webhook"}'
+
+Ctrl-C ends it.`;
+}
