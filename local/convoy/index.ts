@@ -1,18 +1,59 @@
-/** Settings of one local Convoy. */
-export type ConvoyOptions = Record<string, unknown>;
+// A local Convoy in this process: a fetch handler with its own state, as many at once as one likes.
+import { Hono } from "hono";
+import { apiApp } from "./api.ts";
+import { type ConvoyOptions, createContext } from "./context.ts";
+import { createEngine } from "./engine.ts";
+import { failure } from "./envelope.ts";
+import { pageRoutes } from "./page.ts";
+import { inboxRoutes } from "./routes/inbox.ts";
+
+export type { ConvoyOptions } from "./context.ts";
+export { ConnectionDropped, type Fault, type Faults } from "./faults.ts";
 
 /** A running local Convoy. */
 export type Convoy = {
+  /** Answers a request to the API (`/api/…`) or the inbox. Rejects where a fault closes the connection. */
   fetch(request: Request): Promise<Response>;
+  /** Resolves when nothing is queued to be processed or delivered right now; retries in the future do not count. */
   idle(): Promise<void>;
+  /** Processes what was accepted; needed only with `autoDeliver: false`. Resolves when idle. */
+  process(): Promise<void>;
+  /** Stops and closes the database. What was not finished is taken up by the next one on the same file. */
   close(): Promise<void>;
 };
 
-/** A local Convoy in this process. */
-export function createConvoy(_options: ConvoyOptions = {}): Convoy {
+/** Starts a local Convoy with its own state. Throws what SQLite throws where `file` cannot be used. */
+export function createConvoy(options: ConvoyOptions = {}): Convoy {
+  const context = createContext(options);
+  const engine = createEngine(context);
+  const api = apiApp(context, engine);
+  const inbox = new Hono();
+  inbox.route("/inbox", inboxRoutes(context, engine));
+  const pages = pageRoutes();
+
+  const isPage = (path: string) => path === "/" || path === "/inbox" || path.startsWith("/assets/");
+
   return {
-    fetch: async () => new Response('{"status":false,"message":"not ready"}', { status: 501 }),
-    idle: async () => {},
-    close: async () => {},
+    async fetch(request) {
+      const { pathname } = new URL(request.url);
+      if (isPage(pathname)) return pages.fetch(request);
+      if (pathname.startsWith("/inbox/")) return inbox.fetch(request);
+      const outcome = await context.faults.pass("api", request.signal);
+      if (outcome.kind === "answer") {
+        await request.body?.cancel();
+        const retryAfter: Record<string, string> =
+          outcome.retryAfterS === undefined ? {} : { "Retry-After": `${outcome.retryAfterS}` };
+        return failure(outcome.status, outcome.message, retryAfter);
+      }
+      return api.fetch(request, { swallow: outcome.kind === "swallow" });
+    },
+    idle: engine.idle,
+    process: engine.process,
+    async close() {
+      context.faults.set({});
+      await engine.close();
+      context.listeners.clear();
+      context.db.close();
+    },
   };
 }

@@ -1,0 +1,59 @@
+// The part of Convoy's API that the Worker uses; everything else under /api answers 501 and says so.
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { CONVOY_VERSION, MAX_BODY_BYTES } from "../config.ts";
+import type { Context } from "./context.ts";
+import type { Engine } from "./engine.ts";
+import { failure, Refusal } from "./envelope.ts";
+import { deliveryRoutes } from "./routes/deliveries.ts";
+import { endpointRoutes } from "./routes/endpoints.ts";
+import { eventTypeRoutes } from "./routes/event-types.ts";
+import { type EventEnv, eventRoutes } from "./routes/events.ts";
+import { portalLinkRoutes } from "./routes/portal-links.ts";
+import { subscriptionRoutes } from "./routes/subscriptions.ts";
+
+/** The health answer, which has no version header (recorded). */
+function health(): Response {
+  return Response.json({ status: true, message: `Convoy ${CONVOY_VERSION}`, data: null });
+}
+
+/** Convoy's API as a Hono app. The project of a path is not looked at: the key's own is used (recorded). */
+export function apiApp(context: Context, engine: Engine): Hono<EventEnv> {
+  const app = new Hono<EventEnv>();
+  app.onError((error) => {
+    if (error instanceof Refusal) return failure(error.status, error.message);
+    console.error("local Convoy:", error);
+    return failure(500, "the local Convoy failed; its log says why");
+  });
+  app.get("/health", health);
+  app.get("/api/v1/projects/:project/health", health);
+
+  app.use("/api/*", async (c, next) => {
+    if (c.req.header("Authorization") !== `Bearer ${context.options.apiKey}`)
+      return failure(401, "authorization failed");
+    return next();
+  });
+  app.use(
+    "/api/*",
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: () => failure(413, `the body is larger than ${MAX_BODY_BYTES} bytes`),
+    }),
+  );
+
+  const project = "/api/v1/projects/:project";
+  const missing = (c: { req: { method: string; path: string } }) =>
+    failure(501, `${c.req.method} ${c.req.path} is not part of the local Convoy`);
+  // Named here so that they are not taken for an endpoint's or an event's id.
+  app.get(`${project}/endpoints/period-failure-rates`, missing);
+  app.get(`${project}/events/countbatchreplayevents`, missing);
+  app.route(`${project}/endpoints`, endpointRoutes(context));
+  app.route(`${project}/subscriptions`, subscriptionRoutes(context));
+  app.route(`${project}/events`, eventRoutes(context, engine));
+  app.route(`${project}/eventdeliveries`, deliveryRoutes(context, engine));
+  app.route(`${project}/event-types`, eventTypeRoutes(context));
+  app.route(`${project}/portal-links`, portalLinkRoutes(context));
+  app.all("/api/*", missing);
+  app.notFound((c) => failure(404, `nothing at ${c.req.method} ${c.req.path}`));
+  return app;
+}

@@ -1,0 +1,170 @@
+// One attempt of a delivery: sign, send, and write down what was sent and what came back.
+import { CONVOY_VERSION, MAX_RESPONSE_BYTES } from "../config.ts";
+import type { Context } from "./context.ts";
+import { ConnectionDropped } from "./faults.ts";
+import { isLocalUrl } from "./send.ts";
+import { sign, type Verdict, verify } from "./signature.ts";
+import type { DeliveryRow } from "./store/deliveries.ts";
+import { type EndpointRow, signingSecrets } from "./store/endpoints.ts";
+
+/** What a receiver was sent, and the check that it would make of it. */
+export type Sent = {
+  url: string;
+  headers: Record<string, string>;
+  signature: { header: string; advanced: boolean } & Verdict;
+  /** Kept in the inbox instead of being sent, because the host is not this machine. */
+  kept: boolean;
+};
+
+/** What came back; `status` 0 and `error` where nothing did. Times are RFC 3339. */
+export type Answer = {
+  status: number;
+  statusText: string;
+  headers: Record<string, string>;
+  body: string;
+  error: string | null;
+  requested_at: string;
+  responded_at: string;
+};
+
+/** Go's spelling of a header's name. */
+function canonical(name: string): string {
+  return name.toLowerCase().replace(/(^|-)[a-z]/g, (start) => start.toUpperCase());
+}
+
+/** The headers of a delivery with Convoy's names, sorted as Go sorts them (recorded). */
+export function deliveryHeaders(
+  row: Pick<DeliveryRow, "headers" | "idempotency_key">,
+  signature: string,
+): Record<string, string> {
+  const custom = JSON.parse(row.headers) as Record<string, string[]>;
+  const named: [string, string][] = [
+    ["Accept-Encoding", "gzip"],
+    ["Content-Type", "application/json"],
+    ["X-Convoy-Signature", signature],
+    ...Object.entries(custom).map(([name, values]): [string, string] => [
+      canonical(name),
+      values.join(", "),
+    ]),
+  ];
+  if (row.idempotency_key !== "")
+    named.push(["X-Convoy-Idempotency-Key", headerSafe(row.idempotency_key)]);
+  named.sort(([one], [other]) => (one < other ? -1 : 1));
+  return { "User-Agent": `Convoy/${CONVOY_VERSION}`, ...Object.fromEntries(named) };
+}
+
+/** Header values are bytes: what Node would refuse is left out. */
+function headerSafe(value: string): string {
+  return value.replace(/[^\t\x20-\x7e\x80-\xff]/g, "");
+}
+
+function sentTo(context: Context, row: DeliveryRow, endpoint: EndpointRow): Sent {
+  const timestampS = Math.floor(context.options.now() / 1000);
+  const secrets = signingSecrets(context, endpoint);
+  const advanced = endpoint.advanced_signatures === 1;
+  const header = sign({ payload: row.data, secrets, advanced, timestampS });
+  // A receiver knows the newest secret; the check is over the bytes as sent, as its own would be.
+  const verdict = verify({
+    payload: row.data,
+    header,
+    secret: secrets.at(-1) ?? "",
+    advanced,
+    nowS: timestampS,
+  });
+  return {
+    url: endpoint.url,
+    headers: deliveryHeaders(row, header),
+    signature: { header, advanced, ...verdict },
+    kept: !context.options.publicHosts && !isLocalUrl(endpoint.url),
+  };
+}
+
+async function textOf(response: Response): Promise<string> {
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  return new TextDecoder().decode(bytes.subarray(0, MAX_RESPONSE_BYTES));
+}
+
+async function exchange(
+  context: Context,
+  row: DeliveryRow,
+  sent: Sent,
+  signal: AbortSignal,
+): Promise<Omit<Answer, "requested_at" | "responded_at">> {
+  const outcome = await context.faults.pass("deliveries", signal);
+  if (outcome.kind === "answer") {
+    return {
+      status: outcome.status,
+      statusText: "",
+      headers: outcome.retryAfterS === undefined ? {} : { "Retry-After": `${outcome.retryAfterS}` },
+      body: outcome.message,
+      error: null,
+    };
+  }
+  if (sent.kept) {
+    return {
+      status: 200,
+      statusText: "OK",
+      headers: {},
+      body: "kept in the inbox: the host is not this machine",
+      error: null,
+    };
+  }
+  const response = await context.options.deliver(sent.url, {
+    method: "POST",
+    headers: sent.headers,
+    body: row.data,
+    redirect: "manual",
+    signal,
+  });
+  return {
+    status: response.status,
+    statusText: response.statusText,
+    headers: Object.fromEntries(
+      [...response.headers].map(([name, value]) => [canonical(name), value]),
+    ),
+    body: await textOf(response),
+    error: null,
+  };
+}
+
+function reasonOf(error: unknown, timeoutS: number): string {
+  if (error instanceof ConnectionDropped) return "the connection was closed without an answer";
+  if (error instanceof Error && error.name === "TimeoutError")
+    return `no answer within ${timeoutS} s (the endpoint's http_timeout)`;
+  if (error instanceof Error) {
+    const cause = error.cause instanceof Error ? `: ${error.cause.message}` : "";
+    // An AggregateError (a host name with two addresses) has no message of its own.
+    const code = (error as NodeJS.ErrnoException).code;
+    return `${error.message || code || error.name}${cause}`;
+  }
+  return String(error);
+}
+
+/** Makes one attempt. Never rejects for what the receiver does; `stop` gives it up when the local Convoy closes. */
+export async function attempt(
+  context: Context,
+  row: DeliveryRow,
+  endpoint: EndpointRow,
+  stop: AbortSignal,
+): Promise<{ sent: Sent; answer: Answer }> {
+  const sent = sentTo(context, row, endpoint);
+  const requested_at = context.timestamp();
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(endpoint.http_timeout_s * 1000)]);
+  try {
+    const answer = await exchange(context, row, sent, signal);
+    return { sent, answer: { ...answer, requested_at, responded_at: context.timestamp() } };
+  } catch (error) {
+    return {
+      sent,
+      answer: {
+        status: 0,
+        statusText: "",
+        headers: {},
+        body: "",
+        error: reasonOf(error, endpoint.http_timeout_s),
+        requested_at,
+        responded_at: context.timestamp(),
+      },
+    };
+  }
+}

@@ -1,0 +1,82 @@
+// What every part of one local Convoy shares: settings with their defaults, the database, the clock, who listens.
+import { monotonicFactory } from "ulid";
+import { LOCAL_CREDENTIAL, RETRY_INTERVAL_MS, RETRY_LIMIT } from "../config.ts";
+import { type Database, openDatabase } from "./database.ts";
+import { createFaults, type FaultControl } from "./faults.ts";
+import { sendHttp } from "./send.ts";
+
+/** Settings of one local Convoy; each has a default that suits a test. */
+export type ConvoyOptions = {
+  /** The SQLite file that holds its state; ":memory:" by default. */
+  file?: string;
+  /** The key it takes in `Authorization: Bearer`; "local" by default. */
+  apiKey?: string;
+  /** The project that key belongs to; "local" by default. */
+  projectId?: string;
+  /** How deliveries are tried again; Convoy's own defaults: every 100 s, ten times. */
+  retry?: { intervalMs?: number; limit?: number };
+  /** How a delivery leaves; by default plain HTTP with exactly Convoy's headers. */
+  deliver?: typeof fetch;
+  /** Whether deliveries leave this machine; by default they are kept in the inbox and count as answered 200. */
+  publicHosts?: boolean;
+  /** Whether what was accepted is processed by itself; if false, only by `process()`. */
+  autoDeliver?: boolean;
+  /** Whether portal links are licensed; by default they are answered 401, as recorded. */
+  portal?: boolean;
+  /** The clock, in Unix milliseconds; Date.now by default. */
+  now?: () => number;
+  /** Where the Worker of `npm run dev` listens; the inbox shows its curls with this address. */
+  workerUrl?: string;
+};
+
+/** Something that happened to a delivery or to the inbox as a whole; what the page's stream carries. */
+export type InboxChange = { kind: "delivery"; id: string } | { kind: "cleared" | "faults" };
+
+/** The shared state that routes, store and engine are given. */
+export type Context = {
+  options: Required<Omit<ConvoyOptions, "retry" | "deliver">> & {
+    retry: { intervalMs: number; limit: number };
+    deliver: typeof fetch;
+  };
+  db: Database;
+  faults: FaultControl;
+  /** A new ULID, always greater than the last. */
+  id(): string;
+  /** The clock as Convoy writes time: RFC 3339 in UTC. */
+  timestamp(): string;
+  listeners: Set<(change: InboxChange) => void>;
+  publish(change: InboxChange): void;
+};
+
+/** Fills in defaults and opens the database. */
+export function createContext(options: ConvoyOptions): Context {
+  const now = options.now ?? Date.now;
+  const listeners = new Set<(change: InboxChange) => void>();
+  const ulid = monotonicFactory();
+  const publish = (change: InboxChange) => {
+    for (const listener of listeners) listener(change);
+  };
+  return {
+    options: {
+      file: options.file ?? ":memory:",
+      apiKey: options.apiKey ?? LOCAL_CREDENTIAL,
+      projectId: options.projectId ?? LOCAL_CREDENTIAL,
+      retry: {
+        intervalMs: options.retry?.intervalMs ?? RETRY_INTERVAL_MS,
+        limit: options.retry?.limit ?? RETRY_LIMIT,
+      },
+      deliver: options.deliver ?? sendHttp,
+      publicHosts: options.publicHosts ?? false,
+      autoDeliver: options.autoDeliver ?? true,
+      portal: options.portal ?? false,
+      now,
+      workerUrl: options.workerUrl ?? "http://0.0.0.0:8080",
+    },
+    db: openDatabase(options.file ?? ":memory:"),
+    faults: createFaults(() => publish({ kind: "faults" })),
+    id: () => ulid(now()),
+    timestamp: () => new Date(now()).toISOString(),
+    listeners,
+    publish,
+  };
+}

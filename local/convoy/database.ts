@@ -1,0 +1,116 @@
+// The local Convoy's state: one SQLite database, a file for `npm run dev`, memory for tests.
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS endpoint (
+  uid TEXT PRIMARY KEY, owner_id TEXT NOT NULL, name TEXT NOT NULL, url TEXT NOT NULL, description TEXT NOT NULL,
+  http_timeout_s INTEGER NOT NULL, status TEXT NOT NULL CHECK (status IN ('active', 'paused', 'inactive')),
+  advanced_signatures INTEGER NOT NULL, rate_limit INTEGER NOT NULL, rate_limit_duration_s INTEGER NOT NULL,
+  secrets TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS endpoint_owner ON endpoint (owner_id, uid);
+CREATE TABLE IF NOT EXISTS subscription (
+  uid TEXT PRIMARY KEY, name TEXT NOT NULL, endpoint_id TEXT NOT NULL, event_types TEXT NOT NULL,
+  created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS subscription_endpoint ON subscription (endpoint_id);
+-- target: whom it goes to (an endpoint's uid, an owner, or all). swallowed: answered 201, then forgotten (a fault).
+CREATE TABLE IF NOT EXISTS event (
+  uid TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('endpoint', 'owner', 'broadcast')), target TEXT NOT NULL,
+  event_type TEXT NOT NULL, idempotency_key TEXT NOT NULL, is_duplicate INTEGER NOT NULL DEFAULT 0,
+  data TEXT NOT NULL, custom_headers TEXT NOT NULL, endpoints TEXT NOT NULL DEFAULT '[]',
+  status TEXT NOT NULL, failure_reason TEXT, acknowledged_at TEXT NOT NULL, created_at TEXT NOT NULL,
+  processed INTEGER NOT NULL DEFAULT 0, swallowed INTEGER NOT NULL DEFAULT 0, hidden INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX IF NOT EXISTS event_waiting ON event (uid) WHERE processed = 0 AND swallowed = 0;
+CREATE INDEX IF NOT EXISTS event_key ON event (idempotency_key);
+-- message: what makes it one message to its receiver (event_id of the body, else the key). hidden: cleared from the inbox.
+CREATE TABLE IF NOT EXISTS delivery (
+  uid TEXT PRIMARY KEY, event_id TEXT NOT NULL, endpoint_id TEXT NOT NULL, subscription_id TEXT NOT NULL,
+  event_type TEXT NOT NULL, idempotency_key TEXT NOT NULL, data TEXT NOT NULL, headers TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('Scheduled', 'Processing', 'Discarded', 'Failure', 'Success', 'Retry')),
+  attempts INTEGER NOT NULL DEFAULT 0, successes INTEGER NOT NULL DEFAULT 0, next_send_at INTEGER NOT NULL,
+  latency_s REAL NOT NULL DEFAULT 0, message TEXT NOT NULL, repeats INTEGER NOT NULL DEFAULT 0,
+  url TEXT NOT NULL, sent TEXT, received_at TEXT, last_error TEXT,
+  acknowledged_at TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, hidden INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX IF NOT EXISTS delivery_open ON delivery (uid) WHERE status IN ('Scheduled', 'Processing', 'Retry');
+CREATE INDEX IF NOT EXISTS delivery_endpoint ON delivery (endpoint_id, uid);
+CREATE INDEX IF NOT EXISTS delivery_event ON delivery (event_id);
+CREATE INDEX IF NOT EXISTS delivery_message ON delivery (message, endpoint_id);
+CREATE TABLE IF NOT EXISTS attempt (
+  uid TEXT PRIMARY KEY, delivery_id TEXT NOT NULL, view TEXT NOT NULL, sent TEXT NOT NULL, error TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS attempt_delivery ON attempt (delivery_id);
+CREATE TABLE IF NOT EXISTS event_type (
+  uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, category TEXT NOT NULL, description TEXT NOT NULL,
+  json_schema TEXT NOT NULL, deprecated_at TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS portal_link (
+  uid TEXT PRIMARY KEY, name TEXT NOT NULL, owner_id TEXT NOT NULL, auth_type TEXT NOT NULL, token TEXT NOT NULL,
+  can_manage_endpoint INTEGER NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL
+) STRICT;
+`;
+
+/** Tables that hold what people made; a reset empties them all. */
+const TABLES = [
+  "endpoint",
+  "subscription",
+  "event",
+  "delivery",
+  "attempt",
+  "event_type",
+  "portal_link",
+];
+
+/** SQL in, rows out; each text is prepared once. */
+export type Database = {
+  get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined;
+  all<Row>(sql: string, ...values: SQLInputValue[]): Row[];
+  /** Runs a statement that writes; gives the number of rows it changed. */
+  run(sql: string, ...values: SQLInputValue[]): number;
+  /** All of `work` or nothing. `work` is synchronous; not to be nested. */
+  transaction<T>(work: () => T): T;
+  empty(): void;
+  close(): void;
+};
+
+/** Opens (and where needed makes) the database in `file`; ":memory:" keeps it in memory. Throws what SQLite throws. */
+export function openDatabase(file: string): Database {
+  const db = new DatabaseSync(file);
+  // WAL with synchronous NORMAL: a killed process loses nothing, and a commit does not wait for the disk.
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;");
+  db.exec(SCHEMA);
+  const prepared = new Map<string, StatementSync>();
+  const statement = (sql: string): StatementSync => {
+    const known = prepared.get(sql);
+    if (known) return known;
+    const made = db.prepare(sql);
+    prepared.set(sql, made);
+    return made;
+  };
+  return {
+    get: <Row>(sql: string, ...values: SQLInputValue[]) =>
+      statement(sql).get(...values) as Row | undefined,
+    all: <Row>(sql: string, ...values: SQLInputValue[]) => statement(sql).all(...values) as Row[],
+    run: (sql, ...values) => Number(statement(sql).run(...values).changes),
+    transaction(work) {
+      db.exec("BEGIN IMMEDIATE");
+      try {
+        const result = work();
+        db.exec("COMMIT");
+        return result;
+      } catch (error) {
+        db.exec("ROLLBACK");
+        throw error;
+      }
+    },
+    empty() {
+      db.exec(TABLES.map((table) => `DELETE FROM ${table};`).join(""));
+    },
+    close() {
+      prepared.clear();
+      if (db.isOpen) db.close();
+    },
+  };
+}

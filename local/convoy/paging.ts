@@ -1,0 +1,112 @@
+// Convoy's pages: newest first, by uid; the cursor of the next page is its first row, not the last one seen.
+import type { SQLInputValue } from "node:sqlite";
+import { DEFAULT_PER_PAGE, DEFAULT_WINDOW_DAYS } from "../config.ts";
+import type { Context } from "./context.ts";
+import { Refusal } from "./envelope.ts";
+
+/** A part of a WHERE clause and its values. */
+export type Condition = { sql: string; values: SQLInputValue[] };
+
+/** One page and the cursors around it, in Convoy's names. */
+export type Page<Row> = {
+  content: Row[];
+  pagination: {
+    per_page: number;
+    has_next_page: boolean;
+    has_prev_page: boolean;
+    prev_page_cursor: string;
+    next_page_cursor: string;
+  };
+};
+
+/** `column = value` where a query parameter is given, else nothing. */
+export function equals(column: string, value: string | null): Condition[] {
+  return value ? [{ sql: `${column} = ?`, values: [value] }] : [];
+}
+
+/** `column` is one of the values; nothing where there are none. */
+export function oneOf(column: string, values: string[]): Condition[] {
+  const given = values.filter((value) => value !== "");
+  if (given.length === 0) return [];
+  return [{ sql: `${column} IN (${given.map(() => "?").join(", ")})`, values: given }];
+}
+
+const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/;
+
+function dateOf(value: string, problem: string): string {
+  if (!DATE.test(value) || Number.isNaN(Date.parse(`${value}Z`))) throw new Refusal(400, problem);
+  return value;
+}
+
+/**
+ * The time window of a list, on created_at, to the second, in UTC. Without dates it goes from seven days ago to the
+ * end of today, as Convoy's own does. Refuses dates in another format (recorded).
+ */
+export function timeWindow(context: Context, query: URLSearchParams): Condition[] {
+  const format = "2006-01-02T15:04:05";
+  const start = query.get("startDate");
+  const end = query.get("endDate");
+  const today = new Date(context.options.now());
+  const from = start
+    ? dateOf(start, `please specify a startDate in the format ${format}`)
+    : new Date(
+        Date.UTC(
+          today.getUTCFullYear(),
+          today.getUTCMonth(),
+          today.getUTCDate() - DEFAULT_WINDOW_DAYS,
+        ),
+      ).toISOString();
+  const to = end
+    ? dateOf(end, `please specify a correct endDate in the format ${format} or none at all`)
+    : `${today.toISOString().slice(0, 10)}T23:59:59.999Z`;
+  if (from.slice(0, 19) > to.slice(0, 19))
+    throw new Refusal(400, "startDate cannot be greater than endDate");
+  // RFC 3339 in UTC sorts as text; "…:21" is before "…:21.000Z", so the end is the last instant of its second's start.
+  return [
+    { sql: "created_at >= ? AND created_at <= ?", values: [from, `${to.slice(0, 19)}.000Z`] },
+  ];
+}
+
+/** One page of `table` in the order of uid, with Convoy's cursors. `conditions` are joined by AND. */
+export function page<Row extends { uid: string }>(
+  context: Context,
+  table: string,
+  conditions: Condition[],
+  query: URLSearchParams,
+): Page<Row> {
+  const asked = Number.parseInt(query.get("perPage") ?? "", 10);
+  const perPage = Number.isSafeInteger(asked) && asked > 0 ? asked : DEFAULT_PER_PAGE;
+  const backwards = query.get("direction") === "prev";
+  const ascending = query.get("sort")?.toUpperCase() === "ASC";
+  const cursor = query.get(backwards ? "prev_page_cursor" : "next_page_cursor") ?? "";
+  const where = (extra: Condition[]) => {
+    const all = [...conditions, ...extra];
+    return {
+      sql: all.length > 0 ? `WHERE ${all.map((one) => one.sql).join(" AND ")}` : "",
+      values: all.flatMap((one) => one.values),
+    };
+  };
+  const down = ascending === backwards;
+  const from = where(cursor ? [{ sql: `uid ${down ? "<=" : ">="} ?`, values: [cursor] }] : []);
+  const rows = context.db.all<Row>(
+    `SELECT * FROM ${table} ${from.sql} ORDER BY uid ${down ? "DESC" : "ASC"} LIMIT ?`,
+    ...from.values,
+    perPage + 1,
+  );
+  if (backwards) rows.reverse();
+  const first = rows[0]?.uid ?? "";
+  const before = where([{ sql: `uid ${ascending ? "<" : ">"} ?`, values: [first] }]);
+  const hasPrevious =
+    first !== "" &&
+    context.db.get(`SELECT 1 FROM ${table} ${before.sql} LIMIT 1`, ...before.values) !== undefined;
+  return {
+    content: rows.slice(0, perPage),
+    pagination: {
+      per_page: perPage,
+      has_next_page: rows.length > perPage,
+      has_prev_page: hasPrevious,
+      prev_page_cursor: first,
+      next_page_cursor: rows.length > 1 ? (rows.at(-1)?.uid ?? "") : "",
+    },
+  };
+}

@@ -1,0 +1,130 @@
+// /eventdeliveries: what became of each event at each endpoint, and how to send it again.
+import { Hono } from "hono";
+import { readBody, strings } from "../body.ts";
+import type { Context } from "../context.ts";
+import type { Engine } from "../engine.ts";
+import { Refusal, success, successRaw } from "../envelope.ts";
+import { type Condition, equals, oneOf, page, timeWindow } from "../paging.ts";
+import { type DeliveryRow, findDelivery, requireResendable } from "../store/deliveries.ts";
+import { findEndpoint } from "../store/endpoints.ts";
+import { deliveryJson, pageJson } from "../views.ts";
+
+function filters(context: Context, query: URLSearchParams): Condition[] {
+  return [
+    ...timeWindow(context, query),
+    ...oneOf("endpoint_id", query.getAll("endpointId")),
+    ...oneOf("status", query.getAll("status")),
+    ...equals("event_id", query.get("eventId")),
+    ...equals("subscription_id", query.get("subscriptionId")),
+    ...equals("event_type", query.get("event_type")),
+    ...equals("idempotency_key", query.get("idempotencyKey")),
+  ];
+}
+
+/** The part of the API that shows deliveries and sends them again. */
+export function deliveryRoutes(context: Context, engine: Engine): Hono {
+  const routes = new Hono();
+  let batchRunning = false;
+
+  const json = (row: DeliveryRow, inList: boolean): string => {
+    const event = context.db.get<{ created_at: string }>(
+      "SELECT created_at FROM event WHERE uid = ?",
+      row.event_id,
+    );
+    const endpoint = findEndpoint(context, row.endpoint_id, true);
+    return deliveryJson(context, row, endpoint, event?.created_at ?? row.created_at, inList);
+  };
+
+  const found = (uid: string): DeliveryRow => {
+    const row = findDelivery(context, uid);
+    if (!row) throw new Refusal(404, "event delivery not found");
+    return row;
+  };
+
+  routes.get("/", (c) => {
+    const query = new URL(c.req.url).searchParams;
+    const { content, pagination } = page<DeliveryRow>(
+      context,
+      "delivery",
+      filters(context, query),
+      query,
+    );
+    const rows = content.map((row) => json(row, true));
+    return successRaw(200, "Event deliveries fetched successfully", pageJson(rows, pagination));
+  });
+
+  // Answers at once and works afterwards; while it works a second one is refused, one batch for the whole project.
+  routes.post("/batchretry", (c) => {
+    const query = new URL(c.req.url).searchParams;
+    const conditions = filters(context, query);
+    if (batchRunning) throw new Refusal(400, "an active batch retry already exists");
+    batchRunning = true;
+    engine.later(() => {
+      batchRunning = false;
+      const where = conditions.map((one) => one.sql).join(" AND ");
+      const rows = context.db.all<DeliveryRow>(
+        `SELECT * FROM delivery WHERE ${where} ORDER BY uid DESC`,
+        ...conditions.flatMap((one) => one.values),
+      );
+      for (const row of rows) {
+        try {
+          requireResendable(context, row);
+          engine.requeue(row.uid);
+        } catch (error) {
+          // Those that may not be sent again are passed over, as in Convoy.
+          if (!(error instanceof Refusal)) throw error;
+        }
+      }
+    });
+    return success(200, "Batch retry processing", null);
+  });
+
+  routes.post("/forceresend", async (c) => {
+    const { json: body } = await readBody(c.req.raw);
+    const rows = (strings(body, "ids") ?? []).flatMap((uid) => findDelivery(context, uid) ?? []);
+    if (rows.some((row) => row.status !== "Success"))
+      throw new Refusal(400, "only successful events can be force resent");
+    const sent = rows.filter((row) => engine.requeue(row.uid)).length;
+    return success(200, `${sent} successful, ${rows.length - sent} failed`, null);
+  });
+
+  routes.get("/:id", (c) =>
+    successRaw(200, "Event Delivery fetched successfully", json(found(c.req.param("id")), false)),
+  );
+
+  routes.put("/:id/resend", (c) => {
+    const row = found(c.req.param("id"));
+    requireResendable(context, row);
+    engine.requeue(row.uid);
+    return successRaw(
+      200,
+      "App event processed for retry successfully",
+      json({ ...row, status: "Scheduled" }, false),
+    );
+  });
+
+  routes.get("/:id/deliveryattempts", (c) => {
+    const row = found(c.req.param("id"));
+    const attempts = context.db.all<{ view: string }>(
+      "SELECT view FROM attempt WHERE delivery_id = ? ORDER BY uid",
+      row.uid,
+    );
+    return successRaw(
+      200,
+      "Event delivery attempts fetched successfully",
+      `[${attempts.map((attempt) => attempt.view).join(",")}]`,
+    );
+  });
+
+  routes.get("/:id/deliveryattempts/:attemptId", (c) => {
+    const attempt = context.db.get<{ view: string }>(
+      "SELECT view FROM attempt WHERE delivery_id = ? AND uid = ?",
+      c.req.param("id"),
+      c.req.param("attemptId"),
+    );
+    if (!attempt) throw new Refusal(404, "delivery attempt not found");
+    return successRaw(200, "Event delivery attempt fetched successfully", attempt.view);
+  });
+
+  return routes;
+}

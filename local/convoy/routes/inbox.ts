@@ -1,0 +1,99 @@
+// /inbox: what people and tests ask the local Convoy itself; faults never touch it.
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { INBOX_DEFAULT_LIMIT, INBOX_MAX_LIMIT, MAX_BODY_BYTES } from "../../config.ts";
+import type { Context } from "../context.ts";
+import type { Engine } from "../engine.ts";
+import { readFaults } from "../faults.ts";
+import { deliveryDetail, inboxDelivery, listDeliveries, listEvents } from "../inbox.ts";
+import { type DeliveryRow, findDelivery } from "../store/deliveries.ts";
+import { findEndpoint, setEndpointStatus } from "../store/endpoints.ts";
+import { inboxStream } from "../stream.ts";
+
+function limitOf(query: URLSearchParams): number {
+  const asked = Number.parseInt(query.get("limit") ?? "", 10);
+  return asked > 0 ? Math.min(asked, INBOX_MAX_LIMIT) : INBOX_DEFAULT_LIMIT;
+}
+
+async function jsonOf(request: Request): Promise<unknown> {
+  const text = await request.text();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The inbox's own routes. */
+export function inboxRoutes(context: Context, engine: Engine): Hono {
+  const routes = new Hono();
+  routes.use(
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: (c) => c.json({ error: `the body is larger than ${MAX_BODY_BYTES} bytes` }, 413),
+    }),
+  );
+
+  routes.get("/deliveries", (c) => {
+    const query = new URL(c.req.url).searchParams;
+    return c.json({ data: listDeliveries(context, limitOf(query), query) });
+  });
+  routes.delete("/deliveries", (c) => {
+    const cleared = context.db.run("UPDATE delivery SET hidden = 1 WHERE hidden = 0");
+    context.db.run("UPDATE event SET hidden = 1 WHERE hidden = 0");
+    context.publish({ kind: "cleared" });
+    return c.json({ cleared });
+  });
+
+  const found = (uid: string): DeliveryRow | undefined => findDelivery(context, uid);
+  routes.get("/deliveries/:id", (c) => {
+    const row = found(c.req.param("id"));
+    return row ? c.json(deliveryDetail(context, row)) : c.json({ error: "no such delivery" }, 404);
+  });
+  routes.post("/deliveries/:id/replay", (c) => {
+    const row = found(c.req.param("id"));
+    if (!row) return c.json({ error: "no such delivery" }, 404);
+    if (!engine.requeue(row.uid))
+      return c.json({ error: "it is on its way already; try again when it has arrived" }, 409);
+    return c.json(inboxDelivery({ ...row, status: "Scheduled" }), 202);
+  });
+
+  routes.get("/events", (c) =>
+    c.json({ data: listEvents(context, limitOf(new URL(c.req.url).searchParams)) }),
+  );
+
+  routes.get("/faults", (c) => c.json(context.faults.get()));
+  routes.put("/faults", async (c) => {
+    const read = readFaults(await jsonOf(c.req.raw));
+    if ("problem" in read) return c.json({ error: read.problem }, 400);
+    context.faults.set(read.faults);
+    return c.json(read.faults);
+  });
+
+  // For tests: Convoy makes an endpoint inactive when its receiver keeps failing, which takes hours.
+  routes.put("/endpoints/:id", async (c) => {
+    const body = (await jsonOf(c.req.raw)) as { status?: unknown } | undefined;
+    const status = body?.status;
+    if (status !== "active" && status !== "paused" && status !== "inactive")
+      return c.json({ error: "status: must be active, paused or inactive" }, 400);
+    if (!findEndpoint(context, c.req.param("id")))
+      return c.json({ error: "no such endpoint" }, 404);
+    setEndpointStatus(context, c.req.param("id"), status);
+    return c.json({ status });
+  });
+
+  routes.post("/reset", (c) => {
+    engine.forget();
+    context.db.empty();
+    context.faults.set({});
+    context.publish({ kind: "cleared" });
+    return c.json({ reset: true });
+  });
+
+  routes.get("/settings", (c) =>
+    c.json({ worker_url: context.options.workerUrl, shown: INBOX_DEFAULT_LIMIT }),
+  );
+  routes.get("/stream", (c) => inboxStream(context, c.req.raw.signal));
+  routes.all("/*", (c) => c.json({ error: `nothing at ${c.req.method} ${c.req.path}` }, 404));
+  return routes;
+}

@@ -1,0 +1,67 @@
+// One HTTP request with exactly the headers it is given, in their order: fetch would add its own.
+import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
+import { MAX_RESPONSE_BYTES } from "../config.ts";
+
+/**
+ * Sends a webhook as Convoy's client does: Host first, User-Agent, Content-Length, then what it was given.
+ * Has fetch's signature for the cases used here (a URL, headers as an object, a string body). Redirects are not followed.
+ * Rejects with the error of the socket or with the signal's reason.
+ */
+export const sendHttp: typeof fetch = (input, init = {}) =>
+  new Promise((resolve, reject) => {
+    const url = new URL(String(input));
+    const body = typeof init.body === "string" ? Buffer.from(init.body) : Buffer.alloc(0);
+    const { "User-Agent": agent, ...others } = init.headers as Record<string, string>;
+    const send = url.protocol === "https:" ? httpsRequest : httpRequest;
+    const request = send(url, {
+      method: init.method ?? "GET",
+      setHost: false,
+      headers: {
+        Host: url.host,
+        ...(agent === undefined ? {} : { "User-Agent": agent }),
+        "Content-Length": body.length,
+        ...others,
+      },
+      ...(init.signal ? { signal: init.signal } : {}),
+    });
+    request.removeHeader("Connection");
+    request.on("error", (error) => reject(init.signal?.aborted ? init.signal.reason : error));
+    request.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      let kept = 0;
+      response.on("data", (chunk: Buffer) => {
+        if (kept < MAX_RESPONSE_BYTES) chunks.push(chunk.subarray(0, MAX_RESPONSE_BYTES - kept));
+        kept += chunk.length;
+      });
+      response.on("error", reject);
+      response.on("end", () => {
+        const headers = new Headers();
+        for (const [name, values] of Object.entries(response.headersDistinct))
+          for (const value of values ?? []) headers.append(name, value);
+        const status = response.statusCode ?? 0;
+        const noBody = status === 204 || status === 205 || status === 304;
+        resolve(
+          new Response(noBody ? null : Buffer.concat(chunks), {
+            // Response refuses what is no final status; such an answer counts as a failure all the same.
+            status: status >= 200 && status <= 599 ? status : 599,
+            statusText: response.statusMessage ?? "",
+            headers,
+          }),
+        );
+      });
+    });
+    request.end(body);
+  });
+
+/** Whether a URL stays on this machine: localhost and the loopback addresses. */
+export function isLocalUrl(url: string): boolean {
+  const { hostname } = new URL(url);
+  return (
+    hostname === "localhost" ||
+    hostname.endsWith(".localhost") ||
+    hostname === "0.0.0.0" ||
+    hostname === "[::1]" ||
+    /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  );
+}

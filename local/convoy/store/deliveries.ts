@@ -1,0 +1,132 @@
+// Deliveries: one event on its way to one endpoint, and its attempts.
+import { MAX_RETRY_SECONDS } from "../../config.ts";
+import type { Context } from "../context.ts";
+import { Refusal } from "../envelope.ts";
+import { type EndpointRow, findEndpoint } from "./endpoints.ts";
+import type { EventRow } from "./events.ts";
+
+/** Where a delivery can be, in Convoy's words. */
+export type DeliveryStatus =
+  | "Scheduled"
+  | "Processing"
+  | "Discarded"
+  | "Failure"
+  | "Success"
+  | "Retry";
+
+/** A row of the table. `sent` is JSON of Sent, of the last attempt; `next_send_at` Unix ms; `latency_s` seconds. */
+export type DeliveryRow = {
+  uid: string;
+  event_id: string;
+  endpoint_id: string;
+  subscription_id: string;
+  event_type: string;
+  idempotency_key: string;
+  data: string;
+  headers: string;
+  status: DeliveryStatus;
+  attempts: number;
+  successes: number;
+  next_send_at: number;
+  latency_s: number;
+  message: string;
+  repeats: number;
+  url: string;
+  sent: string | null;
+  received_at: string | null;
+  last_error: string | null;
+  acknowledged_at: string;
+  created_at: string;
+  updated_at: string;
+  hidden: number;
+};
+
+/** What makes a body one message to its receiver: its event_id, else the key it came with. */
+function messageOf(event: EventRow): string {
+  try {
+    const body: unknown = JSON.parse(event.data);
+    const id = (body as { event_id?: unknown } | null)?.event_id;
+    if (typeof id === "string" && id !== "") return id;
+  } catch {
+    // Data is JSON by the time it is here; whatever JSON.parse cannot hold is told apart by its key.
+  }
+  return event.idempotency_key || event.uid;
+}
+
+/** Makes the delivery of an event to an endpoint: discarded at once unless the endpoint is active (recorded). */
+export function insertDelivery(
+  context: Context,
+  event: EventRow,
+  endpoint: EndpointRow,
+  subscriptionId: string,
+): { uid: string; status: DeliveryStatus } {
+  const uid = context.id();
+  const at = context.timestamp();
+  const status: DeliveryStatus = endpoint.status === "active" ? "Scheduled" : "Discarded";
+  const message = messageOf(event);
+  const earlier = context.db.get(
+    "SELECT 1 FROM delivery WHERE message = ? AND endpoint_id = ? LIMIT 1",
+    message,
+    endpoint.uid,
+  );
+  context.db.run(
+    `INSERT INTO delivery (uid, event_id, endpoint_id, subscription_id, event_type, idempotency_key, data, headers,
+       status, next_send_at, message, repeats, url, acknowledged_at, created_at, updated_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    uid,
+    event.uid,
+    endpoint.uid,
+    subscriptionId,
+    event.event_type,
+    event.idempotency_key,
+    event.data,
+    event.custom_headers,
+    status,
+    context.options.now(),
+    message,
+    Number(earlier !== undefined),
+    endpoint.url,
+    at,
+    at,
+    at,
+  );
+  return { uid, status };
+}
+
+/** The delivery, or undefined. */
+export function findDelivery(context: Context, uid: string): DeliveryRow | undefined {
+  return context.db.get<DeliveryRow>("SELECT * FROM delivery WHERE uid = ?", uid);
+}
+
+/** Those that a restart has to go on with: due now, or at `next_send_at` for a retry. */
+export function openDeliveries(context: Context): DeliveryRow[] {
+  return context.db.all<DeliveryRow>(
+    "SELECT * FROM delivery WHERE status IN ('Scheduled', 'Processing', 'Retry') ORDER BY uid",
+  );
+}
+
+/** Sets the status alone. */
+export function setDeliveryStatus(context: Context, uid: string, status: DeliveryStatus): void {
+  context.db.run(
+    "UPDATE delivery SET status = ?, updated_at = ? WHERE uid = ?",
+    status,
+    context.timestamp(),
+    uid,
+  );
+}
+
+/** Whether a person may send it again, by Convoy's rules; refuses with its messages (recorded, or from its source). */
+export function requireResendable(context: Context, row: DeliveryRow): void {
+  if (row.status === "Success") throw new Refusal(400, "event already sent");
+  if (row.status !== "Failure" && row.status !== "Discarded")
+    throw new Refusal(400, "cannot resend event that did not fail previously");
+  const endpoint = findEndpoint(context, row.endpoint_id);
+  if (!endpoint) throw new Refusal(400, "endpoint not found");
+  if (endpoint.status !== "active")
+    throw new Refusal(400, `the endpoint is currently ${endpoint.status}`);
+}
+
+/** max_retry_seconds of a delivery: 0 until it was tried (recorded). */
+export function maxRetrySeconds(row: DeliveryRow): number {
+  return row.attempts === 0 ? 0 : MAX_RETRY_SECONDS;
+}

@@ -1,0 +1,190 @@
+// Endpoints and their secrets.
+import { randomBytes } from "node:crypto";
+import {
+  MIN_HTTP_TIMEOUT_S,
+  SECRET_CHARACTERS,
+  SECRET_OVERLAP_UNIT_MS,
+  SECRET_REPORTED_UNIT_MS,
+} from "../../config.ts";
+import type { Context } from "../context.ts";
+import { Refusal } from "../envelope.ts";
+
+/** A secret of an endpoint. It signs until `signs_until` (Unix ms; null: no end), whatever `expires_at` says. */
+export type Secret = {
+  uid: string;
+  value: string;
+  expires_at: string | null;
+  created_at: string;
+  updated_at: string;
+  deleted_at: string | null;
+  signs_until: number | null;
+};
+
+/** A row of the table; flags are 0 or 1, `secrets` is JSON of Secret[]. */
+export type EndpointRow = {
+  uid: string;
+  owner_id: string;
+  name: string;
+  url: string;
+  description: string;
+  http_timeout_s: number;
+  status: "active" | "paused" | "inactive";
+  advanced_signatures: number;
+  rate_limit: number;
+  rate_limit_duration_s: number;
+  secrets: string;
+  created_at: string;
+  updated_at: string;
+  deleted_at: string | null;
+};
+
+/** What creating an endpoint takes; times are seconds. */
+export type EndpointFields = {
+  owner_id: string;
+  name: string;
+  url: string;
+  description: string;
+  http_timeout_s: number;
+  advanced_signatures: boolean;
+  rate_limit: number;
+  rate_limit_duration_s: number;
+  secret: string;
+};
+
+function newSecret(context: Context, value: string): Secret {
+  const at = context.timestamp();
+  const made =
+    value || randomBytes(SECRET_CHARACTERS).toString("base64url").slice(0, SECRET_CHARACTERS);
+  return {
+    uid: context.id(),
+    value: made,
+    expires_at: null,
+    created_at: at,
+    updated_at: at,
+    deleted_at: null,
+    signs_until: null,
+  };
+}
+
+/** The endpoint, or undefined; deleted ones are not found unless asked for. */
+export function findEndpoint(context: Context, uid: string, deletedToo = false) {
+  const row = context.db.get<EndpointRow>("SELECT * FROM endpoint WHERE uid = ?", uid);
+  return row && (deletedToo || row.deleted_at === null) ? row : undefined;
+}
+
+/** The endpoint; refuses with 404 as Convoy's own lookup does. */
+export function requireEndpoint(context: Context, uid: string): EndpointRow {
+  const row = findEndpoint(context, uid);
+  if (!row) throw new Refusal(404, "Resource not found");
+  return row;
+}
+
+/** Makes an endpoint with its first secret. A timeout under the floor is raised to it (recorded). */
+export function createEndpoint(context: Context, fields: EndpointFields): EndpointRow {
+  const uid = context.id();
+  const secrets = JSON.stringify([newSecret(context, fields.secret)]);
+  const at = context.timestamp();
+  context.db.run(
+    `INSERT INTO endpoint (uid, owner_id, name, url, description, http_timeout_s, status, advanced_signatures,
+       rate_limit, rate_limit_duration_s, secrets, created_at, updated_at)
+     VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?)`,
+    uid,
+    fields.owner_id,
+    fields.name,
+    fields.url,
+    fields.description,
+    Math.max(fields.http_timeout_s, MIN_HTTP_TIMEOUT_S),
+    Number(fields.advanced_signatures),
+    fields.rate_limit,
+    fields.rate_limit_duration_s,
+    secrets,
+    at,
+    at,
+  );
+  return requireEndpoint(context, uid);
+}
+
+/** Changes what is given and leaves the rest. */
+export function updateEndpoint(
+  context: Context,
+  uid: string,
+  fields: Partial<Omit<EndpointFields, "secret">>,
+): EndpointRow {
+  const now = requireEndpoint(context, uid);
+  context.db.run(
+    `UPDATE endpoint SET owner_id = ?, name = ?, url = ?, description = ?, http_timeout_s = ?, advanced_signatures = ?,
+       rate_limit = ?, rate_limit_duration_s = ?, updated_at = ? WHERE uid = ?`,
+    fields.owner_id ?? now.owner_id,
+    fields.name ?? now.name,
+    fields.url ?? now.url,
+    fields.description ?? now.description,
+    Math.max(fields.http_timeout_s ?? now.http_timeout_s, MIN_HTTP_TIMEOUT_S),
+    Number(fields.advanced_signatures ?? now.advanced_signatures),
+    fields.rate_limit ?? now.rate_limit,
+    fields.rate_limit_duration_s ?? now.rate_limit_duration_s,
+    context.timestamp(),
+    uid,
+  );
+  return requireEndpoint(context, uid);
+}
+
+/** Sets the status and gives the endpoint; `updated_at` stays as it was (recorded). */
+export function setEndpointStatus(
+  context: Context,
+  uid: string,
+  status: EndpointRow["status"],
+): EndpointRow {
+  context.db.run("UPDATE endpoint SET status = ? WHERE uid = ?", status, uid);
+  return requireEndpoint(context, uid);
+}
+
+/**
+ * Adds a secret and lets the old one sign for `expiration` hours more. The old one's `expires_at` is reported that many
+ * *seconds* ahead: an oddity of the real one (recorded: it still signed long after).
+ */
+export function rotateSecret(
+  context: Context,
+  uid: string,
+  value: string,
+  expiration: number,
+): EndpointRow {
+  const row = requireEndpoint(context, uid);
+  const secrets = JSON.parse(row.secrets) as Secret[];
+  const now = context.options.now();
+  const active = secrets.find((secret) => secret.expires_at === null);
+  if (active) {
+    active.expires_at = new Date(now + expiration * SECRET_REPORTED_UNIT_MS).toISOString();
+    active.signs_until = now + expiration * SECRET_OVERLAP_UNIT_MS;
+  }
+  secrets.push(newSecret(context, value));
+  context.db.run(
+    "UPDATE endpoint SET secrets = ?, updated_at = ? WHERE uid = ?",
+    JSON.stringify(secrets),
+    context.timestamp(),
+    uid,
+  );
+  // The answer still carries the old updated_at (recorded).
+  return { ...requireEndpoint(context, uid), updated_at: row.updated_at };
+}
+
+/** The secrets that sign now, oldest first. */
+export function signingSecrets(context: Context, row: EndpointRow): string[] {
+  const now = context.options.now();
+  return (JSON.parse(row.secrets) as Secret[])
+    .filter((secret) => secret.signs_until === null || secret.signs_until > now)
+    .map((secret) => secret.value);
+}
+
+/** Deletes the endpoint and its subscription; refuses with 400 where there is none (recorded). */
+export function deleteEndpoint(context: Context, uid: string): void {
+  if (!findEndpoint(context, uid)) throw new Refusal(400, "endpoint not found");
+  const at = context.timestamp();
+  context.db.transaction(() => {
+    context.db.run("UPDATE endpoint SET deleted_at = ? WHERE uid = ?", at, uid);
+    context.db.run(
+      "UPDATE subscription SET deleted_at = ? WHERE endpoint_id = ? AND deleted_at IS NULL",
+      at,
+      uid,
+    );
+  });
+}
