@@ -1,0 +1,16 @@
+-- The copy of the list: what the event with the todo's highest sequence said.
+CREATE TABLE todo (
+  id INTEGER PRIMARY KEY,
+  sequence INTEGER NOT NULL,
+  -- The todo's JSON; NULL once deleted. The row stays, or a late update would bring the todo back.
+  todo TEXT
+) STRICT;
+
+-- The events that were here. A repeat (a retry, a replay) has the same id.
+CREATE TABLE seen (
+  event_id TEXT PRIMARY KEY,
+  -- Milliseconds since 1970; what the daily clean-up goes by.
+  seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX seen_at ON seen (seen_at);
