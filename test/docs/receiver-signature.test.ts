@@ -77,13 +77,6 @@ test.each([
   ["no v1", `t=${NOW_S}`],
   ["another scheme only", `t=${NOW_S},v2=${v1}`],
   ["no time", `v1=${v1}`],
-  ["empty time", `t=,v1=${v1}`],
-  ["negative time", `t=-${NOW_S},v1=${v1}`],
-  ["time in hex", `t=0x6B05,v1=${v1}`],
-  ["time with a fraction", `t=${NOW_S}.0,v1=${v1}`],
-  ["time with an exponent", `t=1e9,v1=${v1}`],
-  ["time NaN", `t=NaN,v1=${v1}`],
-  ["time too long", `t=${"9".repeat(400)},v1=${v1}`],
   ["another time", `t=${NOW_S + 1},v1=${v1}`],
   ["two times, the signed one second", `t=${NOW_S + 1},t=${NOW_S},v1=${v1}`],
   ["the end missing", `t=${NOW_S},v1=${v1.slice(0, -2)}`],
@@ -129,3 +122,21 @@ test("a header with thousands of signatures costs no more than ten", async () =>
   expect(await verifySignature(bytes(BODY), header, [SECRET], { nowS: NOW_S })).toBe(false);
   expect(verify).toHaveBeenCalledTimes(10);
 });
+
+test.each([
+  ["empty", ""],
+  ["NaN", "NaN"],
+  ["infinite", "Infinity"],
+  ["negative", `-${NOW_S}`],
+  ["with a sign", `+${NOW_S}`],
+  ["hexadecimal", `0x${NOW_S.toString(16)}`],
+  ["with a fraction", `${NOW_S}.0`],
+  ["with an exponent", `${NOW_S}e0`],
+  ["too long", `${"0".repeat(20)}${NOW_S}`],
+])(
+  "a time that is no plain number of seconds is refused, though it is signed: %s",
+  async (_name, time) => {
+    const header = `t=${time},v1=${sign(SECRET, `${time},${BODY}`)}`;
+    expect(await verifySignature(bytes(BODY), header, [SECRET], { nowS: NOW_S })).toBe(false);
+  },
+);

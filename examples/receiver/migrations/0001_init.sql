@@ -2,14 +2,14 @@
 CREATE TABLE todo (
   id INTEGER PRIMARY KEY,
   sequence INTEGER NOT NULL,
-  -- The todo's JSON; NULL once deleted. The row stays, or a late update would bring the todo back.
+  -- The JSON of the todo, NULL once deleted. The row stays, or a late update would bring the todo back.
   todo TEXT
 ) STRICT;
 
 -- The events that were here. A repeat (a retry, a replay) has the same id.
 CREATE TABLE seen (
   event_id TEXT PRIMARY KEY,
-  -- Milliseconds since 1970; what the daily clean-up goes by.
+  -- Milliseconds since 1970, what the daily clean-up goes by.
   seen_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
