@@ -24,9 +24,13 @@ const STATIC = [
 /** The reporter of ours comes last: its line is the last one. */
 const TEST = [vitest, "run", "--reporter=default", "--reporter=./test/support/reporter.ts"];
 
-/** Each command: what must pass first, and the program that gets the arguments. */
-const COMMANDS = /** @type {Record<string, {before?: string[][], program?: string[]}>} */ ({
-  dev: { program: ["local/dev.ts"] },
+/**
+ * What must pass first, the program that gets the arguments, and whether it has a process group of
+ * its own (see child.mjs).
+ * @typedef {{before?: string[][], program?: string[], group?: boolean}} Command
+ */
+const COMMANDS = /** @type {Record<string, Command>} */ ({
+  dev: { program: ["local/dev.ts"], group: true },
   test: { program: TEST },
   check: { before: STATIC, program: TEST },
   static: { before: STATIC },
@@ -63,21 +67,22 @@ async function main([name, ...args]) {
     );
     return 1;
   }
-  return command.program ? run([...command.program, ...args]) : 0;
+  return command.program ? run([...command.program, ...args], command.group) : 0;
 }
 
 /**
  * @param {string[]} program a script for Node and its arguments
+ * @param {boolean} group whether it gets a process group of its own
  * @returns {Promise<number>} its exit code
  */
-function run(program) {
-  return runChild(nodeBinary(root), program, { cwd: root, env: environment() });
+function run(program, group = false) {
+  return runChild(nodeBinary(root), program, { cwd: root, env: environment(), detached: group });
 }
 
 /**
  * A command of the table, or a script of the same name in scripts/.
  * @param {string} name
- * @returns {{before?: string[][], program?: string[]} | undefined}
+ * @returns {Command | undefined}
  */
 function findCommand(name) {
   if (Object.hasOwn(COMMANDS, name)) return COMMANDS[name];

@@ -25,12 +25,16 @@ export async function migrate(root: string): Promise<void> {
     ],
     { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, CI: "true" } },
   );
+  // An end during the start must not leave it running.
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));
   child.stderr.on("data", (chunk) => (output += chunk));
   const code = await new Promise((resolve, reject) => {
     child.on("error", reject).on("close", resolve);
   });
+  process.off("exit", kill);
   if (code !== 0) throw new Error(`The migrations could not be applied:\n${output}`);
 }
 
