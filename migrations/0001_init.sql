@@ -35,7 +35,9 @@ CREATE TABLE event (
 -- The latest change of a todo (commit, projection, purge).
 CREATE INDEX event_todo ON event (owner, todo_id, seq) WHERE stored IS NOT NULL;
 -- What the sweeper has to post or project, and what it has to audit.
-CREATE INDEX event_due ON event (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX event_due ON event (due_at)
+  WHERE due_at IS NOT NULL AND (state = 'pending' OR stored = 0);
+CREATE INDEX event_audit ON event (due_at) WHERE due_at IS NOT NULL AND state = 'accepted';
 -- The log as an API, newest first.
 CREATE INDEX event_owner ON event (owner, seq);
 -- What may be purged.

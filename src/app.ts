@@ -1,0 +1,47 @@
+/** Table of contents: middleware and routes. */
+import { Hono } from "hono";
+import { methodNotAllowed } from "hono/method-not-allowed";
+import { requestId } from "hono/request-id";
+import { secureHeaders } from "hono/secure-headers";
+import { authenticate } from "./auth.ts";
+import { type Bindings, checkBindings } from "./config.ts";
+import { onError, problem } from "./errors.ts";
+import { endpoint } from "./routes/endpoint.ts";
+import { health } from "./routes/health.ts";
+import { todo } from "./routes/todo.ts";
+import { limitBody } from "./validate.ts";
+
+/** What every handler has: the bindings, and the owner once authenticated. */
+export type AppEnv = { Bindings: Bindings; Variables: { owner: string } };
+
+const app = new Hono<AppEnv>();
+
+app.use(requestId());
+app.use(secureHeaders());
+app.use(
+  methodNotAllowed({
+    app,
+    onMethodNotAllowed: (_, methods) => {
+      const allow = methods.join(", ");
+      throw problem(405, `This path takes ${allow}.`, { headers: { Allow: allow } });
+    },
+  }),
+);
+app.use((c, next) => {
+  checkBindings(c.env);
+  return next();
+});
+app.use(limitBody);
+app.use("/todo/*", authenticate);
+app.use("/endpoint/*", authenticate);
+
+const routes = app.route("/health", health).route("/todo", todo).route("/endpoint", endpoint);
+
+app.notFound((c) =>
+  c.json({ error: `There is no ${c.req.path} here. See README.md for the routes.` }, 404),
+);
+app.onError(onError);
+
+/** The whole API, for Hono's typed client `hc<AppType>(url)`. */
+export type AppType = typeof routes;
+export { app };
