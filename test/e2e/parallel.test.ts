@@ -1,0 +1,74 @@
+/** Many callers at once against the built Worker. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { allTodos, createEndpoint } from "../support/client.ts";
+import { type System, startSystem } from "../support/system.ts";
+import { until } from "../support/until.ts";
+
+let system: System;
+beforeAll(async () => {
+  system = await startSystem();
+  const { id, secret } = await createEndpoint(system.call, system.receiver.url);
+  system.receiver.trust(secret);
+  expect(id).not.toBe("");
+});
+afterAll(() => system?.close());
+
+/** Calls `make` n times at once. */
+const times = <T>(n: number, make: (index: number) => Promise<T>) =>
+  Promise.all(Array.from({ length: n }, (_, index) => make(index)));
+
+/** Waits until everything is posted and delivered, whoever has to do it. */
+async function settled(events: number): Promise<void> {
+  await until(`${events} events at Convoy`, async () => {
+    const accepted = (await system.convoy.events()).length;
+    if (accepted < events) await system.sweep();
+    return accepted >= events;
+  });
+  await system.convoy.idle();
+}
+
+test("100 creates at once leave 100 todos in the list and 100 deliveries", async () => {
+  const answers = await times(100, (n) =>
+    system.call("POST", "/todo", { id: n, item: `No. ${n}` }),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 201));
+  expect((await allTodos(system.call)).map(({ id }) => id)).toEqual(answers.map((_, n) => n));
+  await settled(100);
+  expect(await system.convoy.deliveries()).toHaveLength(100);
+  const ids = new Set(system.receiver.received.map(({ body }) => body.event_id));
+  expect(ids).toEqual(new Set(answers.map(({ headers }) => headers.get("x-event-id"))));
+  expect(system.receiver.received.filter(({ refused }) => refused)).toEqual([]);
+});
+
+test("50 creates of one id at once: one 201, 49 times 409, one webhook", async () => {
+  const before = (await system.convoy.events()).length;
+  const answers = await times(50, (n) =>
+    system.call("POST", "/todo", { id: 1_000, item: `Try ${n}` }),
+  );
+  const statuses = answers.map(({ status }) => status).sort();
+  expect(statuses).toEqual([201, ...Array.from({ length: 49 }, () => 409)]);
+  await settled(before + 1);
+  const created = system.receiver.received.filter(({ body }) => body.todo?.id === 1_000);
+  expect(created.map(({ body }) => body.event)).toEqual(["created"]);
+});
+
+test("updates of item and of completed at once lose neither", async () => {
+  const id = 2_000;
+  await system.call("POST", "/todo", { id, item: "Before" });
+  const answers = await times(10, (n) =>
+    system.call("PUT", `/todo/${id}`, n % 2 === 0 ? { item: "After" } : { completed: true }),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  // Ten updates in one second are more than KV takes of one key; the last word is put later.
+  const todo = await until("both fields in KV", async () => {
+    const { body } = await system.call("GET", `/todo/${id}`);
+    return body.item === "After" && body.completed === true && body;
+  });
+  expect(todo).toEqual({ id, item: "After", completed: true });
+  // The merge itself is in the log, and its last row holds both.
+  const last = await system.db
+    .prepare("SELECT todo FROM event WHERE todo_id = ? ORDER BY seq DESC LIMIT 1")
+    .bind(id)
+    .first<{ todo: string }>();
+  expect(JSON.parse(last?.todo ?? "")).toEqual({ id, item: "After", completed: true });
+});

@@ -1,0 +1,50 @@
+/** A local Convoy over HTTP, and what its inbox says: the gateway's side of the whole-system tests. */
+import type { Faults } from "../../local/convoy/faults.ts";
+import type { InboxDelivery, listEvents } from "../../local/convoy/inbox.ts";
+import { serveConvoy } from "../../local/convoy/server.ts";
+
+/** What the API accepted, as the inbox lists it. */
+export type InboxEvent = ReturnType<typeof listEvents>[number];
+
+/** A served local Convoy. */
+export type ServedInbox = {
+  /** Base of its API, for CONVOY_BASE_URL. */
+  apiUrl: string;
+  /** Resolves when nothing is being processed or delivered. */
+  idle(): Promise<void>;
+  /** Everything that was accepted with 201, newest first; duplicates and swallowed ones included. */
+  events(): Promise<InboxEvent[]>;
+  deliveries(): Promise<InboxDelivery[]>;
+  setFaults(faults: Faults): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** Enough for every test here. */
+const LIMIT = 5_000;
+
+/** Starts a local Convoy on a free port, with its state in memory. */
+export async function startConvoy(): Promise<ServedInbox> {
+  const { url, convoy, close } = await serveConvoy({ port: 0 });
+  const list = async <T>(what: string): Promise<T[]> => {
+    const response = await fetch(`${url}/inbox/${what}?limit=${LIMIT}`);
+    if (!response.ok)
+      throw new Error(`/inbox/${what}: ${response.status} ${await response.text()}`);
+    return ((await response.json()) as { data: T[] }).data;
+  };
+  return {
+    apiUrl: `${url}/api`,
+    idle: () => convoy.idle(),
+    events: () => list<InboxEvent>("events"),
+    deliveries: () => list<InboxDelivery>("deliveries"),
+    async setFaults(faults) {
+      const response = await fetch(`${url}/inbox/faults`, {
+        method: "PUT",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(faults),
+      });
+      if (!response.ok) throw new Error(`faults: ${response.status} ${await response.text()}`);
+      await response.body?.cancel();
+    },
+    close,
+  };
+}

@@ -1,0 +1,69 @@
+/** The whole system: the built Worker in workerd, a local Convoy and a receiver, all over HTTP. */
+import path from "node:path";
+import { createTestHarness } from "wrangler";
+import { type Call, callerOf } from "./client.ts";
+import { type ServedInbox, startConvoy } from "./convoy-inbox.ts";
+import { type HttpReceiver, startHttpReceiver } from "./http-receiver.ts";
+
+/** The repository's directory. */
+export const ROOT = path.resolve(import.meta.dirname, "../..");
+
+/** A running system. */
+export type System = {
+  /** Calls the Worker's API. */
+  call: Call;
+  convoy: ServedInbox;
+  receiver: HttpReceiver;
+  /** Runs the Worker's cron once. */
+  sweep(): Promise<void>;
+  /** The Worker's own database. */
+  db: D1Database;
+  /** Makes everything due, as if all leases and waits had run out. */
+  letTimePass(): Promise<void>;
+  close(): Promise<void>;
+};
+
+/**
+ * Starts Worker, Convoy and receiver on free ports, with empty state.
+ * @param settings on top of AUTH=open and the local Convoy's address
+ */
+export async function startSystem(settings: Record<string, string> = {}): Promise<System> {
+  const [convoy, receiver] = await Promise.all([startConvoy(), startHttpReceiver()]);
+  const harness = createTestHarness({
+    root: ROOT,
+    workers: [
+      { configPath: "wrangler.toml", secrets: { ...localSettings(convoy.apiUrl), ...settings } },
+    ],
+  });
+  const { url } = await harness.listen();
+  const worker = harness.getWorker<{ DB: D1Database }>();
+  await worker.applyD1Migrations("DB");
+  const { DB: db } = await worker.getEnv();
+  return {
+    call: callerOf(url),
+    convoy,
+    receiver,
+    db,
+    async sweep() {
+      const { outcome } = await worker.scheduled({ cron: "* * * * *", scheduledTime: new Date() });
+      if (outcome !== "ok") throw new Error(`The scheduled run ended with "${outcome}".`);
+    },
+    async letTimePass() {
+      await db.prepare("UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL").run();
+    },
+    async close() {
+      await harness.close();
+      await Promise.all([convoy.close(), receiver.close()]);
+    },
+  };
+}
+
+/** The settings that let a Worker use a local Convoy. */
+export function localSettings(apiUrl: string): Record<string, string> {
+  return {
+    AUTH: "open",
+    CONVOY_BASE_URL: apiUrl,
+    CONVOY_API_KEY: "local",
+    CONVOY_PROJECT_ID: "local",
+  };
+}
