@@ -2,12 +2,39 @@
 import { zValidator } from "@hono/zod-validator";
 import type { MiddlewareHandler, ValidationTargets } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import type { ZodMiniType } from "zod/mini";
+import * as z from "zod/mini";
 import { BODY_MAX_BYTES } from "./config.ts";
 import { problem } from "./errors.ts";
 
+// zod/mini comes without words; these few are all that our schemas need.
+z.config({
+  customError: (issue) => {
+    switch (issue.code) {
+      case "invalid_type":
+        return `must be ${article(issue.expected)}`;
+      case "too_small":
+        return issue.origin === "string"
+          ? "must not be empty"
+          : `must be at least ${issue.minimum}`;
+      case "too_big":
+        return `must be at most ${issue.maximum}${issue.origin === "string" ? " characters" : ""}`;
+      case "invalid_value":
+        return `must be one of ${issue.values.join(", ")}`;
+      case "unrecognized_keys":
+        return `unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+      default:
+        return undefined;
+    }
+  },
+});
+
+function article(expected: string): string {
+  if (expected === "int") return "a whole number";
+  return /^[aeio]/.test(expected) ? `an ${expected}` : `a ${expected}`;
+}
+
 /** Parses `target` by `schema`; 400 with `details` where it does not fit. */
-export function valid<T extends keyof ValidationTargets, S extends ZodMiniType>(
+export function valid<T extends keyof ValidationTargets, S extends z.ZodMiniType>(
   target: T,
   schema: S,
 ) {
