@@ -371,6 +371,13 @@ export function listEvents(convoy: Convoy, page: PageOptions & { fromMs: number;
   });
 }
 
+/** Events of one idempotency key: the one that counts, and duplicates. */
+export function listEventsOfKey(convoy: Convoy, key: string) {
+  return list<ConvoyEventRecord>(convoy, "/events", {
+    query: { idempotencyKey: key, perPage: 20 },
+  });
+}
+
 /** A delivery as Convoy lists it. */
 export type ConvoyDelivery = {
   uid: string;

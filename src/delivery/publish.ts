@@ -33,7 +33,7 @@ export async function finish(env: Bindings, row: Logged): Promise<void> {
     const held = { ...row, attempts: 0, accepted_at: null, state: "pending" as const };
     const now = Date.now();
     const settlement = settlementOf(held, outcome, { blame: false, retryMs: 0 }, settings, now);
-    await settle(env.DB, [settlement], now);
+    await settle(env.DB, [settlement], { now, unstoredDueAt: now });
   } catch (error) {
     console.error(JSON.stringify({ level: "error", event: row.id, error: safe(error) }));
   }

@@ -78,7 +78,12 @@ export async function sweep(run: Sweep): Promise<SweepReport> {
     const outcomes = publishing ? await post(run, rows.filter(isPending)) : new Map();
     report.posted += outcomes.size;
     report.accepted += [...outcomes.values()].filter((o) => o.kind === "accepted").length;
-    if (budget.take(1)) await settle(env.DB, judge(run, rows, outcomes), Date.now());
+    if (budget.take(1)) {
+      const settledAt = Date.now();
+      // Not at once: what KV refuses now it would refuse again in this run.
+      const when = { now: settledAt, unstoredDueAt: settledAt + UNTRIED_RETRY_MS };
+      await settle(env.DB, judge(run, rows, outcomes), when);
+    }
     if (rows.length < limit && !isPartial(rows, outcomes)) break;
   }
   await postpone(run);

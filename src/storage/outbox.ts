@@ -66,14 +66,15 @@ export type Settlement = {
 };
 
 /**
- * Records what became of rows, where we still hold them; a row whose todo KV lacks stays due at once.
+ * Records what became of rows, where we still hold them; a row whose todo KV lacks stays due, at
+ * `unstoredDueAt` or before.
  * @returns the settled seqs: others were taken over when our lease ran out
  * @throws StorageError
  */
 export async function settle(
   db: D1Database,
   settlements: Settlement[],
-  now: number,
+  when: { now: number; unstoredDueAt: number },
 ): Promise<number[]> {
   if (settlements.length === 0) return [];
   const { results } = await onD1(() =>
@@ -81,7 +82,7 @@ export async function settle(
       .prepare(
         `UPDATE event SET state = s.state, attempts = s.attempts, replays = s.replays,
            error = s.error, accepted_at = s.accepted_at,
-           due_at = iif(stored = 0, min(coalesce(s.due_at, ?2), ?2), s.due_at),
+           due_at = iif(stored = 0, min(coalesce(s.due_at, ?3), ?3), s.due_at),
            finished_at = iif(s.due_at IS NULL AND stored IS NOT 0, ?2, NULL)
          FROM (SELECT value ->> 'seq' AS seq, value ->> 'lease' AS lease, value ->> 'state' AS state,
              value ->> 'attempts' AS attempts, value ->> 'replays' AS replays,
@@ -89,7 +90,7 @@ export async function settle(
              value ->> 'due_at' AS due_at FROM json_each(?1)) AS s
          WHERE event.seq = s.seq AND event.due_at = s.lease RETURNING event.seq`,
       )
-      .bind(JSON.stringify(settlements), now)
+      .bind(JSON.stringify(settlements), when.now, when.unstoredDueAt)
       .all<{ seq: number }>(),
   );
   return results.map((row) => row.seq);
