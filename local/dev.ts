@@ -23,7 +23,7 @@ try {
 }
 
 /** Starts everything, in the order in which each needs the one before. */
-async function run({ port, convoyPort }: DevOptions): Promise<void> {
+async function run({ port, convoyPort, state }: DevOptions): Promise<void> {
   const local = usesLocalConvoy(process.env);
   await demandPort("the Worker", port, "--port");
   if (local) await demandPort("the local Convoy", convoyPort, "--convoy-port");
@@ -33,14 +33,17 @@ async function run({ port, convoyPort }: DevOptions): Promise<void> {
     for (const close of closers.reverse()) await close();
   });
   console.log("Starting …");
-  await migrate(root);
+  await migrate(root, state);
   if (local) {
-    const file = path.join(root, ".wrangler/state/convoy.sqlite");
-    const convoy = await serveConvoy({ port: convoyPort, file });
+    const convoy = await serveConvoy({
+      port: convoyPort,
+      file: path.join(state, "convoy.sqlite"),
+    });
     closers.push(() => convoy.close());
   }
   const convoyUrl = `http://${HOST}:${convoyPort}`;
-  const worker = await serveWorker(root, port, devSettings(process.env, convoyUrl));
+  const settings = devSettings(process.env, convoyUrl);
+  const worker = await serveWorker({ root, port, settings, state, interactive: true });
   closers.push(() => worker.close());
   claimSignals();
   const stopCron = startCron((at) => worker.scheduled(at));

@@ -1,12 +1,13 @@
 /** What `npm run dev` was asked for on its command line. */
+import path from "node:path";
 import { parseArgs } from "node:util";
 import { CONVOY_PORT, WORKER_PORT } from "./numbers.ts";
 
-/** Ports of the two servers. */
-export type DevOptions = { port: number; convoyPort: number };
+/** Ports of the two servers, and the directory that keeps the state of both. */
+export type DevOptions = { port: number; convoyPort: number; state: string };
 
 /** How the command is used, printed for --help and after a wrong argument. */
-export const USAGE = `Usage: npm run dev [-- --port ${WORKER_PORT} --convoy-port ${CONVOY_PORT}]`;
+export const USAGE = `Usage: npm run dev [-- --port ${WORKER_PORT} --convoy-port ${CONVOY_PORT} --state .wrangler/state]`;
 
 /**
  * Reads the arguments.
@@ -19,6 +20,7 @@ export function parseOptions(args: string[]): DevOptions | "help" {
     options: {
       port: { type: "string", default: String(WORKER_PORT) },
       "convoy-port": { type: "string", default: String(CONVOY_PORT) },
+      state: { type: "string", default: ".wrangler/state" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -26,7 +28,7 @@ export function parseOptions(args: string[]): DevOptions | "help" {
   const port = toPort("--port", values.port);
   const convoyPort = toPort("--convoy-port", values["convoy-port"]);
   if (port === convoyPort) throw new Error(`--port and --convoy-port are both ${port}.`);
-  return { port, convoyPort };
+  return { port, convoyPort, state: path.resolve(values.state) };
 }
 
 function toPort(name: string, text: string): number {

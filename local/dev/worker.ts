@@ -4,24 +4,37 @@ import path from "node:path";
 import { unstable_startWorker as startWorker } from "wrangler";
 import { HOST } from "./numbers.ts";
 
+/** Where the Worker is and how it runs. */
+export type WorkerOptions = {
+  /** The repository's directory. */
+  root: string;
+  /** 0 takes a free port. */
+  port: number;
+  settings: Record<string, string>;
+  /** The directory of KV and D1. */
+  state: string;
+  /** Rebuild when the source changes, and print requests and logs; false for tests. */
+  interactive: boolean;
+};
+
 /** A running Worker. */
 export type DevWorker = {
+  url: URL;
   /** Runs the Worker's scheduled handler. */
   scheduled(at: Date): Promise<void>;
   close(): Promise<void>;
 };
 
 /**
- * Brings the local D1 up to the newest migration.
- * @param root the repository's directory
+ * Brings the D1 in `state` up to the newest migration.
  * @throws Error with wrangler's output when a migration fails
  */
-export async function migrate(root: string): Promise<void> {
+export async function migrate(root: string, state: string): Promise<void> {
   const child = spawn(
     process.execPath,
     [
       path.join(root, "node_modules/wrangler/bin/wrangler.js"),
-      ...["d1", "migrations", "apply", "DB", "--local"],
+      ...["d1", "migrations", "apply", "DB", "--local", "--persist-to", state],
     ],
     { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, CI: "true" } },
   );
@@ -39,46 +52,45 @@ export async function migrate(root: string): Promise<void> {
 }
 
 /**
- * Starts the Worker on HOST and rebuilds it when its source changes. Settings are handed over in
- * memory, so that no secret is in a process list or a file.
- * @param root the repository's directory
+ * Starts the Worker on HOST. Settings are handed over in memory, so that no secret is in a process
+ * list or a file.
  */
-export async function serveWorker(
-  root: string,
-  port: number,
-  settings: Record<string, string>,
-): Promise<DevWorker> {
+export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
   const bindings = Object.fromEntries(
-    Object.entries(settings).map(([name, value]) => [
+    Object.entries(options.settings).map(([name, value]) => [
       name,
       { type: "secret_text", value } as const,
     ]),
   );
   const worker = await startWorker({
-    config: path.join(root, "wrangler.toml"),
+    config: path.join(options.root, "wrangler.toml"),
     bindings,
     dev: {
-      server: { hostname: HOST, port },
+      server: { hostname: HOST, port: options.port },
       inspector: false,
-      watch: true,
-      // Requests, reloads and errors; what the Worker itself logs comes below.
-      logLevel: "info",
-      structuredLogsHandler: ({ level, message }: { level: string; message: string }) =>
-        level === "error" || level === "warn" ? console.error(message) : console.log(message),
-      persist: path.join(root, ".wrangler/state"),
+      watch: options.interactive,
+      // "info": requests, reloads and errors; what the Worker itself logs comes below.
+      logLevel: options.interactive ? "info" : "none",
+      structuredLogsHandler: ({ level, message }: { level: string; message: string }) => {
+        if (!options.interactive) return;
+        if (level === "error" || level === "warn") console.error(message);
+        else console.log(message);
+      },
+      persist: options.state,
     },
   });
-  await worker.url;
+  const url: URL = await worker.url;
   return {
-    scheduled: (at) => fireCron(port, at),
+    url,
+    scheduled: (at) => fireCron(url, at),
     close: () => worker.dispose(),
   };
 }
 
 /** Through wrangler's documented path; the handle's own scheduled() asks the proxy in front instead. */
-async function fireCron(port: number, at: Date): Promise<void> {
+async function fireCron(base: URL, at: Date): Promise<void> {
   const query = new URLSearchParams({ cron: "* * * * *", time: String(at.getTime()) });
-  const response = await fetch(`http://${HOST}:${port}/cdn-cgi/handler/scheduled?${query}`);
+  const response = await fetch(new URL(`/cdn-cgi/handler/scheduled?${query}`, base));
   const text = await response.text();
   if (!response.ok) throw new Error(`${response.status} ${text}`);
 }

@@ -48,3 +48,13 @@ export async function startConvoy(): Promise<ServedInbox> {
     close,
   };
 }
+
+/** The settings that let a Worker use a local Convoy. */
+export function localSettings(apiUrl: string): Record<string, string> {
+  return {
+    AUTH: "open",
+    CONVOY_BASE_URL: apiUrl,
+    CONVOY_API_KEY: "local",
+    CONVOY_PROJECT_ID: "local",
+  };
+}

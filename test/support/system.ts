@@ -2,7 +2,7 @@
 import path from "node:path";
 import { createTestHarness } from "wrangler";
 import { type Call, callerOf } from "./client.ts";
-import { type ServedInbox, startConvoy } from "./convoy-inbox.ts";
+import { localSettings, type ServedInbox, startConvoy } from "./convoy-inbox.ts";
 import { type HttpReceiver, startHttpReceiver } from "./http-receiver.ts";
 
 /** The repository's directory. */
@@ -55,15 +55,5 @@ export async function startSystem(settings: Record<string, string> = {}): Promis
       await harness.close();
       await Promise.all([convoy.close(), receiver.close()]);
     },
-  };
-}
-
-/** The settings that let a Worker use a local Convoy. */
-export function localSettings(apiUrl: string): Record<string, string> {
-  return {
-    AUTH: "open",
-    CONVOY_BASE_URL: apiUrl,
-    CONVOY_API_KEY: "local",
-    CONVOY_PROJECT_ID: "local",
   };
 }

@@ -1,0 +1,15 @@
+/** kill -9 of workerd under load; `npm run chaos -- --rounds N` does more of it. */
+import { expect, test } from "vitest";
+import { runChaos } from "../support/chaos.ts";
+
+/** Enough to hit a write, a post and a sweep; the rest is for `npm run chaos`. */
+const ROUNDS = 4;
+
+test("no acknowledged change is lost, sent twice or made up when workerd is killed under load", async () => {
+  const seed = Date.now() % 1e9;
+  const report = await runChaos({ rounds: ROUNDS, seed });
+  console.log(`seed ${seed}: ${report.rounds} rounds, ${report.acknowledged} acknowledged`);
+  expect(report, `seed ${seed}`).toMatchObject({ lost: [], twice: [], phantom: [] });
+  expect(report.rounds).toBe(ROUNDS);
+  expect(report.acknowledged).toBeGreaterThan(ROUNDS);
+});

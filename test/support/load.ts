@@ -1,0 +1,55 @@
+/** Clients that change todos at random until their server goes away. */
+import type { Call } from "./client.ts";
+
+/** Ids that all clients fight over; everything else they create gets an id of the server's. */
+const SHARED_IDS = 25;
+
+/** What the clients were told. */
+export type Told = {
+  /** X-Event-Id of each change that was acknowledged with 2xx. */
+  acknowledged: string[];
+  /** Requests without an answer, or with a 5xx: whether they changed anything is unknown. */
+  unknown: number;
+};
+
+/** A random number generator that gives the same numbers for the same seed (mulberry32). */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/**
+ * Runs `clients` loops of changes; each ends at its first request without an answer.
+ * @returns what they were told, once the last has ended
+ */
+export async function runLoad(call: Call, clients: number, random: () => number): Promise<Told> {
+  const told: Told = { acknowledged: [], unknown: 0 };
+  await Promise.all(
+    Array.from({ length: clients }, async () => {
+      for (;;) {
+        const answer = await change(call, random).catch(() => undefined);
+        if (answer === undefined || answer.status >= 500) told.unknown++;
+        if (answer === undefined) return;
+        const id = answer.headers.get("x-event-id");
+        if (answer.status < 300 && id !== null) told.acknowledged.push(id);
+      }
+    }),
+  );
+  return told;
+}
+
+function change(call: Call, random: () => number) {
+  const kind = random();
+  const id = Math.floor(random() * SHARED_IDS);
+  const item = `Item ${Math.floor(random() * 1e6)}`;
+  if (kind < 0.4) return call("POST", "/todo", { item });
+  if (kind < 0.6) return call("POST", "/todo", { id, item });
+  if (kind < 0.75) return call("PUT", `/todo/${id}`, { item });
+  if (kind < 0.85) return call("PUT", `/todo/${id}`, { completed: random() < 0.5 });
+  return call("DELETE", `/todo/${id}`);
+}
