@@ -6,8 +6,11 @@ import { secureHeaders } from "hono/secure-headers";
 import { authenticate } from "./auth.ts";
 import { type Bindings, checkBindings } from "./config.ts";
 import { onError, problem } from "./errors.ts";
+import { crossOrigin, limitRate } from "./limits.ts";
 import { endpoint } from "./routes/endpoint.ts";
+import { event } from "./routes/event.ts";
 import { health } from "./routes/health.ts";
+import { portalLink } from "./routes/portal.ts";
 import { todo } from "./routes/todo.ts";
 import { limitBody } from "./validate.ts";
 
@@ -31,11 +34,19 @@ app.use((c, next) => {
   checkBindings(c.env);
   return next();
 });
+app.use(crossOrigin);
 app.use(limitBody);
-app.use("/todo/*", authenticate);
-app.use("/endpoint/*", authenticate);
+app.use("/todo/*", authenticate, limitRate);
+app.use("/endpoint/*", authenticate, limitRate);
+app.use("/event/*", authenticate, limitRate);
+app.use("/portal-link", authenticate, limitRate);
 
-const routes = app.route("/health", health).route("/todo", todo).route("/endpoint", endpoint);
+const routes = app
+  .route("/health", health)
+  .route("/todo", todo)
+  .route("/endpoint", endpoint)
+  .route("/event", event)
+  .route("/portal-link", portalLink);
 
 app.notFound((c) =>
   c.json({ error: `There is no ${c.req.path} here. See README.md for the routes.` }, 404),

@@ -118,6 +118,26 @@ export const SCRUB_MAX = 1_000;
 /** Events brought back by one bulk replay. */
 export const REPLAY_MAX = 1_000;
 
+/** How far back discarded deliveries are brought back where the pause's time is unknown: Convoy's own default. */
+export const DISCARD_WINDOW_MS = 7 * 86_400_000;
+/** Endpoints whose pause or activation one run of the cron goes on with. */
+export const MOVES_MAX = 5;
+/** What is younger than this may still be under way: reconcile leaves it alone. */
+export const RECONCILE_AGE_MS = 5 * 60_000;
+/** Endpoints of one page of Convoy's list. */
+export const RECONCILE_PAGE = 100;
+/** Subrequests that one reconcile on a caller's behalf may use. */
+export const SYNC_BUDGET = 40;
+/** How long a rotated secret goes on signing, in hours, unless the caller says otherwise. */
+export const ROTATION_OVERLAP_H = 24;
+/** Longest overlap of a rotated secret, in hours: a week. */
+export const ROTATION_OVERLAP_MAX_H = 168;
+/** Random bytes of a secret that we make. */
+export const SECRET_BYTES = 24;
+/** Deliveries of one page, unless asked for fewer or more. */
+export const DELIVERY_PAGE_DEFAULT = 20;
+/** Most deliveries of one page. */
+export const DELIVERY_PAGE_MAX = 100;
 /** Longest http_timeout of an endpoint, in seconds. */
 export const TIMEOUT_MAX_S = 3_600;
 /** The http_timeout Convoy uses when none is given, in seconds (recorded). */
@@ -186,3 +206,5 @@ export const JWKS_KEEP_MS = 600_000;
 export const JWKS_UNKNOWN_KID_MS = 30_000;
 /** One fetch of keys. */
 export const JWKS_TIMEOUT_MS = 5_000;
+/** Period of the rate limit in wrangler.toml, in seconds: 10 or 60 are what the platform takes. */
+export const RATE_LIMIT_PERIOD_S = 10;

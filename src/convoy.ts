@@ -414,6 +414,13 @@ export type ConvoyAttempt = {
   responded_at: string;
 };
 
+/** One delivery; 404 where there is none. */
+export function getDelivery(convoy: Convoy, id: string) {
+  return call<ConvoyDelivery>(convoy, `/eventdeliveries/${encodeURIComponent(id)}`, {
+    timeoutMs: LOOKUP_TIMEOUT_MS,
+  });
+}
+
 /** The attempts of one delivery. */
 export function listAttempts(convoy: Convoy, deliveryId: string) {
   return call<ConvoyAttempt[] | null>(
@@ -432,6 +439,11 @@ export function createPortalLink(convoy: Convoy, ownerId: string, name: string) 
     method: "POST",
     body: { name, owner_id: ownerId, auth_type: "static_token", can_manage_endpoint: true },
   });
+}
+
+/** Whether Convoy has no licence for what was asked: 401 "Access denied" though the key is good (recorded). */
+export function isUnlicensed(answer: Answer<unknown>): boolean {
+  return !answer.ok && answer.status === 401 && answer.message === "Access denied";
 }
 
 /** Whether Convoy answers with our key: its health, which needs one. */

@@ -1,6 +1,6 @@
 /** Every shape that crosses the API: requests, answers, webhooks. One source for validation and document. */
 import * as z from "zod/mini";
-import { ITEM_MAX_CHARS, TIMEOUT_MAX_S, TODO_ID_MAX } from "./config.ts";
+import { ITEM_MAX_CHARS, ROTATION_OVERLAP_MAX_H, TIMEOUT_MAX_S, TODO_ID_MAX } from "./config.ts";
 import { DURATION, durationSeconds } from "./duration.ts";
 import { WEBHOOK_URL } from "./url.ts";
 
@@ -70,11 +70,25 @@ export const TodoListQuery = z.object({
   endpoint: z.optional(EndpointId),
 });
 
-/** Query of GET /endpoint and GET /endpoint/:id/delivery. */
+/** Query of GET /endpoint. */
 export const PageQuery = z.object({ limit: Limit, cursor: Cursor });
 
 /** `:id` of an endpoint in a path. */
 export const EndpointPath = z.object({ id: EndpointId });
+
+/** `:id` of an endpoint and `:delivery` of one of its deliveries in a path. */
+export const DeliveryPath = z.object({ id: EndpointId, delivery: EndpointId });
+
+/** Query of GET /endpoint/:id/delivery. */
+export const DeliveryListQuery = z.object({
+  limit: z.optional(
+    z.pipe(
+      z.string().check(z.regex(/^([1-9]\d?|100)$/, { error: "must be a number from 1 to 100" })),
+      z.transform(Number),
+    ),
+  ),
+  cursor: Cursor,
+});
 
 const Url = z.string().check(
   z.maxLength(2_048),
@@ -91,6 +105,8 @@ const Timeout = z.union(
   { error: `must be 1 second to 1 hour: 10, "10s" or "1m30s"` },
 );
 
+const Secret = text(1, 255);
+
 const endpointFields = {
   name: text(1, 255),
   url: Url,
@@ -101,7 +117,7 @@ const endpointFields = {
 /** Body of POST /endpoint. `http_timeout` becomes whole seconds. */
 export const NewEndpoint = z.strictObject({
   ...endpointFields,
-  secret: z.optional(text(1, 255)),
+  secret: z.optional(Secret),
 });
 /** Body of POST /endpoint, parsed. */
 export type NewEndpoint = z.infer<typeof NewEndpoint>;
@@ -117,6 +133,12 @@ export const EndpointPatch = z
   .check(z.refine((patch) => Object.keys(patch).length > 0, { error: "send at least one field" }));
 /** Body of PUT /endpoint/:id, parsed. */
 export type EndpointPatch = z.infer<typeof EndpointPatch>;
+
+/** Body of POST /endpoint/:id/rotate-secret; all of it may be left out. */
+export const Rotation = z.strictObject({
+  secret: z.optional(Secret),
+  overlap_hours: z.optional(z.int().check(z.gte(1), z.lte(ROTATION_OVERLAP_MAX_H))),
+});
 
 /** An endpoint as given out. */
 export const Endpoint = z.object({
@@ -143,3 +165,76 @@ export type EventType = LoggedType | "retrieved";
 export const EventState = z.enum(["pending", "accepted", "confirmed", "dead"]);
 /** How far an event is. */
 export type EventState = z.infer<typeof EventState>;
+
+/** `:id` of an event in a path. */
+export const EventPath = z.object({ id: z.string().check(z.minLength(1), z.maxLength(64)) });
+
+/** Query of GET /event. `cursor` is the last page's. */
+export const EventListQuery = z.object({
+  state: z.optional(EventState),
+  type: z.optional(LoggedType),
+  endpoint: z.optional(EndpointId),
+  limit: Limit,
+  cursor: z.optional(
+    z.pipe(
+      z.string().check(z.regex(/^[1-9]\d{0,14}$/, { error: "is not one that this list gave out" })),
+      z.transform(Number),
+    ),
+  ),
+});
+
+/** Body of POST /event/replay. */
+export const BulkReplay = z.strictObject({ state: z.literal("dead") });
+
+/** Query of GET /health. */
+export const HealthQuery = z.object({ deep: z.optional(z.string()) });
+
+const Time = z.nullable(z.iso.datetime());
+
+/** An event of the log as given out. */
+export const LoggedEvent = z.object({
+  id: z.string(),
+  sequence: z.int(),
+  type: LoggedType,
+  endpoint_id: z.nullable(z.string()),
+  todo_id: z.nullable(TodoId),
+  todo: z.nullable(Todo),
+  state: EventState,
+  attempts: z.int(),
+  replays: z.int(),
+  error: z.nullable(z.string()),
+  occurred_at: z.iso.datetime(),
+  accepted_at: Time,
+  finished_at: Time,
+  next_try_at: Time,
+});
+/** An event of the log as given out. */
+export type LoggedEvent = z.infer<typeof LoggedEvent>;
+
+/** A delivery as Convoy tells it, without anything secret. */
+export const Delivery = z.object({
+  id: z.string(),
+  endpoint_id: z.string(),
+  event_type: z.string(),
+  idempotency_key: z.string(),
+  status: z.string(),
+  attempts: z.int(),
+  max_attempts: z.int(),
+  next_attempt_at: z.nullable(z.string()),
+  created_at: z.string(),
+  updated_at: z.string(),
+});
+/** A delivery as Convoy tells it, without anything secret. */
+export type Delivery = z.infer<typeof Delivery>;
+
+/** One attempt of a delivery: what the receiver answered. */
+export const Attempt = z.object({
+  id: z.string(),
+  http_status: z.string(),
+  response: z.string(),
+  error: z.nullable(z.string()),
+  requested_at: z.string(),
+  responded_at: z.string(),
+});
+/** One attempt of a delivery: what the receiver answered. */
+export type Attempt = z.infer<typeof Attempt>;

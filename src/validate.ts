@@ -72,3 +72,9 @@ export const requireJson: MiddlewareHandler = async (c, next) => {
   }
   await next();
 };
+
+/** As requireJson, but a request without a body is fine: the schema says what that means. */
+export const requireJsonIfAny: MiddlewareHandler = async (c, next) => {
+  if (c.req.header("Content-Type") === undefined && (await c.req.text()) === "") return next();
+  return requireJson(c, next);
+};

@@ -2,14 +2,30 @@
 import { Hono } from "hono";
 import { v7 as uuidv7 } from "uuid";
 import type { AppEnv } from "../app.ts";
-import { PAGE_DEFAULT } from "../config.ts";
+import { DELIVERY_PAGE_DEFAULT, PAGE_DEFAULT, SYNC_BUDGET } from "../config.ts";
+import { convoyOf, getDelivery, listAttempts, listDeliveries } from "../convoy.ts";
+import { budgetOf } from "../delivery/budget.ts";
+import { toAttempt, toDelivery } from "../delivery/deliveries.ts";
 import { changeEndpoint, createEndpoint, deleteEndpoint } from "../delivery/endpoint.ts";
+import { activate, pause } from "../delivery/pause.ts";
 import { finish } from "../delivery/publish.ts";
+import { reconcile } from "../delivery/reconcile.ts";
+import { refusal } from "../delivery/refusal.ts";
+import { rotateSecret } from "../delivery/rotate.ts";
 import { problem } from "../errors.ts";
-import { type Endpoint, EndpointPatch, EndpointPath, NewEndpoint, PageQuery } from "../schema.ts";
+import {
+  DeliveryListQuery,
+  DeliveryPath,
+  type Endpoint,
+  EndpointPatch,
+  EndpointPath,
+  NewEndpoint,
+  PageQuery,
+  Rotation,
+} from "../schema.ts";
 import { logEvent } from "../storage/commit.ts";
 import { type EndpointRow, findEndpoint, listEndpoints } from "../storage/endpoints.ts";
-import { requireJson, valid } from "../validate.ts";
+import { requireJson, requireJsonIfAny, valid } from "../validate.ts";
 
 const notFound = () => problem(404, "Endpoint not found");
 
@@ -61,6 +77,61 @@ export const endpoint = new Hono<AppEnv>()
     c.executionCtx.waitUntil(finish(c.env, row));
     c.header("X-Event-Id", event.id);
     return c.json({ data: "Ping queued", event_id: event.id }, 202);
+  })
+  .post("/sync", async (c) => {
+    const budget = budgetOf(SYNC_BUDGET, Number.POSITIVE_INFINITY);
+    return c.json(await reconcile(c.env, convoyOf(c.env), c.get("owner"), budget), 200);
+  })
+  .post("/:id/pause", valid("param", EndpointPath), async (c) => {
+    const row = await pause(c.env, c.get("owner"), c.req.valid("param").id);
+    if (!row) throw notFound();
+    return c.json(toEndpoint(row), 200);
+  })
+  .post("/:id/activate", valid("param", EndpointPath), async (c) => {
+    const row = await activate(c.env, c.get("owner"), c.req.valid("param").id);
+    if (!row) throw notFound();
+    return c.json(toEndpoint(row), 200);
+  })
+  .post(
+    "/:id/rotate-secret",
+    requireJsonIfAny,
+    valid("param", EndpointPath),
+    valid("json", Rotation),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const rotated = await rotateSecret(c.env, c.get("owner"), id, c.req.valid("json"));
+      if (!rotated) throw notFound();
+      const { row, secret, overlapHours } = rotated;
+      return c.json({ endpoint: toEndpoint(row), secret, overlap_hours: overlapHours }, 200);
+    },
+  )
+  .get(
+    "/:id/delivery",
+    valid("param", EndpointPath),
+    valid("query", DeliveryListQuery),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      const { limit = DELIVERY_PAGE_DEFAULT, cursor } = c.req.valid("query");
+      if (!(await findEndpoint(c.env.DB, c.get("owner"), id))) throw notFound();
+      const page = { endpointId: id, perPage: limit, cursor };
+      const answer = await listDeliveries(convoyOf(c.env), page);
+      if (!answer.ok) throw refusal(answer);
+      const { items, next } = answer.data;
+      return c.json({ data: items.map(toDelivery), ...(next ? { cursor: next } : {}) }, 200);
+    },
+  )
+  .get("/:id/delivery/:delivery", valid("param", DeliveryPath), async (c) => {
+    const { id, delivery } = c.req.valid("param");
+    if (!(await findEndpoint(c.env.DB, c.get("owner"), id))) throw notFound();
+    const convoy = convoyOf(c.env);
+    const told = await getDelivery(convoy, delivery);
+    if (!told.ok && told.status !== 404) throw refusal(told);
+    // Another endpoint's delivery is none of the caller's business, even to know of.
+    if (!told.ok || told.data.endpoint_id !== id) throw problem(404, "Delivery not found");
+    const attempts = await listAttempts(convoy, delivery);
+    if (!attempts.ok) throw refusal(attempts);
+    const made = (attempts.data ?? []).map(toAttempt);
+    return c.json({ ...toDelivery(told.data), attempts_made: made }, 200);
   });
 
 /** The record as given out: no owner, no subscription, never a secret. */

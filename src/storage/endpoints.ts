@@ -126,6 +126,7 @@ export function updateEndpoint(
  */
 export function moveStatus(
   db: D1Database,
+  owner: string,
   id: string,
   move: { from: EndpointStatus[]; to: EndpointStatus; pausedAt?: number | null; now: number },
 ) {
@@ -134,7 +135,7 @@ export function moveStatus(
       .prepare(
         `UPDATE endpoint SET status = ?3, updated_at = ?4,
            paused_at = iif(?6, ?5, paused_at)
-         WHERE id = ?1 AND status IN (SELECT value FROM json_each(?2)) RETURNING *`,
+         WHERE id = ?1 AND owner = ?7 AND status IN (SELECT value FROM json_each(?2)) RETURNING *`,
       )
       .bind(
         id,
@@ -143,6 +144,7 @@ export function moveStatus(
         move.now,
         move.pausedAt ?? null,
         move.pausedAt === undefined ? 0 : 1,
+        owner,
       )
       .first<EndpointRow>(),
   );
@@ -159,4 +161,26 @@ export async function removeEndpoint(db: D1Database, owner: string, id: string):
 export async function isKnownEndpoint(db: D1Database, id: string): Promise<boolean> {
   const row = await onD1(() => db.prepare("SELECT 1 FROM endpoint WHERE id = ?").bind(id).first());
   return row !== null;
+}
+
+/**
+ * Takes up to `limit` endpoints on the way to paused or active that nobody has touched since `before`:
+ * touched now, they are ours for as long.
+ * @throws StorageError
+ */
+export async function claimStaleMoves(
+  db: D1Database,
+  when: { before: number; now: number; limit: number },
+): Promise<EndpointRow[]> {
+  const { results } = await onD1(() =>
+    db
+      .prepare(
+        `UPDATE endpoint SET updated_at = ?2 WHERE id IN (
+           SELECT id FROM endpoint WHERE status IN ('pausing', 'activating') AND updated_at < ?1
+           ORDER BY updated_at LIMIT ?3) RETURNING *`,
+      )
+      .bind(when.before, when.now, when.limit)
+      .all<EndpointRow>(),
+  );
+  return results;
 }

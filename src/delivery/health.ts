@@ -1,0 +1,39 @@
+/** What the Worker depends on, and how much is waiting. */
+import { type Bindings, SettingError } from "../config.ts";
+import { health as convoyHealth, convoyOf, shownReason } from "../convoy.ts";
+import { type Backlog, backlog } from "../storage/log.ts";
+import { readTodo } from "../storage/todos.ts";
+
+/** "ok", or what is wrong in words. `backlog`: the owner's; null where D1 does not answer. */
+export type Health = {
+  status: "ok" | "degraded";
+  d1: string;
+  kv: string;
+  convoy: string;
+  backlog: Backlog | null;
+};
+
+/** Asks D1, KV and Convoy. Never throws. */
+export async function checkHealth(env: Bindings, owner: string): Promise<Health> {
+  const [waiting, kv, convoy] = await Promise.all([
+    backlog(env.DB, owner, Date.now()).catch(() => null),
+    readTodo(env.KV, owner, 0).then(
+      () => "ok",
+      () => "KV does not answer",
+    ),
+    askConvoy(env),
+  ]);
+  const d1 = waiting ? "ok" : "D1 does not answer, or has no tables";
+  const status = [d1, kv, convoy].every((word) => word === "ok") ? "ok" : "degraded";
+  return { status, d1, kv, convoy, backlog: waiting };
+}
+
+async function askConvoy(env: Bindings): Promise<string> {
+  try {
+    const answer = await convoyHealth(convoyOf(env));
+    return answer.ok ? "ok" : shownReason(answer);
+  } catch (error) {
+    if (error instanceof SettingError) return error.message;
+    throw error;
+  }
+}

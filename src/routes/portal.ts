@@ -1,0 +1,20 @@
+/** /portal-link: HTTP in, HTTP out. */
+import { Hono } from "hono";
+import type { AppEnv } from "../app.ts";
+import { convoyOf, createPortalLink, isUnlicensed } from "../convoy.ts";
+import { refusal } from "../delivery/refusal.ts";
+import { problem } from "../errors.ts";
+
+/** POST /portal-link: Convoy's own dashboard, scoped to the owner's endpoints. */
+export const portalLink = new Hono<AppEnv>().post("/", async (c) => {
+  const owner = c.get("owner");
+  const answer = await createPortalLink(convoyOf(c.env), owner, `Webhooks of ${owner}`);
+  if (isUnlicensed(answer)) {
+    throw problem(
+      502,
+      "This Convoy gives no portal links (Access denied): they need a licence. Endpoints can be managed under /endpoint.",
+    );
+  }
+  if (!answer.ok) throw refusal(answer);
+  return c.json({ url: answer.data.url }, 201);
+});
