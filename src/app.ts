@@ -1,8 +1,9 @@
 /** Table of contents: middleware and routes. */
-import { Hono } from "hono";
+
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
+import { Hono } from "hono/tiny";
 import { authenticate } from "./auth.ts";
 import { type Bindings, checkBindings } from "./config.ts";
 import { onError, problem } from "./errors.ts";

@@ -19,11 +19,6 @@ function text(min: number, max: number) {
 
 const Item = text(1, ITEM_MAX_CHARS);
 
-/** A todo as stored and as given out. */
-export const Todo = z.object({ id: TodoId, item: z.string(), completed: z.boolean() });
-/** A todo as stored and as given out. */
-export type Todo = z.infer<typeof Todo>;
-
 /** Body of POST /todo. Without `id` the server chooses one. */
 export const NewTodo = z.strictObject({
   id: z.optional(TodoId),
@@ -140,20 +135,6 @@ export const Rotation = z.strictObject({
   overlap_hours: z.optional(z.int().check(z.gte(1), z.lte(ROTATION_OVERLAP_MAX_H))),
 });
 
-/** An endpoint as given out. */
-export const Endpoint = z.object({
-  id: z.string(),
-  name: z.string(),
-  url: z.string(),
-  description: z.string(),
-  http_timeout: z.int(),
-  status: z.enum(["active", "pausing", "paused", "activating", "inactive", "missing"]),
-  created_at: z.iso.datetime(),
-  updated_at: z.iso.datetime(),
-});
-/** An endpoint as given out. */
-export type Endpoint = z.infer<typeof Endpoint>;
-
 /** What an event in the log can be about. */
 export const LoggedType = z.enum(["ping", "created", "updated", "deleted", "failed"]);
 /** What an event in the log can be about. */
@@ -188,53 +169,3 @@ export const BulkReplay = z.strictObject({ state: z.literal("dead") });
 
 /** Query of GET /health. */
 export const HealthQuery = z.object({ deep: z.optional(z.string()) });
-
-const Time = z.nullable(z.iso.datetime());
-
-/** An event of the log as given out. */
-export const LoggedEvent = z.object({
-  id: z.string(),
-  sequence: z.int(),
-  type: LoggedType,
-  endpoint_id: z.nullable(z.string()),
-  todo_id: z.nullable(TodoId),
-  todo: z.nullable(Todo),
-  state: EventState,
-  attempts: z.int(),
-  replays: z.int(),
-  error: z.nullable(z.string()),
-  occurred_at: z.iso.datetime(),
-  accepted_at: Time,
-  finished_at: Time,
-  next_try_at: Time,
-});
-/** An event of the log as given out. */
-export type LoggedEvent = z.infer<typeof LoggedEvent>;
-
-/** A delivery as Convoy tells it, without anything secret. */
-export const Delivery = z.object({
-  id: z.string(),
-  endpoint_id: z.string(),
-  event_type: z.string(),
-  idempotency_key: z.string(),
-  status: z.string(),
-  attempts: z.int(),
-  max_attempts: z.int(),
-  next_attempt_at: z.nullable(z.string()),
-  created_at: z.string(),
-  updated_at: z.string(),
-});
-/** A delivery as Convoy tells it, without anything secret. */
-export type Delivery = z.infer<typeof Delivery>;
-
-/** One attempt of a delivery: what the receiver answered. */
-export const Attempt = z.object({
-  id: z.string(),
-  http_status: z.string(),
-  response: z.string(),
-  error: z.nullable(z.string()),
-  requested_at: z.string(),
-  responded_at: z.string(),
-});
-/** One attempt of a delivery: what the receiver answered. */
-export type Attempt = z.infer<typeof Attempt>;

@@ -1,6 +1,8 @@
 /** What a receiver gets: the webhook's body (the tutorial's words and what repeats and order need). */
+
+import type { Todo } from "../answers.ts";
 import type { ConvoyEvent } from "../convoy.ts";
-import type { EventType, Todo } from "../schema.ts";
+import type { EventType } from "../schema.ts";
 
 /** The tutorial's table: `event` and `description` of each type. */
 export const WORDS: Record<EventType, { event: string; description: string }> = {

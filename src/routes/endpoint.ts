@@ -1,6 +1,7 @@
 /** /endpoint: HTTP in, HTTP out. */
-import { Hono } from "hono";
+import { Hono } from "hono/tiny";
 import { v7 as uuidv7 } from "uuid";
+import type { Endpoint } from "../answers.ts";
 import type { AppEnv } from "../app.ts";
 import { DELIVERY_PAGE_DEFAULT, PAGE_DEFAULT, SYNC_BUDGET } from "../config.ts";
 import { convoyOf, getDelivery, listAttempts, listDeliveries } from "../convoy.ts";
@@ -16,7 +17,6 @@ import { problem } from "../errors.ts";
 import {
   DeliveryListQuery,
   DeliveryPath,
-  type Endpoint,
   EndpointPatch,
   EndpointPath,
   NewEndpoint,

@@ -1,5 +1,6 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
-import { Hono } from "hono";
+import { Hono } from "hono/tiny";
+import type { LoggedEvent, Todo } from "../answers.ts";
 import type { AppEnv } from "../app.ts";
 import { LOOKUP_TIMEOUT_MS, PAGE_DEFAULT } from "../config.ts";
 import { convoyOf, listDeliveries, shownReason } from "../convoy.ts";
@@ -8,7 +9,7 @@ import { idempotencyKey } from "../delivery/message.ts";
 import { finish } from "../delivery/publish.ts";
 import { replay, replayDead } from "../delivery/replay.ts";
 import { problem } from "../errors.ts";
-import { BulkReplay, EventListQuery, EventPath, type LoggedEvent, type Todo } from "../schema.ts";
+import { BulkReplay, EventListQuery, EventPath } from "../schema.ts";
 import { findEvent, type LogRow, listEvents } from "../storage/log.ts";
 import { requireJson, valid } from "../validate.ts";
 

@@ -1,5 +1,5 @@
 /** /health: HTTP in, HTTP out. */
-import { Hono } from "hono";
+import { Hono } from "hono/tiny";
 import type { AppEnv } from "../app.ts";
 import { authenticate } from "../auth.ts";
 import { checkHealth } from "../delivery/health.ts";

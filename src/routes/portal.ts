@@ -1,5 +1,5 @@
 /** /portal-link: HTTP in, HTTP out. */
-import { Hono } from "hono";
+import { Hono } from "hono/tiny";
 import type { AppEnv } from "../app.ts";
 import { convoyOf, createPortalLink, isUnlicensed } from "../convoy.ts";
 import { refusal } from "../delivery/refusal.ts";

@@ -1,19 +1,14 @@
 /** /todo: HTTP in, HTTP out. */
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
+import { Hono } from "hono/tiny";
 import { v7 as uuidv7 } from "uuid";
+import type { Todo } from "../answers.ts";
 import type { AppEnv } from "../app.ts";
 import { TODO_PAGE_MAX } from "../config.ts";
 import { type Changed, change, randomTodoId, type Wish } from "../delivery/change.ts";
 import { finish, publishRead } from "../delivery/publish.ts";
 import { problem, unavailable } from "../errors.ts";
-import {
-  EndpointQuery,
-  NewTodo,
-  type Todo,
-  TodoListQuery,
-  TodoPatch,
-  TodoPath,
-} from "../schema.ts";
+import { EndpointQuery, NewTodo, TodoListQuery, TodoPatch, TodoPath } from "../schema.ts";
 import { listTodos, readTodo } from "../storage/todos.ts";
 import { requireJson, valid } from "../validate.ts";
 

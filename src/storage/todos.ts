@@ -1,7 +1,7 @@
 /** Todos in KV: the store that every read is served from. Keys and values: docs/design.md, section 2. */
 import { encodeBase64Url } from "hono/utils/encode";
+import type { Todo } from "../answers.ts";
 import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
-import type { Todo } from "../schema.ts";
 import { onKv } from "./error.ts";
 
 /** Metadata of a todo's key: the version it holds, and the todo itself where it fits. */
