@@ -6,7 +6,8 @@ import {
   GATEWAY_RETRY_MS,
   LEASE_MS,
 } from "../config.ts";
-import { type Convoy, type ConvoyEventRecord, listEvents, listEventsOfKey } from "../convoy.ts";
+import type { Convoy } from "../convoy/client.ts";
+import { type ConvoyEventRecord, listEvents, listEventsOfKey } from "../convoy/events.ts";
 import { claim, type OutboxRow, type Settlement, settle } from "../storage/outbox.ts";
 import type { Budget } from "./budget.ts";
 import { idempotencyKey } from "./message.ts";

@@ -1,7 +1,7 @@
 /** Convoy's deliveries in our words: no headers, since an endpoint's may carry its credentials. */
 
 import type { Attempt, Delivery } from "../answers.ts";
-import type { ConvoyAttempt, ConvoyDelivery } from "../convoy.ts";
+import type { ConvoyAttempt, ConvoyDelivery } from "../convoy/deliveries.ts";
 
 /** A delivery as given out; `next_attempt_at` only while Convoy will try again. */
 export function toDelivery(told: ConvoyDelivery): Delivery {

@@ -1,18 +1,16 @@
 /** Endpoints: Convoy has them, D1 records them (docs/design.md, section 7). */
 import { v7 as uuidv7 } from "uuid";
 import { type Bindings, HTTP_TIMEOUT_DEFAULT_S } from "../config.ts";
+import { type Answer, type Convoy, convoyOf } from "../convoy/client.ts";
 import {
-  type Answer,
-  type Convoy,
   type ConvoyEndpoint,
-  convoyOf,
   createEndpoint as createAtConvoy,
   createSubscription,
   deleteEndpoint as deleteAtConvoy,
   isAlreadySubscribed,
-  mendableReason,
   putEndpoint,
-} from "../convoy.ts";
+} from "../convoy/endpoints.ts";
+import { mendableReason } from "../convoy/reasons.ts";
 import { unavailable } from "../errors.ts";
 import type { EndpointPatch, NewEndpoint } from "../schema.ts";
 import {

@@ -1,6 +1,7 @@
 /** What the Worker depends on, and how much is waiting. */
 import { type Bindings, SettingError } from "../config.ts";
-import { health as convoyHealth, convoyOf, shownReason } from "../convoy.ts";
+import { health as convoyHealth, convoyOf } from "../convoy/client.ts";
+import { shownReason } from "../convoy/reasons.ts";
 import { type Backlog, backlog } from "../storage/log.ts";
 import { readTodo } from "../storage/todos.ts";
 

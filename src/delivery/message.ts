@@ -1,7 +1,7 @@
 /** What a receiver gets: the webhook's body (the tutorial's words and what repeats and order need). */
 
 import type { Todo } from "../answers.ts";
-import type { ConvoyEvent } from "../convoy.ts";
+import type { ConvoyEvent } from "../convoy/events.ts";
 import type { EventType } from "../schema.ts";
 
 /** The tutorial's table: `event` and `description` of each type. */

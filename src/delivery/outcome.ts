@@ -1,5 +1,8 @@
 /** What Convoy's answer means for an event (docs/design.md, section 5). */
-import { type Answer, type Convoy, isEndpointMissing, postEvent, shownReason } from "../convoy.ts";
+import type { Answer, Convoy } from "../convoy/client.ts";
+import { isEndpointMissing } from "../convoy/endpoints.ts";
+import { postEvent } from "../convoy/events.ts";
+import { shownReason } from "../convoy/reasons.ts";
 import { isKnownEndpoint } from "../storage/endpoints.ts";
 import { type Source, toConvoyEvent } from "./message.ts";
 

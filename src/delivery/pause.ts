@@ -1,14 +1,8 @@
 /** Pausing and activating an endpoint: Convoy's call is a toggle that discards (docs/design.md, section 7). */
 import { type Bindings, CLOCK_SKEW_MS, DISCARD_WINDOW_MS } from "../config.ts";
-import {
-  type Answer,
-  activateInactive,
-  type Convoy,
-  convoyOf,
-  getEndpoint,
-  retryDiscarded,
-  togglePause,
-} from "../convoy.ts";
+import { type Answer, type Convoy, convoyOf } from "../convoy/client.ts";
+import { retryDiscarded } from "../convoy/deliveries.ts";
+import { activateInactive, getEndpoint, togglePause } from "../convoy/endpoints.ts";
 import { problem } from "../errors.ts";
 import {
   type EndpointRow,

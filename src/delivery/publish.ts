@@ -6,7 +6,7 @@ import {
   POST_RETRY_MS,
   SettingError,
 } from "../config.ts";
-import { type Convoy, convoyOf } from "../convoy.ts";
+import { type Convoy, convoyOf } from "../convoy/client.ts";
 import { safe } from "../errors.ts";
 import { findEndpoint } from "../storage/endpoints.ts";
 import { settle } from "../storage/outbox.ts";

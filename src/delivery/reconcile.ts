@@ -1,12 +1,12 @@
 /** Reconcile: D1's endpoint records against what Convoy has (docs/design.md, section 7). */
 import { CLOCK_SKEW_MS, ENDPOINT_TIMEOUT_MS, RECONCILE_AGE_MS, RECONCILE_PAGE } from "../config.ts";
+import type { Convoy } from "../convoy/client.ts";
 import {
-  type Convoy,
   type ConvoyEndpoint,
   deleteEndpoint,
   listEndpoints,
   listSubscriptions,
-} from "../convoy.ts";
+} from "../convoy/endpoints.ts";
 import { type EndpointRow, removeEndpoint } from "../storage/endpoints.ts";
 import { adopt, follow, markMissing, recordsOf, staleDrafts } from "../storage/reconcile.ts";
 import type { Budget } from "./budget.ts";

@@ -1,6 +1,7 @@
 /** What a caller is told when Convoy does not do what an endpoint route asked of it. */
 import type { HTTPException } from "hono/http-exception";
-import { type Answer, mendableReason, shownReason } from "../convoy.ts";
+import type { Answer } from "../convoy/client.ts";
+import { mendableReason, shownReason } from "../convoy/reasons.ts";
 import { problem, unavailable } from "../errors.ts";
 
 /**

@@ -1,7 +1,8 @@
 /** A new signing secret, while the old one goes on signing for its overlap. */
 import { encodeBase64Url } from "hono/utils/encode";
 import { type Bindings, ROTATION_OVERLAP_H, SECRET_BYTES } from "../config.ts";
-import { convoyOf, rotateSecret as rotateAtConvoy } from "../convoy.ts";
+import { convoyOf } from "../convoy/client.ts";
+import { rotateSecret as rotateAtConvoy } from "../convoy/endpoints.ts";
 import { type EndpointRow, findEndpoint } from "../storage/endpoints.ts";
 import { refusal } from "./refusal.ts";
 

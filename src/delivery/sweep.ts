@@ -12,7 +12,7 @@ import {
   SWEEP_TIME_MS,
   UNTRIED_RETRY_MS,
 } from "../config.ts";
-import { type Convoy, convoyOf } from "../convoy.ts";
+import { type Convoy, convoyOf } from "../convoy/client.ts";
 import {
   claim,
   type OutboxRow,

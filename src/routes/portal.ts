@@ -1,7 +1,8 @@
 /** /portal-link: HTTP in, HTTP out. */
 import { Hono } from "hono/tiny";
 import type { AppEnv } from "../app.ts";
-import { convoyOf, createPortalLink, isUnlicensed } from "../convoy.ts";
+import { convoyOf } from "../convoy/client.ts";
+import { createPortalLink, isUnlicensed } from "../convoy/portal.ts";
 import { refusal } from "../delivery/refusal.ts";
 import { problem } from "../errors.ts";
 

@@ -1,0 +1,161 @@
+/** Talking to Convoy's HTTP API: one call, its answer, its pages. Only src/convoy/ knows it. Facts from recordings of Convoy v26.6.6. */
+import {
+  type Bindings,
+  CONVOY_VERSION,
+  DEFAULT_CONVOY_BASE_URL,
+  ENDPOINT_TIMEOUT_MS,
+  LOOKUP_TIMEOUT_MS,
+  RETRY_AFTER_MAX_MS,
+  SettingError,
+} from "../config.ts";
+import { withTimeout } from "../wait.ts";
+
+/** Where Convoy is and who we are there. */
+export type Convoy = {
+  baseUrl: string;
+  apiKey: string;
+  projectId: string;
+  send: (request: Request) => Promise<Response>;
+};
+
+/**
+ * Convoy as the settings say.
+ * @throws SettingError naming what is missing
+ */
+export function convoyOf(env: Bindings): Convoy {
+  const missing = (["CONVOY_API_KEY", "CONVOY_PROJECT_ID"] as const).filter((name) => !env[name]);
+  if (missing.length > 0) {
+    throw new SettingError(
+      `${missing.join(" and ")} not set: put it into .dev.vars, or run \`npx wrangler secret put ${missing[0]}\`.`,
+    );
+  }
+  const baseUrl = (env.CONVOY_BASE_URL || DEFAULT_CONVOY_BASE_URL).replace(/\/+$/, "");
+  if (!URL.canParse(baseUrl)) throw new SettingError("CONVOY_BASE_URL is not a URL.");
+  const binding = env.CONVOY;
+  return {
+    baseUrl,
+    apiKey: env.CONVOY_API_KEY ?? "",
+    projectId: env.CONVOY_PROJECT_ID ?? "",
+    send: (request) => (binding ? binding.fetch(request) : fetch(request)),
+  };
+}
+
+/**
+ * Convoy's answer. `status` is null where there was none; `message` is Convoy's own text, which may
+ * hold anything: show it only through `shownReason`.
+ */
+export type Answer<T> =
+  | { ok: true; status: number; message: string; data: T }
+  | { ok: false; status: number | null; message: string; retryAfterMs: number | null };
+
+type Query = Record<string, string | number | undefined>;
+type Call = { method?: string; query?: Query; body?: unknown; timeoutMs?: number };
+
+/** One call of Convoy's API. Never throws: an outage is an answer too. */
+export async function call<T>(
+  convoy: Convoy,
+  path: string,
+  options: Call = {},
+): Promise<Answer<T>> {
+  const { method = "GET", query = {}, body, timeoutMs = ENDPOINT_TIMEOUT_MS } = options;
+  const url = new URL(
+    `${convoy.baseUrl}/v1/projects/${encodeURIComponent(convoy.projectId)}${path}`,
+  );
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(name, String(value));
+  }
+  try {
+    return await withTimeout(timeoutMs, async (signal) => {
+      const response = await convoy.send(
+        new Request(url, {
+          method,
+          signal,
+          // A redirect would carry the key elsewhere.
+          redirect: "manual",
+          headers: {
+            Authorization: `Bearer ${convoy.apiKey}`,
+            "Content-Type": "application/json",
+            "X-Convoy-Version": CONVOY_VERSION,
+          },
+          // Minified: Convoy signs compacted JSON but delivers the bytes as posted (recorded).
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        }),
+      );
+      return toAnswer<T>(response, await response.text());
+    });
+  } catch (error) {
+    const message = error instanceof Error ? error.name : "Error";
+    return { ok: false, status: null, message, retryAfterMs: null };
+  }
+}
+
+function toAnswer<T>(response: Response, text: string): Answer<T> {
+  const envelope = parseEnvelope(text);
+  const message = envelope?.message ?? "";
+  // Only Convoy's own envelope counts: a proxy's 200 page is no acceptance.
+  if (response.ok && envelope?.status === true) {
+    return { ok: true, status: response.status, message, data: envelope.data as T };
+  }
+  return {
+    ok: false,
+    status: response.status,
+    message,
+    retryAfterMs: retryAfter(response.headers.get("Retry-After")),
+  };
+}
+
+function parseEnvelope(text: string) {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== "object" || value === null) return null;
+    const { status, message, data } = value as Record<string, unknown>;
+    return { status, message: typeof message === "string" ? message : "", data };
+  } catch {
+    return null;
+  }
+}
+
+function retryAfter(header: string | null): number | null {
+  if (!header) return null;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
+  return Number.isFinite(ms) && ms > 0 ? Math.min(ms, RETRY_AFTER_MAX_MS) : null;
+}
+
+/** One page of a list, newest first; `next` is the cursor of the next page, null on the last. */
+export type Page<T> = { items: T[]; next: string | null };
+
+type Paged<T> = {
+  content: T[] | null;
+  pagination: { has_next_page: boolean; next_page_cursor: string };
+};
+
+/** One page of a list. Never throws. */
+export async function list<T>(
+  convoy: Convoy,
+  path: string,
+  options: Call,
+): Promise<Answer<Page<T>>> {
+  const answer = await call<Paged<T>>(convoy, path, options);
+  if (!answer.ok) return answer;
+  const { content, pagination } = answer.data ?? { content: [], pagination: undefined };
+  const next = pagination?.has_next_page ? pagination.next_page_cursor : null;
+  return { ...answer, data: { items: content ?? [], next } };
+}
+
+/** A page's place: the next page begins with the item that the cursor names (recorded). */
+export type PageOptions = { perPage: number; cursor?: string | undefined; timeoutMs?: number };
+
+/** The query of a page. */
+export function paging({ perPage, cursor }: PageOptions): Query {
+  return { perPage, ...(cursor ? { direction: "next", next_page_cursor: cursor } : {}) };
+}
+
+/** UTC without a zone, in whole seconds: the one format Convoy's filters take (recorded). */
+export function convoyTime(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19);
+}
+
+/** Whether Convoy answers with our key: its health, which needs one. */
+export function health(convoy: Convoy) {
+  return call<null>(convoy, "/health", { timeoutMs: LOOKUP_TIMEOUT_MS });
+}

@@ -1,0 +1,65 @@
+/** Events at Convoy: handing them over, and what its own list says. */
+import { POST_TIMEOUT_MS } from "../config.ts";
+import {
+  type Answer,
+  type Convoy,
+  call,
+  convoyTime,
+  list,
+  type PageOptions,
+  paging,
+} from "./client.ts";
+
+/** An event as Convoy takes it: for one endpoint, or for all of an owner. */
+export type ConvoyEvent = {
+  key: string;
+  type: string;
+  target: { endpointId: string } | { ownerId: string };
+  data: object;
+};
+
+/** Hands an event to Convoy: 201 for a repeated key too (recorded). */
+export function postEvent(convoy: Convoy, event: ConvoyEvent): Promise<Answer<null>> {
+  const single = "endpointId" in event.target;
+  return call(convoy, single ? "/events" : "/events/fanout", {
+    method: "POST",
+    timeoutMs: POST_TIMEOUT_MS,
+    body: {
+      ...("endpointId" in event.target
+        ? { endpoint_id: event.target.endpointId }
+        : { owner_id: event.target.ownerId }),
+      event_type: event.type,
+      idempotency_key: event.key,
+      data: event.data,
+    },
+  });
+}
+
+/** An event as Convoy lists it. */
+export type ConvoyEventRecord = {
+  uid: string;
+  idempotency_key: string;
+  is_duplicate_event: boolean;
+  status: string;
+  failure_reason?: string;
+  created_at: string;
+};
+
+/** Events that Convoy processed between two times. */
+export function listEvents(convoy: Convoy, page: PageOptions & { fromMs: number; toMs: number }) {
+  return list<ConvoyEventRecord>(convoy, "/events", {
+    query: {
+      ...paging(page),
+      startDate: convoyTime(page.fromMs),
+      // Whole seconds: round up, or the last second is cut off.
+      endDate: convoyTime(page.toMs + 999),
+    },
+  });
+}
+
+/** Events of one idempotency key: the one that counts, and duplicates. */
+export function listEventsOfKey(convoy: Convoy, key: string) {
+  return list<ConvoyEventRecord>(convoy, "/events", {
+    query: { idempotencyKey: key, perPage: 20 },
+  });
+}
