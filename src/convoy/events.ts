@@ -38,6 +38,7 @@ export function postEvent(convoy: Convoy, event: ConvoyEvent): Promise<Answer<nu
 /** An event as Convoy lists it. */
 export type ConvoyEventRecord = {
   uid: string;
+  project_id: string;
   idempotency_key: string;
   is_duplicate_event: boolean;
   status: string;

@@ -30,7 +30,7 @@ export async function finish(env: Bindings, row: Logged): Promise<void> {
   try {
     const settings = deliverySettings(env);
     const [outcome] = await Promise.all([publish(env, row), store(env, row)]);
-    const held = { ...row, attempts: 0, accepted_at: null, state: "pending" as const };
+    const held = { ...row, attempts: 0, accepted_at: null, error: null, state: "pending" as const };
     const now = Date.now();
     const settlement = settlementOf(held, outcome, { blame: false, retryMs: 0 }, settings, now);
     await settle(env.DB, [settlement], { now, unstoredDueAt: now });

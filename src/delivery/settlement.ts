@@ -6,7 +6,7 @@ import type { Outcome } from "./outcome.ts";
 /** The fields of a row that a settlement starts from. */
 export type Held = Pick<
   OutboxRow,
-  "seq" | "lease" | "attempts" | "replays" | "accepted_at" | "occurred_at" | "state"
+  "seq" | "lease" | "attempts" | "replays" | "accepted_at" | "occurred_at" | "state" | "error"
 >;
 
 /**
@@ -52,13 +52,10 @@ export function settlementOf(
   }
 }
 
-/** A row handed back as it was, due after `retryMs`; what was finished stays finished. */
-export function handBack(
-  row: Held & { state: OutboxRow["state"] },
-  dueAt: number | null,
-): Settlement {
-  const { seq, lease, attempts, replays, accepted_at, state } = row;
-  return { seq, lease, attempts, replays, accepted_at, state, error: null, due_at: dueAt };
+/** A row handed back as it was, due at `dueAt`; null: nothing is left to do. */
+export function handBack(row: Held, dueAt: number | null): Settlement {
+  const { seq, lease, attempts, replays, accepted_at, state, error } = row;
+  return { seq, lease, attempts, replays, accepted_at, state, error, due_at: dueAt };
 }
 
 /** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come at once. */

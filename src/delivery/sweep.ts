@@ -107,13 +107,18 @@ function isPending(row: OutboxRow): boolean {
   return row.state === "pending";
 }
 
-/** Posts one at a time until the gateway is proven, then a few at once; stops when it is down. */
+/**
+ * Posts one at a time until the gateway is proven, then a few at once; stops when it is down. Probes are
+ * drawn at random: else two poisonous events at the head would pass for an outage for ever.
+ */
 async function post(run: Sweep, rows: OutboxRow[]): Promise<Map<number, Outcome>> {
   const { env, convoy, budget, gateway } = run;
   const outcomes = new Map<number, Outcome>();
-  const queue = [...rows].sort((a, b) => a.lease - b.lease || a.seq - b.seq);
+  const queue = [...rows];
   while (convoy && queue.length > 0 && gateway.open()) {
-    const batch = queue.splice(0, gateway.proven() ? POST_CONCURRENCY : 1);
+    const batch = gateway.proven()
+      ? queue.splice(0, POST_CONCURRENCY)
+      : queue.splice(Math.floor(Math.random() * queue.length), 1);
     if (!budget.take(batch.length, SWEEP_RESERVE)) break;
     const seen = await Promise.all(
       batch.map(async (row) => {
@@ -137,7 +142,7 @@ function judge(run: Sweep, rows: OutboxRow[], outcomes: Map<number, Outcome>): S
       const blame = gateway.proven() && !gateway.isSuspect(row.id);
       return settlementOf(row, outcome, { blame, retryMs: GATEWAY_RETRY_MS }, settings, now);
     }
-    // Untried: before the probes next time, or a poisonous pair would probe for ever.
+    // Untried: claimed before the probes next time.
     if (isPending(row)) return handBack(row, gateway.open() ? now : now + UNTRIED_RETRY_MS);
     if (row.state === "accepted" && settings.audit) {
       return handBack(row, (row.accepted_at ?? now) + settings.auditDelayMs);

@@ -16,12 +16,13 @@ export type OutboxRow = {
   state: EventState;
   attempts: number;
   replays: number;
+  error: string | null;
   accepted_at: number | null;
   lease: number;
 };
 
 const ROW = `seq, id, owner, type, endpoint_id, occurred_at, todo_id, todo, stored, state, attempts,
-  replays, accepted_at, due_at AS lease`;
+  replays, error, accepted_at, due_at AS lease`;
 
 /** The work a claim is for: everything undone, only what KV lacks, or what Convoy may have forgotten. */
 export type Work = "publish" | "project" | "audit";
