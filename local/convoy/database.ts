@@ -1,4 +1,6 @@
 // The local Convoy's state: one SQLite database, a file for `npm run dev`, memory for tests.
+import { mkdirSync } from "node:fs";
+import path from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 
 const SCHEMA = `
@@ -75,8 +77,9 @@ export type Database = {
   close(): void;
 };
 
-/** Opens (and where needed makes) the database in `file`; ":memory:" keeps it in memory. Throws what SQLite throws. */
+/** Opens (and where needed makes) the database in `file`; ":memory:" keeps it in memory. Throws what SQLite and mkdir throw. */
 export function openDatabase(file: string): Database {
+  if (file !== ":memory:") mkdirSync(path.dirname(file), { recursive: true });
   const db = new DatabaseSync(file);
   // WAL with synchronous NORMAL: a killed process loses nothing, and a commit does not wait for the disk.
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;");

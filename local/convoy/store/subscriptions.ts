@@ -67,7 +67,10 @@ export function createSubscription(
   return requireSubscription(context, uid);
 }
 
-/** Changes what is given and leaves the rest. */
+/**
+ * Changes what is given and leaves the rest. The row given back has the new name but still the old event types: so the
+ * real one answers (recorded).
+ */
 export function updateSubscription(
   context: Context,
   uid: string,
@@ -80,7 +83,7 @@ export function updateSubscription(
     fields.event_types ? JSON.stringify(fields.event_types) : now.event_types,
     uid,
   );
-  return requireSubscription(context, uid);
+  return { ...requireSubscription(context, uid), event_types: now.event_types };
 }
 
 /** Deletes a subscription; refuses with 404 where there is none. */

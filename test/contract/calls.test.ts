@@ -1,0 +1,47 @@
+// The local Convoy against recorded-calls.json: 54 calls, in order, all compared.
+import { expect, test } from "vitest";
+import { Ids } from "./compare.ts";
+import { RECORDED_CALLS, type RecordedCall } from "./recorded.ts";
+import { differing, report, startReplay } from "./replay.ts";
+
+const PROJECT = "01M85F4EG11HMK2PSDZM5NDP00";
+
+/** Lists of what several workers of the real one made at the same moment. */
+const UNORDERED = new Set([33, 34, 36]);
+
+/** The lists of the recording also show what an earlier run of the same calls left; it used other names. */
+const EARLIER_RUN = { beforeProcessing: [1, 2, 3, 7, 15, 18, 19, 24, 25], after: [27, 30, 31] };
+
+function ofEarlierRun(at: number): RecordedCall {
+  const text = JSON.stringify(RECORDED_CALLS[at])
+    .replaceAll("acme1795480083k", "k-")
+    .replaceAll("acme1795480083f", "f-")
+    .replaceAll("acme1795480083", "acme");
+  return JSON.parse(text) as RecordedCall;
+}
+
+test("each of the 54 calls of recorded-calls.json is answered as recorded", async () => {
+  const { clock, convoy, replay } = startReplay(PROJECT, "2026-11-24T00:27:15.000Z");
+  const ids = new Ids();
+  for (const at of EARLIER_RUN.beforeProcessing) await replay(ofEarlierRun(at), at, { ids });
+  await convoy.process();
+  for (const at of EARLIER_RUN.after) await replay(ofEarlierRun(at), at, { ids });
+  await convoy.process();
+
+  clock.now = Date.parse("2026-11-24T00:28:03.500Z");
+  const outcomes = [];
+  for (const [at, call] of RECORDED_CALLS.entries()) {
+    // The recorded one got round to its events just before it was asked for a list of them.
+    if (at === 33) await convoy.process();
+    const special = {
+      ...(call.note === "bad key" ? { key: "wrong" } : {}),
+      ...(call.note === "wrong project" ? { projectId: "01M85F4EG11HMK2PSDZM5NOONE" } : {}),
+      unordered: UNORDERED.has(at),
+    };
+    outcomes.push(await replay(call, at, special));
+  }
+  await convoy.close();
+  console.log(report("recorded-calls.json", outcomes, UNORDERED.size));
+  expect(differing(outcomes)).toEqual([]);
+  expect(outcomes).toHaveLength(54);
+});
