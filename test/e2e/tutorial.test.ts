@@ -78,9 +78,12 @@ test("the tutorial's two commands end in one webhook with a valid signature, kep
 });
 
 test("a receiver on this machine gets each kind of event once, signed with the secret of its endpoint", async () => {
-  const { call, receiver } = system;
+  const { call, convoy, receiver } = system;
   const endpoint = await createEndpoint(call, `${receiver.url}/hook`);
   receiver.trust(endpoint.secret);
+  const elsewhere = async () =>
+    (await convoy.deliveries()).filter((one) => one.endpoint_id !== endpoint.id).length;
+  const before = await elsewhere();
   const at = (path: string) => `${path}?endpoint=${endpoint.id}`;
 
   const steps = [
@@ -96,7 +99,9 @@ test("a receiver on this machine gets each kind of event once, signed with the s
   await until("six webhooks", () => receiver.received.length >= steps.length);
   await system.letTimePass();
   await system.sweep();
-  await system.convoy.idle();
+  await convoy.idle();
+  // Naming an endpoint means that one alone.
+  expect(await elsewhere()).toBe(before);
   expect(receiver.received.map(({ refused }) => refused)).toEqual(steps.map(() => undefined));
   const kinds = receiver.received.map(({ body }) => body.event).sort();
   expect(kinds).toEqual(["created", "deleted", "failure", "ping", "retrieved", "updated"]);
