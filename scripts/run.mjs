@@ -37,6 +37,7 @@ const COMMANDS = /** @type {Record<string, Command>} */ ({
   lint: { program: [biome, "check", "."] },
   format: { program: [biome, "check", "--write", "."] },
   types: { program: types },
+  bench: { program: ["bench/bench.ts"] },
 });
 
 process.exitCode = await main(process.argv.slice(2));
