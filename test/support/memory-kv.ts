@@ -24,8 +24,9 @@ export function memoryKv(): KVNamespace {
     delete: async (key: string) => {
       entries.delete(key);
     },
-    list: async ({ prefix = "", limit = 1_000, cursor = "" }: KVNamespaceListOptions) => {
-      const names = [...entries.keys()].filter((n) => n.startsWith(prefix) && n > (cursor ?? ""));
+    list: async ({ prefix, limit = 1_000, cursor }: KVNamespaceListOptions) => {
+      const from = cursor ?? "";
+      const names = [...entries.keys()].filter((n) => n.startsWith(prefix ?? "") && n > from);
       names.sort();
       const page = names.slice(0, limit);
       const keys = page.map((name) => ({ name, metadata: entries.get(name)?.metadata }));
