@@ -1,8 +1,8 @@
 /** The built Worker on state that outlives it, in a workerd that can be killed like by a power cut. */
-import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { serveWorker } from "../../local/dev/worker.ts";
 import { type Call, callerOf } from "./client.ts";
+import { commandLine, familyOf, isRunning } from "./processes.ts";
 import { until } from "./until.ts";
 
 /** The repository's directory. */
@@ -40,20 +40,9 @@ export async function startKillable(
   };
 }
 
-/** The running workerd processes that this process started (Linux). */
+/** The running workerd processes that this process started. */
 function workerds(): number[] {
-  const tasks = `/proc/${process.pid}/task`;
-  return readdirSync(tasks)
-    .flatMap((task) => read(`${tasks}/${task}/children`).trim().split(" "))
-    .filter((pid) => pid !== "" && read(`/proc/${pid}/cmdline`).includes("workerd"))
-    .map(Number);
-}
-
-/** A file of /proc, or nothing when its process is gone meanwhile. */
-function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
+  return familyOf(process.pid).filter(
+    (pid) => isRunning(pid) && commandLine(pid).includes("workerd"),
+  );
 }

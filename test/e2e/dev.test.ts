@@ -1,0 +1,98 @@
+/** `npm run dev` as a person has it: ready, reachable, and gone without a trace however it ends. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { commandLine, familyOf, freePort, isRunning } from "../support/processes.ts";
+import { ROOT } from "../support/system.ts";
+import { until } from "../support/until.ts";
+
+/** In a setting and nowhere else. */
+const SECRET = "a-secret-of-at-least-32-characters-for-HS256";
+
+let folder: string;
+const started: number[] = [];
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), "todo-dev-"));
+});
+afterAll(async () => {
+  const left = started.flatMap(familyOf).filter(isRunning);
+  for (const pid of left) process.kill(pid, "SIGKILL");
+  await until("their end", () => !left.some(isRunning));
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Starts npm in a process group of its own, as a terminal would; what it prints is collected. */
+function npmRunDev(args: string[], settings: Record<string, string> = {}) {
+  // Without Vitest's marks: tools behave differently when they see them.
+  const clean = Object.entries(process.env).filter(([name]) => !/^(VITEST|NODE_)/.test(name));
+  const npm = spawn("npm", ["run", "--silent", "dev", "--", ...args], {
+    cwd: ROOT,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...Object.fromEntries(clean), ...settings } as NodeJS.ProcessEnv,
+  });
+  // A test that fails half-way must not leave a server behind: nothing else would end it.
+  started.push(npm.pid ?? 0);
+  const said = { text: "" };
+  npm.stdout.on("data", (chunk) => (said.text += chunk));
+  npm.stderr.on("data", (chunk) => (said.text += chunk));
+  return { npm, said };
+}
+
+const exitCode = (child: ChildProcess) =>
+  new Promise<number | null>((resolve) => child.once("close", resolve));
+
+describe.concurrent("npm run dev", () => {
+  const ends: [string, (npm: number) => void][] = [
+    ["Ctrl-C", (npm) => process.kill(-npm, "SIGINT")],
+    ["SIGTERM of npm alone", (npm) => process.kill(npm, "SIGTERM")],
+    ["SIGKILL of npm alone", (npm) => process.kill(npm, "SIGKILL")],
+  ];
+  test.each(ends)(
+    "answers under each local name, and leaves nothing after %s",
+    async (how, end) => {
+      const [port, convoyPort] = [await freePort(), await freePort()];
+      const state = path.join(folder, how.replaceAll(/\W/g, "-"));
+      const args = ["--port", `${port}`, "--convoy-port", `${convoyPort}`, "--state", state];
+      const { npm, said } = npmRunDev(args, { AUTH: "jwt", AUTH_SECRET: SECRET });
+      await until("the welcome", () => said.text.includes("Ctrl-C ends it"));
+
+      for (const host of ["0.0.0.0", "127.0.0.1", "localhost"]) {
+        const response = await fetch(`http://${host}:${port}/health`);
+        expect(response.status, `${host}: ${await response.text()}`).toBe(200);
+      }
+      // A setting from the environment has reached the Worker: no token, no answer.
+      const refused = await fetch(`http://127.0.0.1:${port}/todo`);
+      expect(refused.status, await refused.text()).toBe(401);
+      const inbox = await fetch(`http://127.0.0.1:${convoyPort}/inbox/deliveries`);
+      expect(await inbox.json()).toMatchObject({ data: [] });
+
+      const family = familyOf(npm.pid ?? 0);
+      expect(family.map(commandLine).join("\n")).toContain("workerd");
+      expect(family.map(commandLine).join("\n")).not.toContain(SECRET);
+      expect(said.text).not.toContain(SECRET);
+      end(npm.pid ?? 0);
+      await until("the end of every process", () => !family.some(isRunning));
+      await expect(fetch(`http://127.0.0.1:${port}/health`)).rejects.toThrow();
+      await expect(fetch(`http://127.0.0.1:${convoyPort}/`)).rejects.toThrow();
+    },
+  );
+
+  test.each(["--port", "--convoy-port"])(
+    "says in one line that the port of %s is taken",
+    async (flag) => {
+      const holder = createServer();
+      const taken = await freePort();
+      await new Promise<void>((resolve) => holder.listen(taken, "127.0.0.1", resolve));
+      const other = flag === "--port" ? "--convoy-port" : "--port";
+      const args = [flag, `${taken}`, other, `${await freePort()}`];
+      const { npm, said } = npmRunDev([...args, "--state", path.join(folder, "none")]);
+      expect(await exitCode(npm)).toBe(1);
+      expect(said.text.trim()).toMatch(new RegExp(`^Port ${taken} [^\\n]*${flag} \\d+$`));
+      await new Promise((resolve) => holder.close(resolve));
+    },
+  );
+});

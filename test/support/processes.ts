@@ -1,0 +1,52 @@
+/** What runs on this machine, as Linux's /proc tells it. */
+import { readdirSync, readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+
+/** All running descendants of a process, and itself. */
+export function familyOf(pid: number): number[] {
+  const parents = new Map(
+    readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name))
+      .map((name) => [Number(name), Number(status(Number(name), "PPid"))]),
+  );
+  const family = [pid];
+  // Grows while it is walked: children of children.
+  for (const member of family) {
+    for (const [child, parent] of parents) if (parent === member) family.push(child);
+  }
+  return family;
+}
+
+/** Whether a process runs; one that is dead and only not yet collected does not. */
+export function isRunning(pid: number): boolean {
+  const state = status(pid, "State");
+  return state !== undefined && !state.startsWith("Z");
+}
+
+/** A process's command line, its arguments joined by spaces; empty when it is gone. */
+export function commandLine(pid: number): string {
+  return read(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+}
+
+/** A port nobody listens on right now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function status(pid: number, field: string): string | undefined {
+  return new RegExp(`^${field}:\\s*(.+)$`, "m").exec(read(`/proc/${pid}/status`))?.[1];
+}
+
+/** A file of /proc, or nothing when its process is gone meanwhile. */
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
