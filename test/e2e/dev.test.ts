@@ -13,12 +13,13 @@ import { until } from "../support/until.ts";
 const SECRET = "a-secret-of-at-least-32-characters-for-HS256";
 
 let folder: string;
-const started: number[] = [];
+const started: ChildProcess[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), "todo-dev-"));
 });
 afterAll(async () => {
-  const left = started.flatMap(familyOf).filter(isRunning);
+  const running = started.filter((npm) => npm.exitCode === null && npm.signalCode === null);
+  const left = running.flatMap((npm) => familyOf(npm.pid ?? 0)).filter(isRunning);
   for (const pid of left) process.kill(pid, "SIGKILL");
   await until("their end", () => !left.some(isRunning));
   await rm(folder, { recursive: true, force: true });
@@ -35,7 +36,7 @@ function npmRunDev(args: string[], settings: Record<string, string> = {}) {
     env: { ...Object.fromEntries(clean), ...settings } as NodeJS.ProcessEnv,
   });
   // A test that fails half-way must not leave a server behind: nothing else would end it.
-  started.push(npm.pid ?? 0);
+  started.push(npm);
   const said = { text: "" };
   npm.stdout.on("data", (chunk) => (said.text += chunk));
   npm.stderr.on("data", (chunk) => (said.text += chunk));
