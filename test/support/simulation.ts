@@ -9,6 +9,8 @@ import { memoryKv } from "./memory-kv.ts";
 
 const migrations = path.resolve(import.meta.dirname, "../../migrations");
 const MINUTE_MS = 60_000;
+/** A full hour, so that tests know which minute the cron sees. */
+const BEGIN_MS = Date.UTC(2026, 10, 24, 12);
 
 /** What the local Convoy accepted or delivered, as its inbox tells it. */
 export type Seen = {
@@ -18,10 +20,28 @@ export type Seen = {
   swallowed?: boolean;
 };
 
+/** One call of an invocation to what is outside of it. */
+export type Step = { store: "D1" | "KV" | "Convoy"; name: string };
+/** Stands around every step of one invocation: may cut, fail, delay it. */
+export type Around = <T>(step: Step, run: () => T | Promise<T>) => Promise<T>;
+
+/** One invocation of the Worker, with its own view of the outside. */
+export type Invocation = {
+  fetch(method: string, url: string, body?: object): Promise<Response>;
+  scheduled(): Promise<void>;
+  /** What waitUntil was given and has not ended yet. */
+  pending: Set<Promise<unknown>>;
+};
+
 /** A running simulation. Real timers come back with `close`. */
 export type Simulation = {
   env: Bindings;
   convoy: Convoy;
+  kv: KVNamespace;
+  /** Begins an invocation whose steps go through `around`. */
+  invocation(around?: Around): Invocation;
+  /** Moves the clock in small steps until `work` is done, or `stop` says so. */
+  finish<T>(work: Promise<T>, stop?: () => boolean): Promise<T | undefined>;
   /** Sends a request to the Worker; its waitUntil goes on while the clock moves. */
   call(method: string, url: string, body?: object): Promise<Response>;
   /** Moves the clock. */
@@ -35,51 +55,62 @@ export type Simulation = {
   takeCalls(): string[];
   accepted(): Promise<Seen[]>;
   deliveries(): Promise<Seen[]>;
-  /** Rows of a query on the log. */
+  /** Rows of a query on D1. */
   rows<T>(sql: string): T[];
+  /** Runs SQL on D1. */
+  exec(sql: string): void;
   close(): Promise<void>;
 };
 
-/** Starts one at a full minute of virtual time, with `settings` over the local defaults. */
-export async function startSimulation(settings: Partial<Bindings> = {}): Promise<Simulation> {
-  vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"], now: 1_795_600_800_000 });
+/** Starts one on the full hour of a virtual clock, with `settings` over the local defaults. */
+export async function startSimulation(
+  settings: Partial<Bindings> = {},
+  kv: KVNamespace = memoryKv(),
+): Promise<Simulation> {
+  vi.useFakeTimers({ toFake: ["Date", "setTimeout", "clearTimeout"], now: BEGIN_MS });
   // The cron reports on the console, once a minute of a simulated hour.
-  vi.spyOn(console, "log").mockImplementation(() => {});
-  vi.spyOn(console, "error").mockImplementation(() => {});
+  for (const level of ["log", "warn", "error"] as const) {
+    vi.spyOn(console, level).mockImplementation(() => {});
+  }
   const d1 = openD1({ migrations });
   const convoy = createConvoy();
   let calls: string[] = [];
+  const ask = async (request: Request) => {
+    calls.push(`${request.method} ${new URL(request.url).pathname.split("/local/")[1]}`);
+    return convoy.fetch(request);
+  };
   const env: Bindings = {
     DB: d1.db,
-    KV: memoryKv(),
+    KV: kv,
     AUTH: "open",
     CONVOY_BASE_URL: "http://convoy.test/api",
     CONVOY_API_KEY: "local",
     CONVOY_PROJECT_ID: "local",
-    CONVOY: {
-      fetch: (async (request: Request) => {
-        calls.push(`${request.method} ${new URL(request.url).pathname.split("/local/")[1]}`);
-        return convoy.fetch(request);
-      }) as Fetcher["fetch"],
-    },
+    CONVOY: { fetch: ask as Fetcher["fetch"] },
     ...settings,
   };
-  const pending = new Set<Promise<unknown>>();
-  const ctx = {
-    waitUntil(promise: Promise<unknown>) {
-      pending.add(promise);
-      void promise.finally(() => pending.delete(promise));
-    },
-    passThroughOnException() {},
-    props: {},
-  } as unknown as ExecutionContext;
 
-  const pass = async (ms: number) => {
-    await vi.advanceTimersByTimeAsync(ms);
-    await convoy.idle();
+  const invocation = (around?: Around): Invocation => {
+    const pending = new Set<Promise<unknown>>();
+    const ctx = {
+      waitUntil(promise: Promise<unknown>) {
+        pending.add(promise);
+        const done = () => pending.delete(promise);
+        promise.then(done, done);
+      },
+    } as unknown as ExecutionContext;
+    const own = around ? { ...env, ...viewOf(env, d1, around) } : env;
+    return {
+      pending,
+      fetch: async (method, url, body) => worker.fetch(requestOf(method, url, body), own, ctx),
+      async scheduled() {
+        const controller = { scheduledTime: Date.now(), cron: "* * * * *", noRetry() {} };
+        await worker.scheduled(controller as ScheduledController, own);
+      },
+    };
   };
-  /** Moves the clock in small steps until `work` is done. */
-  const finish = async <T>(work: Promise<T>): Promise<T> => {
+
+  const finish = async <T>(work: Promise<T>, stop = () => false): Promise<T | undefined> => {
     let done = false;
     const end = () => {
       done = true;
@@ -88,53 +119,41 @@ export async function startSimulation(settings: Partial<Bindings> = {}): Promise
     for (;;) {
       await new Promise((resolve) => setImmediate(resolve));
       if (done) return work;
+      if (stop()) return undefined;
       await vi.advanceTimersByTimeAsync(100);
     }
+  };
+  const pass = async (ms: number) => {
+    await vi.advanceTimersByTimeAsync(ms);
+    await convoy.idle();
   };
   const inbox = async (what: string): Promise<Seen[]> => {
     const url = `http://convoy.test/inbox/${what}?limit=5000`;
     const response = await convoy.fetch(new Request(url));
     return ((await response.json()) as { data: Seen[] }).data;
   };
+  const plain = invocation();
   return {
     env,
     convoy,
+    kv,
+    invocation,
+    finish,
     pass,
-    call: (method, url, body) =>
-      finish(
-        Promise.resolve(
-          worker.fetch(
-            new Request(`http://api.test${url}`, {
-              method,
-              ...(body
-                ? {
-                    body: JSON.stringify(body),
-                    headers: { "Content-Type": "application/json" },
-                  }
-                : {}),
-            }),
-            env,
-            ctx,
-          ),
-        ),
-      ),
+    call: async (method, url, body) =>
+      (await finish(plain.fetch(method, url, body))) ?? Response.error(),
     async drain() {
-      while (pending.size > 0) await finish(Promise.all(pending));
+      while (plain.pending.size > 0) await finish(Promise.all(plain.pending));
       await convoy.idle();
     },
     async cron() {
       await pass(MINUTE_MS - (Date.now() % MINUTE_MS));
-      const controller = { scheduledTime: Date.now(), cron: "* * * * *", noRetry() {} };
-      await finish(Promise.resolve(worker.scheduled(controller as ScheduledController, env)));
+      await finish(plain.scheduled());
       await convoy.idle();
     },
     async setFaults(faults) {
-      const request = new Request("http://convoy.test/inbox/faults", {
-        method: "PUT",
-        body: JSON.stringify(faults),
-        headers: { "Content-Type": "application/json" },
-      });
-      const response = await convoy.fetch(request);
+      const url = "http://convoy.test/inbox/faults";
+      const response = await convoy.fetch(requestOf("PUT", url, faults));
       if (!response.ok) throw new Error(await response.text());
     },
     takeCalls() {
@@ -145,11 +164,43 @@ export async function startSimulation(settings: Partial<Bindings> = {}): Promise
     accepted: () => inbox("events"),
     deliveries: () => inbox("deliveries"),
     rows: <T>(sql: string) => d1.sqlite.prepare(sql).all() as T[],
+    exec: (sql) => d1.sqlite.exec(sql),
     async close() {
       await convoy.close();
       d1.close();
       vi.restoreAllMocks();
       vi.useRealTimers();
     },
+  };
+}
+
+function requestOf(method: string, url: string, body?: object): Request {
+  return new Request(new URL(url, "http://api.test"), {
+    method,
+    ...(body
+      ? { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }
+      : {}),
+  });
+}
+
+/** The outside as one invocation sees it. */
+function viewOf(env: Bindings, d1: ReturnType<typeof openD1>, around: Around) {
+  const kv = new Proxy(env.KV, {
+    get(target, name: keyof KVNamespace) {
+      return (...args: unknown[]) =>
+        around({ store: "KV", name }, () =>
+          (target[name] as (...args: unknown[]) => Promise<unknown>)(...args),
+        );
+    },
+  });
+  const send = env.CONVOY!.fetch as unknown as (request: Request) => Promise<Response>;
+  const convoy = (request: Request) => {
+    const name = `${request.method} ${new URL(request.url).pathname.split("/local/")[1]}`;
+    return around({ store: "Convoy", name }, () => send(request));
+  };
+  return {
+    DB: d1.view((call, run) => around({ store: "D1", name: call.sql.join(";").trim() }, run)),
+    KV: kv,
+    CONVOY: { fetch: convoy as unknown as Fetcher["fetch"] },
   };
 }
