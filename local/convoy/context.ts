@@ -30,7 +30,9 @@ export type ConvoyOptions = {
 };
 
 /** Something that happened to a delivery or to the inbox as a whole; what the page's stream carries. */
-export type InboxChange = { kind: "delivery"; id: string } | { kind: "cleared" | "faults" };
+export type InboxChange =
+  | { kind: "delivery"; id: string }
+  | { kind: "cleared" | "faults" | "endpoint" };
 
 /** The shared state that routes, store and engine are given. */
 export type Context = {

@@ -20,7 +20,9 @@ export function refusalOf(
   const origin = headers.get("Origin");
   if (origin !== null && !allowedHosts.has(hostnameOf(origin) ?? ""))
     return "requests from other sites are refused";
-  if (headers.get("Sec-Fetch-Site") === "cross-site")
+  // A link from elsewhere may lead here; what another site loads or sends on its own may not.
+  const byItself = headers.get("Sec-Fetch-Mode") !== "navigate";
+  if (headers.get("Sec-Fetch-Site") === "cross-site" && byItself)
     return "requests from other sites are refused";
   return undefined;
 }

@@ -4,7 +4,7 @@ import { apiApp } from "./api.ts";
 import { type ConvoyOptions, createContext } from "./context.ts";
 import { createEngine } from "./engine.ts";
 import { failure } from "./envelope.ts";
-import { pageRoutes } from "./page.ts";
+import { isPage, pageRoutes } from "./page.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
 
 export type { ConvoyOptions } from "./context.ts";
@@ -30,8 +30,6 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
   const inbox = new Hono();
   inbox.route("/inbox", inboxRoutes(context, engine));
   const pages = pageRoutes();
-
-  const isPage = (path: string) => path === "/" || path === "/inbox" || path.startsWith("/assets/");
 
   return {
     async fetch(request) {

@@ -1,20 +1,48 @@
-// The inbox page: three plain files, served under a policy that lets nothing else run.
-import { readFileSync } from "node:fs";
+// The inbox page: plain files, read once, served under a policy that lets nothing else run.
+import { readdirSync, readFileSync } from "node:fs";
 import { Hono } from "hono";
 
-const FILES = {
-  "/": ["inbox.html", "text/html; charset=utf-8"],
-  "/inbox": ["inbox.html", "text/html; charset=utf-8"],
-} as const;
+const FOLDER = new URL("../inbox/", import.meta.url);
 
-/** The page and its files. */
+const TYPES: Record<string, string> = {
+  html: "text/html; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  svg: "image/svg+xml",
+};
+
+/** Nothing inline, nothing from elsewhere: whatever a webhook's body holds stays text. */
+const HEADERS = {
+  "Content-Security-Policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  // A newer checkout must not meet an older page.
+  "Cache-Control": "no-cache",
+};
+
+/** Whether a path is the page or one of its files. */
+export function isPage(path: string): boolean {
+  return path === "/" || path === "/inbox" || path.startsWith("/assets/");
+}
+
+/** The page at / and /inbox, its files under /assets. */
 export function pageRoutes(): Hono {
+  const files = new Map(
+    readdirSync(FOLDER).map((name) => [name, readFileSync(new URL(name, FOLDER), "utf8")]),
+  );
+  const answer = (name: string): Response => {
+    const text = files.get(name);
+    if (text === undefined) return new Response("not found\n", { status: 404, headers: HEADERS });
+    const type = TYPES[name.split(".").at(-1) ?? ""] ?? "text/plain; charset=utf-8";
+    return new Response(text, { headers: { ...HEADERS, "Content-Type": type } });
+  };
   const routes = new Hono();
-  for (const [path, [name, type]] of Object.entries(FILES)) {
-    routes.get(path, (c) => {
-      const text = readFileSync(new URL(`../inbox/${name}`, import.meta.url), "utf8");
-      return c.body(text, 200, { "Content-Type": type });
-    });
-  }
+  routes.get("/", () => answer("inbox.html"));
+  routes.get("/inbox", () => answer("inbox.html"));
+  routes.get("/assets/:name", (c) => answer(c.req.param("name")));
   return routes;
 }

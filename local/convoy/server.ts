@@ -10,12 +10,16 @@ export type ServedConvoy = { url: string; convoy: Convoy; close(): Promise<void>
 
 /**
  * Starts a local Convoy on 127.0.0.1; port 0 takes a free one. Rejects with EADDRINUSE where the port is taken.
+ * LOCAL_CONVOY_PORTAL=1 in the environment licenses portal links.
  * `allowedHosts` are the host names it answers to; this machine's own by default.
  */
 export async function serveConvoy(
   options: ConvoyOptions & { port: number; allowedHosts?: ReadonlySet<string> },
 ): Promise<ServedConvoy> {
-  const convoy = createConvoy(options);
+  const convoy = createConvoy({
+    portal: process.env.LOCAL_CONVOY_PORTAL === "1",
+    ...options,
+  });
   const server = createAdaptorServer({
     async fetch(request, env) {
       const refused = refusalOf(request.headers, options.allowedHosts);

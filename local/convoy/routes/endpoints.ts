@@ -48,6 +48,7 @@ export function endpointRoutes(context: Context): Hono {
     };
     if (!name || !url) throw new Refusal(400, "Invalid input provided");
     const row = createEndpoint(context, { ...fields, name, url: checkUrl(url) });
+    context.publish({ kind: "endpoint" });
     const view = legacy ? legacyEndpointView(context, row) : endpointView(context, row, true);
     return success(201, "Endpoint created successfully", view);
   });

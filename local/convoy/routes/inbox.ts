@@ -90,9 +90,12 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
     return c.json({ reset: true });
   });
 
-  routes.get("/settings", (c) =>
-    c.json({ worker_url: context.options.workerUrl, shown: INBOX_DEFAULT_LIMIT }),
-  );
+  routes.get("/settings", (c) => {
+    const newest = context.db.get<{ uid: string }>(
+      "SELECT uid FROM endpoint WHERE deleted_at IS NULL ORDER BY uid DESC LIMIT 1",
+    );
+    return c.json({ worker_url: context.options.workerUrl, endpoint_id: newest?.uid ?? null });
+  });
   routes.get("/stream", (c) => inboxStream(context, c.req.raw.signal));
   routes.all("/*", (c) => c.json({ error: `nothing at ${c.req.method} ${c.req.path}` }, 404));
   return routes;

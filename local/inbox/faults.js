@@ -1,0 +1,171 @@
+// The fault panel: what the API and the receivers do wrong, on request.
+import { fetchFaults, putFaults } from "./api.js";
+import { byId, el, say } from "./dom.js";
+
+const SIDES = [
+  {
+    side: "api",
+    title: "Convoy's API",
+    about: "what the Worker meets when it calls Convoy",
+    swallow: true,
+  },
+  {
+    side: "deliveries",
+    title: "Receivers",
+    about: "what Convoy meets when it delivers",
+    swallow: false,
+  },
+];
+
+const NUMBERS = [
+  { name: "status", label: "Answer with status", min: 100, max: 599, placeholder: "e.g. 503" },
+  { name: "retry_after_s", label: "Retry-After, seconds", min: 0, max: 86400, placeholder: "none" },
+  { name: "latency_ms", label: "Delay, ms", min: 0, max: 60000, placeholder: "0" },
+  { name: "rate", label: "Share of calls hit, %", min: 0, max: 100, placeholder: "100" },
+];
+
+const SWITCHES = [
+  { name: "hang", label: "Hang: never answer" },
+  { name: "drop", label: "Drop the connection" },
+  { name: "swallow", label: "Swallow: say 201, then forget" },
+];
+
+function numberField(fault, { name, label, ...limits }) {
+  const value = name === "rate" && fault.rate !== undefined ? fault.rate * 100 : fault[name];
+  return el(
+    "label",
+    {},
+    label,
+    el("input", {
+      type: "number",
+      name,
+      step: name === "rate" ? "any" : "1",
+      ...limits,
+      value: value ?? "",
+    }),
+  );
+}
+
+function switchField(fault, { name, label }) {
+  return el(
+    "label",
+    { class: "switch" },
+    el("input", { type: "checkbox", name, checked: fault[name] === true }),
+    label,
+  );
+}
+
+function fields(faults) {
+  return SIDES.map(({ side, title, about, swallow }) => {
+    const fault = side === "api" ? faults : (faults.deliveries ?? {});
+    return el(
+      "fieldset",
+      { "data-side": side },
+      el("legend", {}, title),
+      el("p", { class: "about" }, about),
+      el(
+        "div",
+        { class: "numbers" },
+        NUMBERS.map((field) => numberField(fault, field)),
+      ),
+      SWITCHES.filter((field) => swallow || field.name !== "swallow").map((field) =>
+        switchField(fault, field),
+      ),
+    );
+  });
+}
+
+function readSide(fieldset) {
+  const fault = {};
+  for (const input of fieldset.querySelectorAll("input")) {
+    if (input.type === "checkbox") {
+      if (input.checked) fault[input.name] = true;
+    } else if (input.value !== "") {
+      fault[input.name] = input.name === "rate" ? Number(input.value) / 100 : Number(input.value);
+    }
+  }
+  // A share alone is no fault.
+  return Object.keys(fault).some((name) => name !== "rate") ? fault : {};
+}
+
+function describe(fault) {
+  const parts = [
+    fault.hang && "hangs",
+    fault.drop && "drops connections",
+    fault.status !== undefined && `answers ${fault.status}`,
+    fault.swallow && "swallows events",
+    fault.latency_ms && `waits ${fault.latency_ms} ms`,
+  ].filter(Boolean);
+  if (parts.length === 0) return undefined;
+  const share = fault.rate === undefined ? "" : ` (${Math.round(fault.rate * 100)} % of calls)`;
+  return `${parts.join(", ")}${share}`;
+}
+
+/** Shows, above the list, which faults are in force; nothing where there are none. */
+export async function showTrouble() {
+  const faults = await fetchFaults();
+  const api = describe(faults);
+  const deliveries = describe(faults.deliveries ?? {});
+  const banner = byId("trouble");
+  banner.hidden = !api && !deliveries;
+  byId("open-faults").classList.toggle("on", !banner.hidden);
+  if (banner.hidden) return;
+  banner.replaceChildren(
+    el(
+      "span",
+      {},
+      [api && `Convoy's API ${api}.`, deliveries && `The receiver ${deliveries}.`]
+        .filter(Boolean)
+        .join(" "),
+    ),
+    el("button", { type: "button", onclick: () => putFaults({}) }, "End faults"),
+  );
+}
+
+/** Opens the panel with the faults in force. */
+export async function openFaults() {
+  const faults = await fetchFaults();
+  const dialog = byId("faults");
+  const problem = el("p", { class: "reason", role: "alert" });
+  const apply = async (wanted, what) => {
+    try {
+      await putFaults(wanted);
+      dialog.close();
+      say(what);
+    } catch (error) {
+      problem.textContent = error.message;
+    }
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    const [api, deliveries] = [...dialog.querySelectorAll("fieldset")].map(readSide);
+    const hasDeliveries = Object.keys(deliveries).length > 0;
+    void apply({ ...api, ...(hasDeliveries ? { deliveries } : {}) }, "Faults are set");
+  };
+  dialog.replaceChildren(
+    el(
+      "form",
+      { onsubmit: submit },
+      el(
+        "header",
+        {},
+        el("h2", { id: "faults-title" }, "Faults"),
+        el(
+          "button",
+          { type: "button", class: "quiet", "aria-label": "Close", onclick: () => dialog.close() },
+          "✕",
+        ),
+      ),
+      el("p", { class: "about" }, "They stay until they are ended. The inbox itself is never hit."),
+      el("div", { class: "sides" }, fields(faults)),
+      problem,
+      el(
+        "footer",
+        {},
+        el("button", { type: "button", onclick: () => apply({}, "Faults are ended") }, "End all"),
+        el("button", { type: "submit", class: "primary" }, "Apply"),
+      ),
+    ),
+  );
+  dialog.showModal();
+}
