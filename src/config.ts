@@ -45,8 +45,6 @@ export const CONVOY_VERSION = "2025-11-24";
 
 /** Largest request body, in bytes: a todo of 2,000 characters escaped as \uXXXX is 12 KB. */
 export const BODY_MAX_BYTES = 16 * 1024;
-/** Largest todo id: JSON numbers are exact up to here. */
-export const TODO_ID_MAX = Number.MAX_SAFE_INTEGER;
 /** Characters (code points) of a todo's text. */
 export const ITEM_MAX_CHARS = 2_000;
 /** Most todos of one page: one KV list gives at most 1,000 keys. */

@@ -2,17 +2,10 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { ErrorBody } from "./answers.ts";
 import { SettingError } from "./config.ts";
 import { StorageError } from "./storage/error.ts";
 import { BadCursor } from "./storage/todos.ts";
-
-/** Body of every error: what happened and what to do; `details` name the fields that are wrong. */
-export type ErrorBody = {
-  error: string;
-  details?: { path: string; message: string }[];
-  /** The tutorial's text, beside `error` where its code has one. */
-  data?: string;
-};
 
 type Problem = { body: ErrorBody; headers: Record<string, string> };
 

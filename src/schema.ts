@@ -1,6 +1,12 @@
 /** Every shape that crosses the API: requests, answers, webhooks. One source for validation and document. */
 import * as z from "zod/mini";
-import { ITEM_MAX_CHARS, ROTATION_OVERLAP_MAX_H, TIMEOUT_MAX_S, TODO_ID_MAX } from "./config.ts";
+import {
+  DELIVERY_PAGE_MAX,
+  ITEM_MAX_CHARS,
+  PAGE_MAX,
+  ROTATION_OVERLAP_MAX_H,
+  TIMEOUT_MAX_S,
+} from "./config.ts";
 import { DURATION, durationSeconds } from "./duration.ts";
 import { WEBHOOK_URL } from "./url.ts";
 
@@ -9,12 +15,23 @@ export const TodoId = z.int().check(z.nonnegative());
 
 /** Text of at most `max` characters, counted as JSON Schema does: in code points. */
 function text(min: number, max: number) {
-  return z.string().check(
-    z.minLength(min),
-    z.refine((value) => value.length <= max || [...value].length <= max, {
-      error: `must be at most ${max} characters`,
-    }),
-  );
+  const counted = z.refine<string>((value) => value.length <= max || [...value].length <= max, {
+    error: `must be at most ${max} characters`,
+  });
+  return z.string().check(z.minLength(min), counted).register(z.globalRegistry, { maxLength: max });
+}
+
+/** A whole number in a path or query: written out, without a sign or leading zeros. */
+function numeral<T extends z.ZodMiniType<number, number>>(number: T) {
+  const digits = z.regex(/^(0|[1-9]\d{0,15})$/, { error: "must be a whole number >= 0" });
+  return z.pipe(z.string().check(digits), z.pipe(z.transform<string, number>(Number), number));
+}
+
+/** An object that says at least one thing. */
+function notEmpty<T extends z.ZodMiniObject>(fields: T, error: string): T {
+  const checked = fields.check(z.refine((value) => Object.keys(value).length > 0, { error }));
+  z.globalRegistry.add(checked, { minProperties: 1 });
+  return checked;
 }
 
 const Item = text(1, ITEM_MAX_CHARS);
@@ -27,33 +44,20 @@ export const NewTodo = z.strictObject({
 });
 
 /** Body of PUT /todo/:id: at least one field. */
-export const TodoPatch = z
-  .strictObject({ item: z.optional(Item), completed: z.optional(z.boolean()) })
-  .check(
-    z.refine((patch) => Object.keys(patch).length > 0, { error: "send item, completed or both" }),
-  );
-
-/** `:id` of a todo in a path. */
-export const TodoPath = z.object({
-  id: z.pipe(
-    z.string().check(z.regex(/^(0|[1-9]\d{0,15})$/, { error: "must be a whole number >= 0" })),
-    z.pipe(z.transform(Number), z.number().check(z.lte(TODO_ID_MAX))),
-  ),
-});
-
-const EndpointId = z.string().check(z.minLength(1), z.maxLength(255));
-
-/** A page's size in a query: 1 to 1,000. */
-const Limit = z.optional(
-  z.pipe(
-    z
-      .string()
-      .check(z.regex(/^([1-9]\d{0,2}|1000)$/, { error: "must be a number from 1 to 1000" })),
-    z.transform(Number),
-  ),
+export const TodoPatch = notEmpty(
+  z.strictObject({ item: z.optional(Item), completed: z.optional(z.boolean()) }),
+  "send item, completed or both",
 );
 
-const Cursor = z.optional(z.string().check(z.minLength(1), z.maxLength(1_024)));
+/** `:id` of a todo in a path. */
+export const TodoPath = z.object({ id: numeral(TodoId) });
+
+const EndpointId = text(1, 255);
+
+/** A page's size in a query: 1 to 1,000. */
+const Limit = z.optional(numeral(z.int().check(z.gte(1), z.lte(PAGE_MAX))));
+
+const Cursor = z.optional(text(1, 1_024));
 
 /** Query of a call that may name an endpoint. */
 export const EndpointQuery = z.object({ endpoint: z.optional(EndpointId) });
@@ -76,12 +80,7 @@ export const DeliveryPath = z.object({ id: EndpointId, delivery: EndpointId });
 
 /** Query of GET /endpoint/:id/delivery. */
 export const DeliveryListQuery = z.object({
-  limit: z.optional(
-    z.pipe(
-      z.string().check(z.regex(/^([1-9]\d?|100)$/, { error: "must be a number from 1 to 100" })),
-      z.transform(Number),
-    ),
-  ),
+  limit: z.optional(numeral(z.int().check(z.gte(1), z.lte(DELIVERY_PAGE_MAX)))),
   cursor: Cursor,
 });
 
@@ -118,14 +117,15 @@ export const NewEndpoint = z.strictObject({
 export type NewEndpoint = z.infer<typeof NewEndpoint>;
 
 /** Body of PUT /endpoint/:id: the fields to change, at least one. */
-export const EndpointPatch = z
-  .strictObject({
+export const EndpointPatch = notEmpty(
+  z.strictObject({
     name: z.optional(endpointFields.name),
     url: z.optional(Url),
     description: endpointFields.description,
     http_timeout: endpointFields.http_timeout,
-  })
-  .check(z.refine((patch) => Object.keys(patch).length > 0, { error: "send at least one field" }));
+  }),
+  "send at least one field",
+);
 /** Body of PUT /endpoint/:id, parsed. */
 export type EndpointPatch = z.infer<typeof EndpointPatch>;
 
@@ -148,7 +148,7 @@ export const EventState = z.enum(["pending", "accepted", "confirmed", "dead"]);
 export type EventState = z.infer<typeof EventState>;
 
 /** `:id` of an event in a path. */
-export const EventPath = z.object({ id: z.string().check(z.minLength(1), z.maxLength(64)) });
+export const EventPath = z.object({ id: text(1, 64) });
 
 /** Query of GET /event. `cursor` is the last page's. */
 export const EventListQuery = z.object({

@@ -1,18 +1,10 @@
 /** What the Worker depends on, and how much is waiting. */
+import type { Health } from "../answers.ts";
 import { type Bindings, SettingError } from "../config.ts";
 import { health as convoyHealth, convoyOf } from "../convoy/client.ts";
 import { shownReason } from "../convoy/reasons.ts";
-import { type Backlog, backlog } from "../storage/log.ts";
+import { backlog } from "../storage/log.ts";
 import { readTodo } from "../storage/todos.ts";
-
-/** "ok", or what is wrong in words. `backlog`: the owner's; null where D1 does not answer. */
-export type Health = {
-  status: "ok" | "degraded";
-  d1: string;
-  kv: string;
-  convoy: string;
-  backlog: Backlog | null;
-};
 
 /** Asks D1, KV and Convoy. Never throws. */
 export async function checkHealth(env: Bindings, owner: string): Promise<Health> {

@@ -1,4 +1,5 @@
 /** Reconcile: D1's endpoint records against what Convoy has (docs/design.md, section 7). */
+import type { ReconcileReport } from "../answers.ts";
 import { CLOCK_SKEW_MS, ENDPOINT_TIMEOUT_MS, RECONCILE_AGE_MS, RECONCILE_PAGE } from "../config.ts";
 import type { Convoy } from "../convoy/client.ts";
 import {
@@ -10,15 +11,6 @@ import {
 import { type EndpointRow, removeEndpoint } from "../storage/endpoints.ts";
 import { adopt, follow, markMissing, recordsOf, staleDrafts } from "../storage/reconcile.ts";
 import type { Budget } from "./budget.ts";
-
-/** What a reconcile did. `complete` is false where Convoy or the budget ended it early. */
-export type ReconcileReport = {
-  adopted: number;
-  removed: number;
-  updated: number;
-  missing: number;
-  complete: boolean;
-};
 
 type Stores = { DB: D1Database };
 

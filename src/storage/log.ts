@@ -1,4 +1,5 @@
 /** The log as its owner sees it: list, look up, replay; and what health and upkeep ask of it. */
+import type { Backlog } from "../answers.ts";
 import { LEASE_MS } from "../config.ts";
 import type { EventState, LoggedType } from "../schema.ts";
 import { onD1 } from "./error.ts";
@@ -106,14 +107,6 @@ export async function reopenDead(db: D1Database, owner: string, now: number, lim
   );
   return results.length;
 }
-
-/** How much is waiting for Convoy: all owners, or one. `errors`: why, most frequent first. */
-export type Backlog = {
-  pending: number;
-  oldest_pending_ms: number | null;
-  dead: number;
-  errors: { error: string; events: number }[];
-};
 
 /** The owner's backlog. @throws StorageError */
 export async function backlog(db: D1Database, owner: string, now: number): Promise<Backlog> {
