@@ -1,0 +1,28 @@
+/** Before each test in workerd: empty stores with tables, and no waiting. */
+import { applyD1Migrations, type D1Migration, reset } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, vi } from "vitest";
+import { sleep } from "../../src/wait.ts";
+
+declare global {
+  namespace Cloudflare {
+    interface Env {
+      TEST_MIGRATIONS: D1Migration[];
+    }
+  }
+}
+
+// Waits between tries are recorded, not waited: `vi.mocked(sleep).mock.calls` has their lengths.
+vi.mock(import("../../src/wait.ts"), async (original) => ({
+  ...(await original()),
+  sleep: vi.fn(async () => {}),
+}));
+
+beforeEach(async () => {
+  vi.mocked(sleep).mockClear();
+  await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
+});
+
+afterEach(async () => {
+  await reset();
+});

@@ -1,0 +1,148 @@
+/** A caller of the Worker's own handlers in workerd, with a Convoy of its own. */
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { env as testEnv } from "cloudflare:workers";
+import type { Faults } from "../../local/convoy/faults.ts";
+import type { InboxDelivery } from "../../local/convoy/inbox.ts";
+import type { Bindings, SettingName } from "../../src/config.ts";
+import worker from "../../src/index.ts";
+
+/** An answer whose work in waitUntil may go on; `done` waits for it, and rejects where that does. */
+export type Reply = {
+  status: number;
+  headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: any JSON; tests compare it whole
+  body: any;
+  done: () => Promise<void>;
+};
+
+/** The bindings of a test: empty stores, no rate limit, an own local Convoy that nobody else uses. */
+export function newEnv(settings: { [name in SettingName]?: string } = {}): Bindings {
+  const { RATE_LIMIT: _, ...rest } = testEnv as unknown as Bindings;
+  const CONVOY_BASE_URL = `http://${crypto.randomUUID()}.convoy.test/api`;
+  return { ...rest, CONVOY_BASE_URL, ...settings };
+}
+
+type Sent = { headers?: Record<string, string>; json?: boolean };
+
+/** Calls the Worker and does not wait for its waitUntil. A string or stream is sent as it is, anything else as JSON. */
+export async function begin(
+  env: Bindings,
+  method: string,
+  path: string,
+  body?: unknown,
+  { headers = {}, json = true }: Sent = {},
+): Promise<Reply> {
+  const ctx = createExecutionContext();
+  const raw = body === undefined || typeof body === "string" || body instanceof ReadableStream;
+  const request = new Request<unknown, IncomingRequestCfProperties>(`http://todo.test${path}`, {
+    method,
+    headers: {
+      ...(body === undefined || !json ? {} : { "content-type": "application/json" }),
+      ...headers,
+    },
+    body: raw ? (body ?? null) : JSON.stringify(body),
+  });
+  const response = await worker.fetch(request as never, env as never, ctx);
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text === "" ? undefined : JSON.parse(text),
+    done: () => waitOnExecutionContext(ctx),
+  };
+}
+
+/** Calls the Worker and waits until nothing of the request goes on. */
+export async function call(...given: Parameters<typeof begin>): Promise<Reply> {
+  const reply = await begin(...given);
+  await reply.done();
+  return reply;
+}
+
+/** Runs the cron once, at a minute in which only sweep, audit and purge run. */
+export async function cron(env: Bindings): Promise<void> {
+  const scheduledTime = Date.UTC(2026, 10, 24, 12, 1);
+  await worker.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, env);
+}
+
+/** An endpoint of the caller at Convoy and in D1. @returns its id */
+export async function newEndpoint(env: Bindings, url = "https://receiver.example/hook") {
+  const reply = await call(env, "POST", "/endpoint", { name: "Receiver", url });
+  if (reply.status !== 201) throw new Error(`${reply.status} ${JSON.stringify(reply.body)}`);
+  return String(reply.body["Endpoint ID"]);
+}
+
+/** An endpoint that belongs to somebody else. @returns its id */
+export async function foreignEndpoint(env: Bindings): Promise<string> {
+  const id = await newEndpoint(env);
+  await env.DB.prepare("UPDATE endpoint SET owner = 'somebody else' WHERE id = ?").bind(id).run();
+  return id;
+}
+
+/** A row of the log. */
+export type EventRow = {
+  seq: number;
+  id: string;
+  type: string;
+  endpoint_id: string | null;
+  todo_id: number | null;
+  todo: string | null;
+  stored: 0 | 1 | null;
+  state: string;
+  attempts: number;
+  replays: number;
+  error: string | null;
+  due_at: number | null;
+};
+
+/** The log, in order. */
+export async function log(env: Bindings): Promise<EventRow[]> {
+  return (await env.DB.prepare("SELECT * FROM event ORDER BY seq").all<EventRow>()).results;
+}
+
+/** Makes everything in the log due, as if all leases and waits had run out. */
+export async function letTimePass(env: Bindings): Promise<void> {
+  await env.DB.prepare("UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL").run();
+}
+
+/** All of KV, D1: what must not change where a request is refused. */
+export async function state(env: Bindings) {
+  const { keys } = await env.KV.list();
+  const values = await Promise.all(keys.map(async ({ name }) => [name, await env.KV.get(name)]));
+  const { results } = await env.DB.prepare("SELECT * FROM endpoint ORDER BY id").all();
+  return { kv: keys, values, events: await log(env), endpoints: results };
+}
+
+/** An event that Convoy took, as its inbox lists it. */
+export type InboxEvent = {
+  kind: "endpoint" | "owner";
+  endpoint_id: string | null;
+  owner_id: string | null;
+  event_type: string;
+  idempotency_key: string;
+  is_duplicate: boolean;
+  body: string;
+};
+
+async function inbox<T>(env: Bindings, what: string, init?: RequestInit): Promise<T> {
+  const url = new URL(`/inbox/${what}`, env.CONVOY_BASE_URL);
+  const response = await fetch(url.href, init);
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${what}: ${response.status} ${text}`);
+  return JSON.parse(text) as T;
+}
+
+/** What the test's Convoy accepted, oldest first. */
+export async function accepted(env: Bindings): Promise<InboxEvent[]> {
+  return (await inbox<{ data: InboxEvent[] }>(env, "events?limit=5000")).data.reverse();
+}
+
+/** What the test's Convoy delivered, oldest first. */
+export async function deliveries(env: Bindings): Promise<InboxDelivery[]> {
+  return (await inbox<{ data: InboxDelivery[] }>(env, "deliveries?limit=5000")).data.reverse();
+}
+
+/** Lets the test's Convoy fail. */
+export async function setFaults(env: Bindings, faults: Faults): Promise<void> {
+  await inbox(env, "faults", { method: "PUT", body: JSON.stringify(faults) });
+}
