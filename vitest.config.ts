@@ -7,7 +7,6 @@ const root = import.meta.dirname;
 
 export default defineConfig({
   test: {
-    restoreMocks: true,
     projects: [
       {
         // In workerd, with real KV and D1 of Miniflare: mirrors src/.
@@ -29,6 +28,7 @@ export default defineConfig({
         ],
         test: {
           name: "worker",
+          restoreMocks: true,
           root,
           include: ["test/worker/**/*.test.ts"],
           setupFiles: ["test/support/setup-worker.ts"],
@@ -38,6 +38,7 @@ export default defineConfig({
         // In Node: the local Convoy, crash matrix, races, the whole system, the browser.
         test: {
           name: "node",
+          restoreMocks: true,
           root,
           include: ["test/{local,contract,crash,races,e2e,browser,docs}/**/*.test.ts"],
           testTimeout: 60_000,

@@ -24,7 +24,7 @@ export function memoryKv(): KVNamespace {
     delete: async (key: string) => {
       entries.delete(key);
     },
-    list: async ({ prefix, limit = 1_000, cursor }: KVNamespaceListOptions) => {
+    list: async ({ prefix, limit = 1_000, cursor }: KVNamespaceListOptions = {}) => {
       const from = cursor ?? "";
       const names = [...entries.keys()].filter((n) => n.startsWith(prefix ?? "") && n > from);
       names.sort();

@@ -18,6 +18,7 @@ export type Seen = {
   is_duplicate?: boolean;
   duplicate?: boolean;
   swallowed?: boolean;
+  status?: string;
 };
 
 /** One call of an invocation to what is outside of it. */
