@@ -1,0 +1,206 @@
+/**
+ * Races: concurrent calls of the Worker's own fetch and scheduled on the same todo, in an order that
+ * fast-check draws, on a KV as it really is. Steps may wait past their worker's lease, workers may die,
+ * days may pass and the log be purged between two waves. RACES=n runs more schedules than CI does.
+ */
+import fc from "fast-check";
+import { afterEach, expect, it, vi } from "vitest";
+import { type Acknowledged, broken, keepPurged } from "../support/invariants.ts";
+import { realityKv } from "../support/reality-kv.ts";
+import { type Around, type Simulation, startSimulation } from "../support/simulation.ts";
+
+const SCHEDULES = Number(process.env.RACES ?? 2_000);
+const SETTINGS = { AUDIT: "off", RETENTION_DAYS: "1", SUBREQUEST_BUDGET: "10000" };
+const DAY_MS = 86_400_000;
+const LEASE_MS = 90_000;
+
+type Call = { kind: "create" | "update" | "complete" | "delete" | "sweep" | "replay" };
+const calls = fc.array(
+  fc.record({
+    kind: fc.constantFrom<Call["kind"]>(
+      ...(["create", "create", "update", "complete", "delete", "sweep", "replay"] as const),
+    ),
+  }),
+  { minLength: 2, maxLength: 4 },
+);
+
+const schedule = fc.record({
+  seed: fc.integer(),
+  waves: fc.tuple(calls, calls),
+  /** Whether a day passes between the waves, so that the log is purged. */
+  daysPass: fc.boolean(),
+  /** Share of steps, in percent, that take longer than a lease, and at which a worker dies. */
+  late: fc.constantFrom(0, 0, 2, 6),
+  dies: fc.constantFrom(0, 0, 2, 6),
+});
+
+let world: Simulation | undefined;
+afterEach(async () => {
+  await world?.close();
+  world = undefined;
+});
+
+it(`keeps its promises on ${SCHEDULES} schedules`, { timeout: 600_000 }, async () => {
+  let tried = 0;
+  let deaths = 0;
+  await fc.assert(
+    fc.asyncProperty(schedule, fc.scheduler(), async (plan, scheduler) => {
+      tried++;
+      const random = randomOf(plan.seed);
+      const { kv, fresh } = realityKv(random);
+      world = await startSimulation(SETTINGS, kv);
+      keepPurged(world);
+      const acknowledged: Acknowledged[] = [];
+      const replayed = new Set<string>();
+      const wrong: string[] = [];
+      try {
+        for (const [wave, planned] of plan.waves.entries()) {
+          deaths += await race(world, planned, { ...plan, random, scheduler, wave }, (done) => {
+            if (done.acknowledged) acknowledged.push(done.acknowledged);
+            if (done.replayed) replayed.add(done.replayed);
+            if (done.wrong) wrong.push(done.wrong);
+          });
+          await heal(world);
+          if (plan.daysPass) {
+            await world.pass(DAY_MS + 60_000);
+            // Half of the time the purge has run in between, half of the time it races.
+            if (random() < 0.5) await world.cron();
+          }
+        }
+        await heal(world);
+        const seen = { ...world, kv: { get: async (key: string) => fresh(key) } as KVNamespace };
+        wrong.push(...(await broken(seen, acknowledged, { mayRepeat: replayed })));
+        expect(wrong).toEqual([]);
+      } finally {
+        await world.close();
+        world = undefined;
+      }
+    }),
+    { numRuns: SCHEDULES },
+  );
+  console.info(`races: ${tried} schedules tried, 0 broken, ${deaths} workers died in them`);
+});
+
+type Plan = {
+  late: number;
+  dies: number;
+  random: () => number;
+  scheduler: fc.Scheduler;
+  wave: number;
+};
+type Done = { acknowledged?: Acknowledged; replayed?: string; wrong?: string };
+
+/** Runs the calls at once, one step after the other, in the scheduler's order. @returns how many died */
+async function race(
+  world: Simulation,
+  planned: Call[],
+  plan: Plan,
+  tell: (done: Done) => void,
+): Promise<number> {
+  let running = planned.length;
+  let deaths = 0;
+  for (const [index, { kind }] of planned.entries()) {
+    const actor = { dead: false };
+    const invocation = world.invocation(stepping(plan, actor, `${kind} ${index}`));
+    const label = `${plan.wave}.${index}`;
+    const work = run(world, invocation, kind, label, tell).then(async () => {
+      while (invocation.pending.size > 0) await Promise.all(invocation.pending);
+    });
+    const end = () => {
+      running--;
+    };
+    void Promise.race([work, diedOf(actor)]).then(end, end);
+    actors.add(actor);
+  }
+  // Steps first; the clock moves only where nothing else can.
+  while (running > 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (running === 0) break;
+    if (plan.scheduler.count() > 0) await plan.scheduler.waitOne();
+    else await vi.advanceTimersToNextTimerAsync();
+  }
+  for (const actor of actors) if (actor.dead) deaths++;
+  actors.clear();
+  return deaths;
+}
+
+type Actor = { dead: boolean; onDeath?: () => void };
+const actors = new Set<Actor>();
+
+function diedOf(actor: Actor): Promise<void> {
+  return new Promise((resolve) => {
+    actor.onDeath = resolve;
+  });
+}
+
+/** Before and after each step somebody else may come first; a step may be late, a worker may die. */
+function stepping({ late, dies, random, scheduler }: Plan, actor: Actor, name: string): Around {
+  const never = <T>() => new Promise<T>(() => {});
+  const die = <T>() => {
+    actor.dead = true;
+    actor.onDeath?.();
+    return never<T>();
+  };
+  return async <T>(step: { store: string; name: string }, go: () => T | Promise<T>): Promise<T> => {
+    if (actor.dead) return never<T>();
+    await scheduler.schedule(Promise.resolve(), `${name}: ${step.store} ${step.name.slice(0, 24)}`);
+    if (actor.dead || random() * 100 < dies) return die<T>();
+    // The whole world waits with it: its lease runs out before the step takes effect.
+    if (random() * 100 < late) vi.setSystemTime(Date.now() + LEASE_MS + 1_000);
+    const answer = await go();
+    await scheduler.schedule(Promise.resolve(), `${name}: answer`);
+    if (actor.dead || random() * 100 < dies) return die<T>();
+    return answer;
+  };
+}
+
+async function run(
+  world: Simulation,
+  invocation: ReturnType<Simulation["invocation"]>,
+  kind: Call["kind"],
+  label: string,
+  tell: (done: Done) => void,
+): Promise<void> {
+  if (kind === "sweep") return invocation.scheduled();
+  if (kind === "replay") {
+    const [event] = world.rows<{ id: string }>("SELECT id FROM event ORDER BY seq DESC LIMIT 1");
+    if (!event) return;
+    tell({ replayed: event.id });
+    await invocation.fetch("POST", `/event/${event.id}/replay`);
+    return;
+  }
+  const patches = {
+    create: { id: 1, item: `made by ${label}`, completed: false },
+    update: { item: `changed by ${label}` },
+    complete: { completed: true },
+    delete: undefined,
+  };
+  const methods = { create: "POST", update: "PUT", complete: "PUT", delete: "DELETE" };
+  const types = { create: "created", update: "updated", complete: "updated", delete: "deleted" };
+  const url = kind === "create" ? "/todo" : "/todo/1";
+  const patch = patches[kind];
+  const response = await invocation.fetch(methods[kind], url, patch);
+  const id = response.headers.get("X-Event-Id");
+  if (response.ok && id) {
+    tell({ acknowledged: { id, type: types[kind], ...(patch ? { patch } : {}) } });
+  } else if (![404, 409, 503].includes(response.status) || (id && response.status !== 503)) {
+    tell({ wrong: `${kind} answered ${response.status} with event ${id}` });
+  }
+}
+
+/** Leases run out, reads are fresh again, the cron has its turns, the scrub among them. */
+async function heal(world: Simulation): Promise<void> {
+  await world.pass(3 * 60_000);
+  for (let turn = 0; turn < 3; turn++) await world.cron();
+  await world.pass(3_600_000 - (Date.now() % 3_600_000) - 60_000);
+  for (let turn = 0; turn < 4; turn++) await world.cron();
+}
+
+/** A small generator, so that a seed gives the same KV again. */
+function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
+    return state / 2 ** 32;
+  };
+}
