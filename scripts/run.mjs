@@ -38,6 +38,8 @@ const COMMANDS = /** @type {Record<string, Command>} */ ({
   format: { program: [biome, "check", "--write", "."] },
   types: { program: types },
   bench: { program: ["bench/bench.ts"] },
+  chaos: { program: ["scripts/chaos.ts"] },
+  mutate: { program: ["scripts/mutate.ts"] },
 });
 
 process.exitCode = await main(process.argv.slice(2));
