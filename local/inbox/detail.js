@@ -146,6 +146,9 @@ function attemptSection(delivery) {
 /** Shows a delivery. `onreplay` and `onclose` are called by its buttons. */
 export function showDetail(delivery, { onreplay, onclose }) {
   const pane = byId("detail");
+  const sameAsBefore = pane.dataset.id === delivery.id;
+  const focused = pane.contains(document.activeElement) ? document.activeElement.textContent : "";
+  pane.dataset.id = delivery.id;
   pane.hidden = false;
   document.body.classList.add("with-detail");
   pane.replaceChildren(
@@ -186,6 +189,10 @@ export function showDetail(delivery, { onreplay, onclose }) {
     section("Headers", null, headerTable(delivery.headers)),
     attemptSection(delivery),
   );
+  // Drawn anew because something arrived: who was reading or at a button stays there.
+  if (!sameAsBefore) pane.scrollTop = 0;
+  else if (focused)
+    [...pane.querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();
 }
 
 /** Closes the pane. */

@@ -16,7 +16,9 @@ export function el(tag, properties = {}, ...children) {
     else made.setAttribute(name, value === true ? "" : String(value));
   }
   made.append(
-    ...children.flat().filter((one) => one !== undefined && one !== null && one !== false),
+    ...children
+      .flat(Number.POSITIVE_INFINITY)
+      .filter((one) => one !== undefined && one !== null && one !== false),
   );
   return made;
 }

@@ -42,7 +42,12 @@ function fill(item, delivery, { selected, unread, onselect }) {
         ? el("span", { class: "item" }, ` ${todo.item}`)
         : el("span", { class: "item none" }, "no todo"),
     ),
-    el("span", { class: "url" }, shortUrl(delivery.url), badges(delivery)),
+    el(
+      "span",
+      { class: "url" },
+      el("span", { class: "address" }, shortUrl(delivery.url)),
+      badges(delivery),
+    ),
     el(
       "span",
       { class: "status", "data-tone": tone(delivery.status) },
