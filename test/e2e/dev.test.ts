@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { commandLine, familyOf, freePort, isRunning } from "../support/processes.ts";
+import { allProcesses, commandLine, familyOf, freePort, isRunning } from "../support/processes.ts";
 import { ROOT } from "../support/system.ts";
 import { until } from "../support/until.ts";
 
@@ -13,14 +13,15 @@ import { until } from "../support/until.ts";
 const SECRET = "a-secret-of-at-least-32-characters-for-HS256";
 
 let folder: string;
-const started: ChildProcess[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), "todo-dev-"));
 });
 afterAll(async () => {
-  const running = started.filter((npm) => npm.exitCode === null && npm.signalCode === null);
-  const left = running.flatMap((npm) => familyOf(npm.pid ?? 0)).filter(isRunning);
-  for (const pid of left) process.kill(pid, "SIGKILL");
+  // A test that fails half-way must not leave a server behind; the folder's name is in its arguments.
+  const left = allProcesses()
+    .filter((pid) => commandLine(pid).includes(folder))
+    .flatMap(familyOf);
+  for (const pid of left.filter(isRunning)) process.kill(pid, "SIGKILL");
   await until("their end", () => !left.some(isRunning));
   await rm(folder, { recursive: true, force: true });
 });
@@ -35,8 +36,6 @@ function npmRunDev(args: string[], settings: Record<string, string> = {}) {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...Object.fromEntries(clean), ...settings } as NodeJS.ProcessEnv,
   });
-  // A test that fails half-way must not leave a server behind: nothing else would end it.
-  started.push(npm);
   const said = { text: "" };
   npm.stdout.on("data", (chunk) => (said.text += chunk));
   npm.stderr.on("data", (chunk) => (said.text += chunk));

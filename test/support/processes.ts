@@ -3,13 +3,16 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 
+/** The ids of all processes. */
+export function allProcesses(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
 /** All running descendants of a process, and itself. */
 export function familyOf(pid: number): number[] {
-  const parents = new Map(
-    readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .map((name) => [Number(name), Number(status(Number(name), "PPid"))]),
-  );
+  const parents = new Map(allProcesses().map((one) => [one, Number(status(one, "PPid"))]));
   const family = [pid];
   // Grows while it is walked: children of children.
   for (const member of family) {
