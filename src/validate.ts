@@ -2,6 +2,7 @@
 import { zValidator } from "@hono/zod-validator";
 import type { MiddlewareHandler, ValidationTargets } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
 import * as z from "zod/mini";
 import { BODY_MAX_BYTES } from "./config.ts";
 import { problem } from "./errors.ts";
@@ -55,13 +56,23 @@ const NOUNS: Partial<Record<keyof ValidationTargets, string>> = {
   param: "path",
 };
 
-/** 413 for a body over the limit. */
-export const limitBody = bodyLimit({
+const limit = bodyLimit({
   maxSize: BODY_MAX_BYTES,
   onError: () => {
     throw problem(413, `The body is larger than ${BODY_MAX_BYTES} bytes.`);
   },
 });
+
+/** 413 for a body over the limit, 400 for one that breaks off. */
+export const limitBody: MiddlewareHandler = async (c, next) => {
+  try {
+    return await limit(c, next);
+  } catch (error) {
+    // What handlers throw never gets here: Hono turns it into an answer before next() returns.
+    if (error instanceof HTTPException) throw error;
+    throw problem(400, "The body broke off before its end.");
+  }
+};
 
 /** 415 for a body that is not said to be JSON. */
 export const requireJson: MiddlewareHandler = async (c, next) => {
