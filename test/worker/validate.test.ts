@@ -1,0 +1,297 @@
+/** Bad input: each is one error of one shape, and nothing changes anywhere. */
+import { expect, test } from "vitest";
+import type { Bindings } from "../../src/config.ts";
+import { recording } from "../support/operations.ts";
+import { call, newEndpoint, newEnv, type Reply, state } from "../support/worker.ts";
+
+type Case = {
+  name: string;
+  method: string;
+  path: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+  status?: number;
+  /** Paths of the fields that the details name. */
+  fields?: string[];
+  /** A part of the error's text. */
+  says?: string | RegExp;
+};
+
+const post = (name: string, body: unknown, more: Partial<Case> = {}): Case => ({
+  name,
+  method: "POST",
+  path: "/todo",
+  body,
+  ...more,
+});
+const get = (path: string, fields: string[]): Case => ({ name: path, method: "GET", path, fields });
+const ITEM = { item: "x" };
+const ROCKET = "🚀"; // one code point, two UTF-16 units
+
+const bodies: Case[] = [
+  ...["{", "", "{'item':'x'}", '{"item":"x"}}', "\u0000", "undefined"].map((text) =>
+    post(`the body ${JSON.stringify(text)}`, text, { says: /JSON/ }),
+  ),
+  ...["[]", "null", "1", '"x"', "true"].map((text) =>
+    post(`the body ${text}`, text, { fields: [""] }),
+  ),
+  post("no item", {}, { fields: ["item"] }),
+  ...[null, 1, true, [], {}].map((item) =>
+    post(`item ${JSON.stringify(item)}`, { item }, { fields: ["item"] }),
+  ),
+  post("an empty item", { item: "" }, { fields: ["item"] }),
+  post("an item of 2,001 characters", { item: "x".repeat(2_001) }, { fields: ["item"] }),
+  post("an item of 2,001 code points", { item: ROCKET.repeat(2_001) }, { fields: ["item"] }),
+  ...[-1, 1.5, 2 ** 53, 1e300, "1", null, true, [1]].map((id) =>
+    post(`the id ${JSON.stringify(id)}`, { id, ...ITEM }, { fields: ["id"] }),
+  ),
+  ...["true", 1, 0, null].map((completed) =>
+    post(
+      `completed ${JSON.stringify(completed)}`,
+      { ...ITEM, completed },
+      { fields: ["completed"] },
+    ),
+  ),
+  post("an unknown field", { ...ITEM, owner: "x" }, { fields: [""], says: '"owner"' }),
+  post("__proto__", '{"item":"x","__proto__":{"a":1}}', { fields: [""] }),
+  post("two bad fields", { id: -1, item: "" }, { fields: ["id", "item"] }),
+];
+
+const patches: Case[] = [
+  { name: "an empty patch", body: {}, fields: [""], says: "send item, completed or both" },
+  { name: "a null item", body: { item: null }, fields: ["item"] },
+  { name: "another id", body: { id: 2 }, fields: [""] },
+  { name: "an unknown field", body: { item: "x", done: true }, fields: [""] },
+  { name: "a list", body: "[]", fields: [""] },
+  { name: "bad JSON", body: "{", says: /JSON/ },
+].map((one) => ({ ...one, name: `PUT with ${one.name}`, method: "PUT", path: "/todo/1" }));
+
+const WRONG_IDS = ["-1", "1.5", "01", "1e3", "abc", "9007199254740992", "99999999999999999", "%20"];
+const paths: Case[] = WRONG_IDS.flatMap((id) => [
+  get(`/todo/${id}`, ["id"]),
+  {
+    name: `PUT /todo/${id}`,
+    method: "PUT",
+    path: `/todo/${id}`,
+    body: ITEM,
+    fields: ["id"],
+  },
+  { name: `DELETE /todo/${id}`, method: "DELETE", path: `/todo/${id}`, fields: ["id"] },
+]);
+
+const LIMITS = ["0", "-1", "1001", "1.5", "x", ""];
+const queries: Case[] = [
+  ...LIMITS.map((limit) => get(`/todo?limit=${limit}`, ["limit"])),
+  ...LIMITS.map((limit) => get(`/endpoint?limit=${limit}`, ["limit"])),
+  get("/todo?cursor=", ["cursor"]),
+  get(`/todo?cursor=${"x".repeat(1_025)}`, ["cursor"]),
+  get("/todo?endpoint=", ["endpoint"]),
+  get(`/todo/1?endpoint=${"x".repeat(256)}`, ["endpoint"]),
+  post("POST with an empty endpoint", ITEM, { path: "/todo?endpoint=", fields: ["endpoint"] }),
+  get("/event?state=done", ["state"]),
+  get("/event?type=retrieved", ["type"]),
+  get("/event?cursor=x", ["cursor"]),
+];
+
+const JSON_TYPE = "application/json";
+const TYPES = ["", "text/plain", "text/json", "application/x-www-form-urlencoded", "json"];
+const types: Case[] = [
+  ...TYPES.flatMap((type) =>
+    [
+      { method: "POST", path: "/todo" },
+      { method: "PUT", path: "/todo/1" },
+      { method: "POST", path: "/endpoint" },
+    ].map((one) => ({
+      ...one,
+      name: `${one.method} ${one.path} with content type "${type}"`,
+      body: '{"item":"x"}',
+      headers: { "content-type": type },
+      status: 415,
+      says: JSON_TYPE,
+    })),
+  ),
+];
+
+const routes: Case[] = [
+  ...["/", "/todos", "/todo/1/2", "/favicon.ico"].map((path) => ({
+    name: `GET ${path}`,
+    method: "GET",
+    path,
+    status: 404,
+    says: path,
+  })),
+];
+
+const URLS = [
+  "ftp://receiver.example/",
+  "receiver.example",
+  "javascript:alert(1)",
+  "https://",
+  "https://user:password@receiver.example/",
+  "https://receiver.example/#part",
+  `https://receiver.example/${"x".repeat(2_048)}`,
+  7,
+  null,
+];
+const TIMEOUTS = [0, -1, 1.5, 3_601, "0s", "10", "1.5s", "10 s", "s", "-1s", "61m", "2h", null, []];
+const HOOK = { name: "Hook", url: "https://receiver.example/" };
+const endpoint = (name: string, body: unknown, fields: string[]): Case[] => [
+  { name: `POST /endpoint with ${name}`, method: "POST", path: "/endpoint", body, fields },
+];
+const endpoints: Case[] = [
+  ...URLS.flatMap((url) => endpoint(`url ${String(url).slice(0, 40)}`, { ...HOOK, url }, ["url"])),
+  ...TIMEOUTS.filter((timeout) => timeout !== "10").flatMap((http_timeout) =>
+    endpoint(`http_timeout ${JSON.stringify(http_timeout)}`, { ...HOOK, http_timeout }, [
+      "http_timeout",
+    ]),
+  ),
+  ...endpoint("no name", { url: HOOK.url }, ["name"]),
+  ...endpoint("no url", { name: "x" }, ["url"]),
+  ...endpoint("an empty name", { ...HOOK, name: "" }, ["name"]),
+  ...endpoint("a long name", { ...HOOK, name: "x".repeat(256) }, ["name"]),
+  ...endpoint("a long description", { ...HOOK, description: "x".repeat(1_001) }, ["description"]),
+  ...endpoint("an empty secret", { ...HOOK, secret: "" }, ["secret"]),
+  ...endpoint("an unknown field", { ...HOOK, owner_id: "x" }, [""]),
+];
+
+/** The one shape of an error, whatever it was. */
+function expectError(reply: Reply, status: number) {
+  const { error, details, data, ...rest } = reply.body;
+  expect({ status: reply.status, rest }).toEqual({ status, rest: {} });
+  expect(error).toEqual(expect.any(String));
+  expect(error.length).toBeGreaterThan(5);
+  if (data !== undefined) expect(data).toEqual(expect.any(String));
+  for (const detail of details ?? []) {
+    expect(detail).toEqual({ path: expect.any(String), message: expect.any(String) });
+  }
+  expect(reply.headers.get("X-Request-Id")).toMatch(/^[\w-]{8,}$/);
+  expect(reply.headers.get("Content-Type")).toMatch(/^application\/json/);
+}
+
+async function expectRefused(env: Bindings, one: Case) {
+  await call(env, "POST", "/todo", { id: 1, item: "kept" });
+  const before = await state(env);
+  const watched = recording(env);
+  const { method, path, body, headers } = one;
+  const reply = await call(watched.env, method, path, body, headers ? { headers } : {});
+  expectError(reply, one.status ?? 400);
+  if (one.says) expect(reply.body.error).toMatch(one.says);
+  if (one.fields) {
+    const named: string[] = reply.body.details.map((detail: { path: string }) => detail.path);
+    expect([...new Set(named)].sort()).toEqual(one.fields);
+  }
+  expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
+  expect(await state(env)).toEqual(before);
+}
+
+test.each([...bodies, ...patches])("$name is refused, and nothing changes", (one) =>
+  expectRefused(newEnv(), one),
+);
+test.each(paths)("$name is refused: no such todo can be", (one) => expectRefused(newEnv(), one));
+test.each(queries)("the query of $name is refused", (one) => expectRefused(newEnv(), one));
+test.each(types)("$name is a 415", (one) => expectRefused(newEnv(), one));
+test.each(routes)("$name is a 404 that names the path", (one) => expectRefused(newEnv(), one));
+test.each(endpoints)("$name is refused before Convoy is asked", (one) =>
+  expectRefused(newEnv(), one),
+);
+
+test.each([
+  ["PATCH", "/todo/1", "GET, PUT, DELETE"],
+  ["POST", "/todo/1", "GET, PUT, DELETE"],
+  ["PUT", "/todo", "GET, POST"],
+  ["DELETE", "/todo", "GET, POST"],
+  ["PATCH", "/endpoint/x", "GET, PUT, DELETE"],
+  ["GET", "/endpoint/x/ping", "POST"],
+  ["POST", "/health", "GET"],
+])("%s %s is a 405 that allows %s", async (method, path, allowed) => {
+  const watched = recording(newEnv());
+  const reply = await call(watched.env, method, path);
+  expectError(reply, 405);
+  const allow = reply.headers.get("Allow")?.split(", ") ?? [];
+  expect(allow.filter((one) => one !== "HEAD" && one !== "OPTIONS").sort()).toEqual(
+    allowed.split(", ").sort(),
+  );
+  expect(watched.operations).toEqual([]);
+});
+
+test.each(["application/json", "application/json; charset=utf-8", "Application/JSON"])(
+  "content type %s is taken",
+  async (type) => {
+    const headers = { "content-type": type };
+    expect((await call(newEnv(), "POST", "/todo", ITEM, { headers })).status).toBe(201);
+  },
+);
+
+test.each([
+  ["2,000 characters", "x".repeat(2_000)],
+  ["2,000 code points outside the basic plane", ROCKET.repeat(2_000)],
+  ["one character", "x"],
+  ["only a space", " "],
+  ["a lone surrogate's place", "\ufffd"],
+])("an item of %s is taken and comes back whole", async (_, item) => {
+  const env = newEnv();
+  expect((await call(env, "POST", "/todo", { id: 1, item })).status).toBe(201);
+  expect((await call(env, "GET", "/todo/1")).body.item).toBe(item);
+  expect((await call(env, "GET", "/todo")).body.data[0].item).toBe(item);
+});
+
+/** JSON of exactly `bytes` bytes with an item of 1 character. */
+const padded = (bytes: number) => `${'{"item":"x"}'.padEnd(bytes, " ")}`;
+const chunked = (text: string) =>
+  new ReadableStream({
+    start(controller) {
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length; at += 5_000)
+        controller.enqueue(bytes.slice(at, at + 5_000));
+      controller.close();
+    },
+  });
+
+test.each([
+  ["with a content length", padded],
+  ["in chunks", (bytes: number) => chunked(padded(bytes))],
+])("a body %s of 16 KiB is taken, one byte more is a 413", async (_, make) => {
+  const env = newEnv();
+  expect((await call(env, "POST", "/todo", make(16_384))).status).toBe(201);
+  const before = await state(env);
+  for (const [method, path] of [
+    ["POST", "/todo"],
+    ["PUT", "/todo/1"],
+    ["POST", "/endpoint"],
+  ] as const) {
+    const reply = await call(env, method, path, make(16_385));
+    expectError(reply, 413);
+    expect(reply.body.error).toMatch(/16384 bytes/);
+  }
+  expect(await state(env)).toEqual(before);
+});
+
+test("a bad body for an endpoint that exists changes neither Convoy nor the record", async () => {
+  const env = newEnv();
+  const id = await newEndpoint(env);
+  const before = await state(env);
+  const watched = recording(env);
+  for (const body of [{}, { name: "" }, { url: "x" }, { secret: "x" }, { http_timeout: 0 }, "{"]) {
+    expectError(await call(watched.env, "PUT", `/endpoint/${id}`, body), 400);
+  }
+  expect(watched.operations).toEqual([]);
+  expect(await state(env)).toEqual(before);
+});
+
+test("a request id that a caller sends comes back, and a bad one is replaced", async () => {
+  const env = newEnv();
+  const ask = (id: string) =>
+    call(env, "GET", "/nowhere", undefined, { headers: { "x-request-id": id } });
+  expect((await ask("trace-1")).headers.get("X-Request-Id")).toBe("trace-1");
+  expect((await ask("a b<script>")).headers.get("X-Request-Id")).not.toContain("<");
+});
+
+test("a body that breaks off is a 400", async () => {
+  const broken = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('{"item":'));
+      controller.error(new Error("Network connection lost."));
+    },
+  });
+  expectError(await call(newEnv(), "POST", "/todo", broken), 400);
+});
