@@ -1,0 +1,310 @@
+/** Who gets in, and as whom: tokens by AUTH_SECRET and by AUTH_JWKS_URL. */
+import { sign } from "hono/jwt";
+import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Bindings, CLOCK_LEEWAY_S, TOKEN_MAX_CHARS } from "../../src/config.ts";
+import { forgetKeys } from "../../src/jwks.ts";
+import {
+  base64Url,
+  newPair,
+  type Pair,
+  type Payload,
+  publicJwk,
+  signWith,
+} from "../support/token.ts";
+import { call, newEnv } from "../support/worker.ts";
+
+const SECRET = "a secret of the test, long enough";
+const ISSUER = "https://issuer.test/";
+const AUDIENCE = "todo-api";
+const JWKS_URL = "https://issuer.test/jwks.json";
+const NOW_S = Math.floor(Date.now() / 1_000);
+const GOOD = { sub: "alice", iss: ISSUER, aud: AUDIENCE, iat: NOW_S, exp: NOW_S + 3_600 };
+
+/** What the closing line counts. */
+const tried = { cases: 0, refused: 0, accepted: 0, wronglyAccepted: 0, wronglyRefused: 0 };
+afterAll(() => console.info(`tokens: ${JSON.stringify(tried)}`));
+
+const secretEnv = () =>
+  newEnv({ AUTH: "jwt", AUTH_SECRET: SECRET, AUTH_ISSUER: ISSUER, AUTH_AUDIENCE: AUDIENCE });
+const jwksEnv = () =>
+  newEnv({ AUTH: "jwt", AUTH_JWKS_URL: JWKS_URL, AUTH_ISSUER: ISSUER, AUTH_AUDIENCE: AUDIENCE });
+
+/** The owner's todos, asked for with this Authorization header. */
+function ask(env: Bindings, authorization?: string) {
+  return call(env, "GET", "/todo", undefined, {
+    headers: authorization === undefined ? {} : { authorization },
+  });
+}
+
+async function expectRefused(env: Bindings, authorization: string | undefined, reason: RegExp) {
+  tried.cases++;
+  const reply = await ask(env, authorization);
+  if (reply.status === 401) tried.refused++;
+  if (reply.status < 300) tried.wronglyAccepted++;
+  expect(reply.status).toBe(401);
+  expect(reply.body.error).toMatch(reason);
+  expect(reply.headers.get("WWW-Authenticate")).toMatch(/^Bearer/);
+  return reply;
+}
+
+async function expectAccepted(env: Bindings, authorization: string) {
+  tried.cases++;
+  const reply = await ask(env, authorization);
+  if (reply.status === 200) tried.accepted++;
+  else tried.wronglyRefused++;
+  expect(reply).toMatchObject({ status: 200, body: { data: [] } });
+}
+
+const hs256 = (payload: Payload, secret = SECRET) => sign(payload, secret, "HS256");
+const unsigned = (header: object, payload: object, signature = "") =>
+  `${base64Url(JSON.stringify(header))}.${base64Url(JSON.stringify(payload))}.${signature}`;
+const without = (name: keyof typeof GOOD) => ({ ...GOOD, [name]: undefined });
+
+describe("with AUTH_SECRET", () => {
+  test.each<[name: string, payload: Payload, reason: RegExp]>([
+    ["expired", { ...GOOD, exp: NOW_S - CLOCK_LEEWAY_S - 1 }, /expired/],
+    ["expired long ago", { ...GOOD, exp: 0 }, /expired/],
+    ["of a wrong issuer", { ...GOOD, iss: "https://evil.test/" }, /issuer/],
+    ["of an issuer that only begins alike", { ...GOOD, iss: `${ISSUER}x` }, /issuer/],
+    ["without issuer", without("iss"), /issuer/],
+    ["for a wrong audience", { ...GOOD, aud: "other" }, /audience/],
+    ["for a list of wrong audiences", { ...GOOD, aud: ["other", "todo"] }, /audience/],
+    ["for an audience that contains ours", { ...GOOD, aud: `x${AUDIENCE}` }, /audience/],
+    ["without audience", without("aud"), /audience/],
+    ["without exp", without("exp"), /exp/],
+    ["with exp null", { ...GOOD, exp: null }, /exp/],
+    ["with exp as a string", { ...GOOD, exp: String(GOOD.exp) }, /exp/],
+    ["with exp as an object", { ...GOOD, exp: {} }, /exp/],
+    ["not yet valid", { ...GOOD, nbf: NOW_S + CLOCK_LEEWAY_S + 30 }, /not valid yet/],
+    ["with nbf as a string", { ...GOOD, nbf: "0" }, /not valid yet/],
+    ["issued in the future", { ...GOOD, iat: NOW_S + CLOCK_LEEWAY_S + 30 }, /not valid yet/],
+    ["with iat as a string", { ...GOOD, iat: "x" }, /not valid yet/],
+    ["without sub", without("sub"), /sub/],
+    ["with an empty sub", { ...GOOD, sub: "" }, /sub/],
+    ["with a sub of 256 bytes", { ...GOOD, sub: "a".repeat(256) }, /sub/],
+    ["with a sub of 128 characters in 256 bytes", { ...GOOD, sub: "é".repeat(128) }, /sub/],
+    ["with a lone surrogate in sub", { ...GOOD, sub: "a\ud800" }, /sub/],
+    ["with a number as sub", { ...GOOD, sub: 7 }, /sub/],
+    ["with a list as sub", { ...GOOD, sub: ["alice"] }, /sub/],
+    ["with an object as sub", { ...GOOD, sub: { toString: "alice" } }, /sub/],
+  ])("a token %s is refused with the reason", async (_, payload, reason) => {
+    const reply = await expectRefused(secretEnv(), `Bearer ${await hs256(payload)}`, reason);
+    expect(reply.headers.get("WWW-Authenticate")).toContain('error="invalid_token"');
+  });
+
+  test.each<[name: string, token: () => string | Promise<string>, reason: RegExp]>([
+    ["signed with a wrong key", () => hs256(GOOD, "another secret"), /signature/],
+    ["signed with an empty key's look-alike", () => hs256(GOOD, " "), /signature/],
+    ["with alg none", () => unsigned({ alg: "none", typ: "JWT" }, GOOD), /algorithm|malformed/],
+    ["with alg None", () => unsigned({ alg: "None", typ: "JWT" }, GOOD), /algorithm|malformed/],
+    ["with alg none and a signature", () => unsigned({ alg: "none" }, GOOD, "AAAA"), /./],
+    ["without alg", () => unsigned({ typ: "JWT" }, GOOD, "AAAA"), /./],
+    ["with HS512", () => sign(GOOD, SECRET, "HS512"), /algorithm|malformed/],
+    ["with HS384", () => sign(GOOD, SECRET, "HS384"), /algorithm|malformed/],
+    ["with RS256 while a secret is set", async () => signWith(await newPair("RS256"), GOOD), /./],
+    ["without its signature", async () => (await hs256(GOOD)).replace(/\.[^.]*$/, "."), /./],
+    ["with its signature cut short", async () => (await hs256(GOOD)).slice(0, -4), /./],
+    ["with another payload", async () => tampered(await hs256(GOOD)), /signature/],
+    ["of four parts", async () => `${await hs256(GOOD)}.AAAA`, /./],
+    ["of one part", () => "token", /malformed/],
+    ["of two parts", () => "a.b", /malformed/],
+    ["of three parts of nothing", () => "..", /malformed/],
+    ["that is no base64", () => "%%%.%%%.%%%", /malformed/],
+    ["whose payload is no JSON", () => `${base64Url('{"alg":"HS256"}')}.e30x.AA`, /./],
+    ["whose header is null", () => unsigned(null as never, GOOD, "AA"), /./],
+    ["whose header is a list", () => unsigned([], GOOD, "AA"), /./],
+    ["whose payload is null, well signed", () => hs256(null as never), /./],
+    ["whose payload is a text, well signed", () => hs256("alice" as never), /./],
+    ["that is huge", () => "a".repeat(TOKEN_MAX_CHARS + 1), /too long/],
+    ["that is huge and good", () => hs256({ ...GOOD, pad: "a".repeat(9_000) }), /too long/],
+  ])("a token %s is refused", async (_, token, reason) => {
+    await expectRefused(secretEnv(), `Bearer ${await token()}`, reason);
+  });
+
+  test("without a token the answer asks for one and names no error", async () => {
+    const reply = await expectRefused(secretEnv(), undefined, /Authorization: Bearer TOKEN/);
+    expect(reply.headers.get("WWW-Authenticate")).toBe("Bearer");
+  });
+
+  test.each([
+    ["another scheme", "Basic YWxpY2U6c2VjcmV0"],
+    ["no scheme", "TOKEN"],
+    ["the scheme alone", "Bearer"],
+    ["two tokens", "Bearer TOKEN TOKEN"],
+    ["a tab", "Bearer\tTOKEN"],
+    ["a comma", "TOKEN, Bearer TOKEN"],
+  ])("%s in the Authorization header is refused", async (_, header) => {
+    const good = await hs256(GOOD);
+    await expectRefused(secretEnv(), header.replaceAll("TOKEN", good), /Bearer TOKEN/);
+  });
+
+  test.each<[name: string, payload: Payload]>([
+    ["as it should be", GOOD],
+    ["that expired within the leeway", { ...GOOD, exp: NOW_S - CLOCK_LEEWAY_S + 30 }],
+    ["with an nbf within the leeway", { ...GOOD, nbf: NOW_S + CLOCK_LEEWAY_S - 30 }],
+    ["issued by a clock that is a little ahead", { ...GOOD, iat: NOW_S + CLOCK_LEEWAY_S - 30 }],
+    ["without iat", without("iat")],
+    ["for several audiences", { ...GOOD, aud: ["other", AUDIENCE] }],
+    ["with claims that we do not know", { ...GOOD, scope: "x", admin: true, nested: {} }],
+    ["with a fractional exp", { ...GOOD, exp: GOOD.exp + 0.5 }],
+  ])("a token %s is taken", async (_, payload) => {
+    await expectAccepted(secretEnv(), `Bearer ${await hs256(payload)}`);
+  });
+
+  test.each(["bearer TOKEN", "BEARER TOKEN", "Bearer  TOKEN"])(
+    "%s is taken too",
+    async (header) => {
+      await expectAccepted(secretEnv(), header.replace("TOKEN", await hs256(GOOD)));
+    },
+  );
+
+  test("issuer and audience are not looked at unless they are set", async () => {
+    const env = newEnv({ AUTH: "jwt", AUTH_SECRET: SECRET });
+    await expectAccepted(env, `Bearer ${await hs256({ sub: "alice", exp: GOOD.exp })}`);
+  });
+
+  test("AUTH is jwt where it is not set", async () => {
+    const env = { ...newEnv({ AUTH_SECRET: SECRET }), AUTH: "" };
+    await expectRefused(env, undefined, /token/);
+    await expectAccepted(env, `Bearer ${await hs256(GOOD)}`);
+  });
+});
+
+const OWNERS = [
+  ...["a", "A", " ", "  ", "a ", "a:b", "a/b", "a", ":", "/", "\0", "a\0", "😀", "é", "e\u0301"],
+  ...["todo:a", "default", "null", "%00", "../b", "a'--", "?", "a".repeat(254), "a".repeat(255)],
+  ...["é".repeat(127), "😀".repeat(63), "\u{10ffff}", "\ufeff", "a\n"],
+].filter((owner, at, all) => all.indexOf(owner) === at);
+
+test(`${OWNERS.length} owners of odd names each see their own todo, and only that`, async () => {
+  const env = secretEnv();
+  const headers = new Map<string, { authorization: string }>();
+  for (const sub of OWNERS) {
+    tried.cases++;
+    const authorization = `Bearer ${await hs256({ ...GOOD, sub })}`;
+    headers.set(sub, { authorization });
+    const item = JSON.stringify(sub);
+    const added = await call(env, "POST", "/todo", { id: 1, item }, { headers: { authorization } });
+    expect(added.status).toBe(201);
+    tried.accepted++;
+  }
+  for (const sub of OWNERS) {
+    const reply = await call(env, "GET", "/todo", undefined, { headers: headers.get(sub) ?? {} });
+    expect(reply.body.data).toEqual([{ id: 1, item: JSON.stringify(sub), completed: false }]);
+    const events = await call(env, "GET", "/event", undefined, { headers: headers.get(sub) ?? {} });
+    expect(events.body.data).toHaveLength(1);
+  }
+});
+
+describe("with AUTH_JWKS_URL", () => {
+  let keys: { RS256: Pair; ES256: Pair };
+  beforeEach(async () => {
+    forgetKeys();
+    keys ??= { RS256: await newPair("RS256"), ES256: await newPair("ES256") };
+    const jwks = { keys: [await publicJwk(keys.RS256), await publicJwk(keys.ES256)] };
+    const real = globalThis.fetch;
+    vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) =>
+      String(input) === JWKS_URL ? Response.json(jwks) : real(input, init),
+    );
+  });
+
+  test.each(["RS256", "ES256"] as const)("a token signed with %s is taken", async (alg) => {
+    await expectAccepted(jwksEnv(), `Bearer ${await signWith(keys[alg], GOOD)}`);
+  });
+
+  test.each<[name: string, token: () => string | Promise<string>, reason: RegExp]>([
+    ["expired", () => signWith(keys.RS256, { ...GOOD, exp: 1 }), /expired/],
+    ["without exp", () => signWith(keys.ES256, without("exp")), /exp/],
+    ["of a wrong issuer", () => signWith(keys.RS256, { ...GOOD, iss: "x" }), /issuer/],
+    ["for a wrong audience", () => signWith(keys.RS256, { ...GOOD, aud: "x" }), /audience/],
+    ["with alg none", () => unsigned({ alg: "none", kid: keys.RS256.kid }, GOOD), /./],
+    [
+      "signed with HS256 and the public key as secret",
+      async () => hmacWithPublicKey(keys.RS256),
+      /./,
+    ],
+    [
+      "signed with HS256 and the public key's PEM as secret",
+      async () => hmacWithPublicKey(keys.RS256, "pem"),
+      /./,
+    ],
+    [
+      "by another key under a known kid",
+      async () => signWith({ ...(await newPair("RS256")), kid: keys.RS256.kid }, GOOD),
+      /./,
+    ],
+    [
+      "by ES256 under the RSA key's kid",
+      () => signWith({ ...keys.ES256, kid: keys.RS256.kid }, GOOD),
+      /./,
+    ],
+    ["with RS512", () => signWith(keys.RS256, GOOD, { alg: "RS512" }), /./],
+    ["without kid", () => signWith(keys.RS256, GOOD, { kid: undefined }), /kid/],
+    ["with a number as kid", () => signWith(keys.RS256, GOOD, { kid: 7 }), /./],
+    ["with an unknown kid", () => signWith(keys.RS256, GOOD, { kid: "unknown" }), /./],
+    ["with the shared secret's algorithm", () => hs256(GOOD), /./],
+    ["that is none", () => "a.b.c", /./],
+  ])("a token %s is refused", async (_, token, reason) => {
+    await expectRefused(jwksEnv(), `Bearer ${await token()}`, reason);
+  });
+});
+
+describe("where no way to check a token is set", () => {
+  test.each([
+    ["jwt", /AUTH_SECRET or AUTH_JWKS_URL/],
+    ["", /AUTH_SECRET or AUTH_JWKS_URL/],
+    ["Open", /AUTH must be/],
+    ["none", /AUTH must be/],
+    ["false", /AUTH must be/],
+    [" open", /AUTH must be/],
+  ])("AUTH=%j answers 503 and says what to set", async (AUTH, message) => {
+    const env = { ...newEnv(), AUTH };
+    for (const authorization of [undefined, `Bearer ${await hs256(GOOD, " ")}`]) {
+      const reply = await ask(env, authorization);
+      expect(reply).toMatchObject({ status: 503, body: { error: expect.stringMatching(message) } });
+      expect(reply.headers.get("Retry-After")).toMatch(/^\d+$/);
+    }
+  });
+
+  test("AUTH not set at all is not open either", async () => {
+    const { AUTH: _, ...env } = newEnv();
+    expect((await ask(env)).status).toBe(503);
+  });
+
+  test("only AUTH=open lets a caller without a token in", async () => {
+    expect((await ask(newEnv({ AUTH: "open" }))).status).toBe(200);
+  });
+
+  test("/health answers whoever asks, and ?deep only a caller with a token", async () => {
+    expect((await call(secretEnv(), "GET", "/health")).status).toBe(200);
+    expect((await call(secretEnv(), "GET", "/health?deep")).status).toBe(401);
+    const headers = { authorization: `Bearer ${await hs256(GOOD)}` };
+    const deep = await call(secretEnv(), "GET", "/health?deep", undefined, { headers });
+    expect(deep).toMatchObject({ status: 200, body: { d1: "ok", kv: "ok", convoy: "ok" } });
+  });
+});
+
+/** The same header and signature around another subject. */
+function tampered(token: string): string {
+  const [header, , signature] = token.split(".");
+  return `${header}.${base64Url(JSON.stringify({ ...GOOD, sub: "mallory" }))}.${signature}`;
+}
+
+/** The classic confusion: the public key, which everybody knows, taken for a shared secret. */
+async function hmacWithPublicKey(pair: Pair, as: "jwk" | "pem" = "jwk"): Promise<string> {
+  const spki = (await crypto.subtle.exportKey("spki", pair.publicKey)) as ArrayBuffer;
+  const body = btoa(String.fromCharCode(...new Uint8Array(spki)));
+  const pem = `-----BEGIN PUBLIC KEY-----\n${body.replaceAll(/.{64}/g, "$&\n")}\n-----END PUBLIC KEY-----\n`;
+  const secret = as === "pem" ? pem : JSON.stringify(await publicJwk(pair));
+  const header = base64Url(JSON.stringify({ alg: "HS256", typ: "JWT", kid: pair.kid }));
+  const signed = `${header}.${base64Url(JSON.stringify(GOOD))}`;
+  const key = await crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(secret),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["sign"],
+  );
+  const signature = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(signed));
+  return `${signed}.${base64Url(new Uint8Array(signature))}`;
+}
