@@ -8,6 +8,7 @@ import { authenticate } from "./auth.ts";
 import { type Bindings, checkBindings } from "./config.ts";
 import { onError, problem } from "./errors.ts";
 import { crossOrigin, limitRate } from "./limits.ts";
+import { docs } from "./routes/docs.ts";
 import { endpoint } from "./routes/endpoint.ts";
 import { event } from "./routes/event.ts";
 import { health } from "./routes/health.ts";
@@ -44,6 +45,7 @@ app.use("/portal-link", authenticate, limitRate);
 
 const routes = app
   .route("/health", health)
+  .route("/openapi.json", docs)
   .route("/todo", todo)
   .route("/endpoint", endpoint)
   .route("/event", event)

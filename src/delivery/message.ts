@@ -5,14 +5,14 @@ import type { ConvoyEvent } from "../convoy/events.ts";
 import type { EventType } from "../schema.ts";
 
 /** The tutorial's table: `event` and `description` of each type. */
-export const WORDS: Record<EventType, { event: string; description: string }> = {
+export const WORDS = {
   ping: { event: "ping", description: "Webhook test from application." },
   created: { event: "created", description: "Todo created successfully" },
   retrieved: { event: "retrieved", description: "Todo retrieved successfully" },
   updated: { event: "updated", description: "Todo updated successfully" },
   deleted: { event: "deleted", description: "Todo deleted successfully" },
   failed: { event: "failure", description: "Todo not found." },
-};
+} as const satisfies Record<EventType, { event: string; description: string }>;
 
 /** What a message is made of: a row of the log, or an event of a read, which has no `seq`. */
 export type Source = {

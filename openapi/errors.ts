@@ -1,0 +1,70 @@
+/** Errors: one shape, one entry a status. */
+
+type ErrorAnswer = { name: string; description: string; example?: object; headers?: string[] };
+
+/** What each status means here. Every example is an answer that the API gives; the rest look like them. */
+export const ERRORS: Record<number, ErrorAnswer> = {
+  400: {
+    name: "BadRequest",
+    description: "Not what the document says; `details` name the fields.",
+    example: {
+      error: "Bad body. item: must be a string",
+      details: [{ path: "item", message: "must be a string" }],
+    },
+  },
+  401: {
+    name: "Unauthorized",
+    description: "No token, or a bad one.",
+    headers: ["WWW-Authenticate"],
+  },
+  404: {
+    name: "NotFound",
+    description: "The caller has no such thing.",
+    example: { error: "Endpoint not found" },
+  },
+  409: {
+    name: "Conflict",
+    description: "Its present state does not allow this.",
+  },
+  413: {
+    name: "TooLarge",
+    description: "The body is larger than 16 KiB.",
+  },
+  415: {
+    name: "NotJson",
+    description: "The body is not said to be JSON.",
+  },
+  429: {
+    name: "TooMany",
+    description: "The owner has used up its rate limit.",
+    headers: ["Retry-After"],
+  },
+  500: {
+    name: "Unexpected",
+    description: "A mistake of ours.",
+  },
+  502: {
+    name: "BadGateway",
+    description: "Convoy refused; only the operator can mend it.",
+  },
+  503: {
+    name: "Unavailable",
+    description: "A dependency or a setting is missing; the error names it.",
+    headers: ["Retry-After"],
+  },
+};
+
+/** A change of a missing todo: the error, the tutorial's text beside it, and perhaps a `failed` event. */
+export const TODO_NOT_FOUND = {
+  name: "NoTodo",
+  description: "No such todo: the endpoint that was named gets `failed`. Or no such endpoint.",
+  example: { error: "Todo not found", data: "Todo with id 3 not found." },
+  headers: ["X-Event-Id"],
+} satisfies ErrorAnswer;
+
+/** The database did not answer to a change: made or not, the event's id tells. */
+export const CHANGE_UNKNOWN = {
+  name: "InDoubt",
+  description: "With X-Event-Id: the change may have been made or not; GET /event/{id} tells.",
+  headers: ["Retry-After", "X-Event-Id"],
+} satisfies ErrorAnswer;

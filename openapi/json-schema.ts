@@ -1,0 +1,49 @@
+/** JSON Schema of the Worker's own zod schemas: the one source of every shape in the document. */
+import * as z from "zod/mini";
+
+/** A JSON Schema. */
+export type JsonSchema = { [key: string]: unknown };
+
+/** The schema of what a caller sends: before parsing. */
+export function inputSchema(schema: z.ZodMiniType): JsonSchema {
+  return bare(z.toJSONSchema(schema, { io: "input" }));
+}
+
+/** The schema of what the API answers: nothing that it does not list. */
+export function outputSchema(schema: z.ZodMiniType): JsonSchema {
+  return bare(z.toJSONSchema(schema, { io: "output" }));
+}
+
+/**
+ * The schema of a path's or query's part. What is parsed into a number is described as that number,
+ * everything else as the text that is sent.
+ */
+export function parameterSchema(schema: z.ZodMiniType): JsonSchema {
+  const parsed = bare(z.toJSONSchema(schema, { io: "output", unrepresentable: "any" }));
+  return parsed.type === undefined ? inputSchema(schema) : parsed;
+}
+
+/** Named schemas, which refer to each other as `#/components/schemas/NAME`. */
+export function namedSchemas(named: Record<string, z.ZodMiniType>): Record<string, JsonSchema> {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(named)) registry.add(schema, { id });
+  const uri = (id: string) => `#/components/schemas/${id}`;
+  const { schemas } = z.toJSONSchema(registry, { io: "output", uri });
+  return Object.fromEntries(Object.keys(named).map((id) => [id, bare(schemas[id] as JsonSchema)]));
+}
+
+// The document says the dialect once for all, a date is its format without zod's own pattern of it,
+// and the lowest safe integer is what zod puts where no minimum was asked for.
+function bare(schema: object): JsonSchema {
+  const text = JSON.stringify(schema, (key, value) => {
+    if (key === "$schema" || key === "$id") return undefined;
+    if (key === "minimum" && value === Number.MIN_SAFE_INTEGER) return undefined;
+    if (key === "minLength" && value === 0) return undefined;
+    if (value?.type === "string" && value.format && value.pattern) {
+      const { pattern: _, ...rest } = value;
+      return rest;
+    }
+    return value;
+  });
+  return JSON.parse(text) as JsonSchema;
+}

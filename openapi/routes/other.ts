@@ -1,0 +1,58 @@
+/** Health, the portal, the document itself. */
+import { HealthQuery } from "../../src/schema.ts";
+import type { Operation } from "../operation.ts";
+
+/** Health, the portal, the document itself. */
+export const OTHER: Operation[] = [
+  {
+    method: "post",
+    path: "/portal-link",
+    id: "createPortalLink",
+    tag: "Endpoints",
+    summary: "Get a link into Convoy's portal",
+    description: "For the caller's endpoints. Needs a licensed Convoy.",
+    answers: {
+      201: {
+        description: "Whoever has it can manage the endpoints.",
+        schema: "PortalLink",
+        example: { url: "https://us.getconvoy.cloud/portal?token=TOKEN" },
+      },
+    },
+    errors: [502],
+  },
+  {
+    method: "get",
+    path: "/health",
+    id: "health",
+    tag: "Service",
+    summary: "Is it well?",
+    caller: "either",
+    query: HealthQuery,
+    answers: {
+      200: {
+        description: "Well.",
+        schema: ["Health", "Alive"],
+        example: { status: "ok" },
+      },
+      503: {
+        description: "Not well, or a setting is missing.",
+        schema: ["Health", "Error"],
+      },
+    },
+  },
+  {
+    method: "get",
+    path: "/openapi.json",
+    id: "document",
+    tag: "Service",
+    summary: "This document",
+    caller: "anybody",
+    answers: {
+      200: {
+        description: "OpenAPI 3.1; to read at /docs.",
+        schema: "Document",
+        example: { openapi: "3.1.1" },
+      },
+    },
+  },
+];
