@@ -78,6 +78,8 @@ function reasonOf(error: unknown): string {
 
 function check(payload: Payload, env: Bindings): Payload {
   const nowS = Date.now() / 1_000;
+  // JSON that is well signed but no object: `null` has no fields to read.
+  if (!payload) throw unauthorized("The token has no claims.");
   const { exp, nbf, iat, iss, aud } = payload;
   if (typeof exp !== "number" || !Number.isFinite(exp)) throw unauthorized("The token has no exp.");
   if (exp + CLOCK_LEEWAY_S <= nowS) throw unauthorized("The token has expired.");

@@ -1,0 +1,51 @@
+/** Tokens signed with a key pair of the test's own, good ones and forged ones. */
+import { encodeBase64Url } from "hono/utils/encode";
+
+/** Claims as they come: right or wrong. */
+export type Payload = Record<string, unknown>;
+
+/** A key pair under a kid. */
+export type Pair = {
+  alg: "RS256" | "ES256";
+  kid: string;
+  privateKey: CryptoKey;
+  publicKey: CryptoKey;
+};
+
+const ALGORITHMS = {
+  RS256: {
+    name: "RSASSA-PKCS1-v1_5",
+    hash: "SHA-256",
+    modulusLength: 2_048,
+    publicExponent: new Uint8Array([1, 0, 1]),
+  },
+  ES256: { name: "ECDSA", hash: "SHA-256", namedCurve: "P-256" },
+} as const;
+
+/** A new key pair, under a kid that nobody else has. */
+export async function newPair(alg: Pair["alg"]): Promise<Pair> {
+  const made = await crypto.subtle.generateKey(ALGORITHMS[alg], true, ["sign", "verify"]);
+  const { privateKey, publicKey } = made as CryptoKeyPair;
+  return { alg, kid: crypto.randomUUID(), privateKey, publicKey };
+}
+
+/** The public key as an issuer publishes it. */
+export async function publicJwk({ alg, kid, publicKey }: Pair) {
+  const jwk = (await crypto.subtle.exportKey("jwk", publicKey)) as JsonWebKey;
+  return { ...jwk, kid, alg, use: "sig" };
+}
+
+/** A token signed with the pair; `header` overrides what its header says, not how it is signed. */
+export async function signWith(pair: Pair, payload: Payload, header: object = {}): Promise<string> {
+  const head = JSON.stringify({ alg: pair.alg, typ: "JWT", kid: pair.kid, ...header });
+  const signed = `${base64Url(head)}.${base64Url(JSON.stringify(payload))}`;
+  const bytes = new TextEncoder().encode(signed);
+  const signature = await crypto.subtle.sign(ALGORITHMS[pair.alg], pair.privateKey, bytes);
+  return `${signed}.${base64Url(new Uint8Array(signature))}`;
+}
+
+/** Text (as UTF-8) or bytes in base64url without padding. */
+export function base64Url(data: string | Uint8Array): string {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  return encodeBase64Url(bytes.slice().buffer).replaceAll("=", "");
+}
