@@ -58,6 +58,7 @@ export function webhooks() {
       name,
       {
         post: {
+          operationId: name,
           tags: ["Webhooks"],
           summary: description,
           security: [],

@@ -1,0 +1,109 @@
+/** The API document: made from the schemas, current, complete, valid, true in its examples. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { Validator } from "@cfworker/json-schema";
+import { createConfig, lintFromString } from "@redocly/openapi-core";
+import { describe, expect, it } from "vitest";
+import { buildDocument, OPERATIONS, toTemplate } from "../../openapi/document.ts";
+import { generated } from "../../openapi/files.ts";
+import { CATALOGUE } from "../../openapi/webhooks.ts";
+import { app } from "../../src/app.ts";
+import { toConvoyEvent } from "../../src/delivery/message.ts";
+import type { EventType } from "../../src/schema.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
+const document = buildDocument();
+
+describe("the API document", () => {
+  it.each(Object.entries(generated()))("%s is what `npm run openapi` writes", (file, text) => {
+    expect(readFileSync(path.join(root, file), "utf8")).toBe(text);
+  });
+
+  it("describes every route of the app, and no other", () => {
+    const routes = app.routes
+      .filter(({ method }) => method !== "ALL")
+      .map(({ method, path: at }) => `${method} ${toTemplate(at)}`);
+    const described = OPERATIONS.map((o) => `${o.method.toUpperCase()} ${toTemplate(o.path)}`);
+    expect([...described].sort()).toEqual([...new Set(routes)].sort());
+  });
+
+  it("passes Redocly's recommended rules without an error or a warning", async () => {
+    // GET /openapi.json takes nothing that a caller could do wrong.
+    const rules = { "operation-4xx-response": "off" } as const;
+    const config = await createConfig({ extends: ["recommended"], rules });
+    const source = JSON.stringify(document);
+    const problems = await lintFromString({ source, absoluteRef: "openapi.json", config });
+    expect(
+      problems.map((p) => `${p.severity} ${p.ruleId}: ${p.message} ${p.location[0]?.pointer}`),
+    ).toEqual([]);
+  });
+
+  it("keeps $ref out of the webhooks, which Convoy's importer does not follow", () => {
+    expect(JSON.stringify(document.webhooks)).not.toContain("$ref");
+    expect(Object.keys(document.webhooks).sort()).toEqual(
+      ["created", "deleted", "failed", "ping", "retrieved", "updated"].sort(),
+    );
+  });
+
+  it.each(examples())("gives an example that fits its schema: %s", (_, schema, example) => {
+    const { valid, errors } = validate(schema, example);
+    expect(errors.map((e) => `${e.instanceLocation} ${e.error}`)).toEqual([]);
+    expect(valid).toBe(true);
+  });
+
+  it("has examples at all", () => {
+    expect(examples().length).toBeGreaterThan(30);
+  });
+});
+
+describe("a webhook as it is sent", () => {
+  const todo = { id: 1, item: "x", completed: true };
+  const sent: [EventType, string | null, number | null, number | undefined][] = [
+    ["ping", null, null, 1],
+    ["created", JSON.stringify(todo), 1, 2],
+    ["updated", JSON.stringify(todo), 1, 3],
+    ["deleted", null, 1, 4],
+    ["failed", null, 1, 5],
+    ["failed", null, 1, undefined],
+    ["retrieved", JSON.stringify(todo), 1, undefined],
+    ["retrieved", null, null, undefined],
+  ];
+
+  it.each(sent)("of type %s fits the schema in the catalogue and says nothing else", (...row) => {
+    const [type, text, todoId, seq] = row;
+    const { data } = toConvoyEvent({
+      id: "019ab5e1-6c00-7d2e-8f10-2b6f0c9a4d31",
+      owner: "o",
+      type,
+      endpoint_id: "e",
+      occurred_at: 0,
+      todo_id: todoId,
+      todo: text,
+      ...(seq === undefined ? {} : { seq }),
+    });
+    const schema = CATALOGUE.find(({ name }) => name === type)?.schema as object;
+    const { errors } = validate({ ...schema, additionalProperties: false }, data);
+    expect(errors.map((e) => `${e.instanceLocation} ${e.error}`)).toEqual([]);
+  });
+});
+
+function validate(schema: object, value: unknown) {
+  const whole = { ...schema, components: document.components };
+  return new Validator(whole, "2020-12", false).validate(value);
+}
+
+/** Every example beside a schema, wherever it is in the document. */
+function examples(): [string, object, unknown][] {
+  const found: [string, object, unknown][] = [];
+  walk(document, "");
+  return found;
+
+  function walk(node: unknown, at: string): void {
+    if (typeof node !== "object" || node === null) return;
+    const { schema, example } = node as { schema?: object; example?: unknown };
+    if (schema && example !== undefined) found.push([at, schema, example]);
+    for (const [key, value] of Object.entries(node)) {
+      if (key !== "example" && key !== "schema") walk(value, `${at} ${key}`);
+    }
+  }
+}
