@@ -1,0 +1,136 @@
+/** What each request costs before its answer, and that no answer waits for Convoy. */
+import { describe, expect, test } from "vitest";
+import { todoKey } from "../../src/storage/todos.ts";
+import {
+  acceptance,
+  around,
+  type Operation,
+  recording,
+  withConvoy,
+} from "../support/operations.ts";
+import {
+  accepted,
+  begin,
+  call,
+  cron,
+  letTimePass,
+  log,
+  newEndpoint,
+  newEnv,
+  setFaults,
+} from "../support/worker.ts";
+
+/** KV's methods as they are, statements by their kind. */
+const short = ({ on, what }: Operation) =>
+  `${on} ${on !== "D1" ? what : what.includes("INSERT INTO event") ? "commit" : what}`;
+
+const READ = "KV get";
+const LIST = "KV list";
+const COMMIT = "D1 commit";
+const costs: [string, string, unknown, string[]][] = [
+  ["GET", "/todo/1", undefined, [READ]],
+  ["GET", "/todo/2", undefined, [READ]],
+  ["GET", "/todo", undefined, [LIST]],
+  ["POST", "/todo", { item: "x" }, [COMMIT, "KV put"]],
+  ["POST", "/todo", { id: 2, item: "x" }, [READ, COMMIT, "KV put"]],
+  ["PUT", "/todo/1", { item: "y" }, [READ, COMMIT, "KV put"]],
+  ["DELETE", "/todo/1", undefined, [READ, COMMIT, "KV delete"]],
+];
+
+describe.each(["", "?endpoint"])("with %j", (query) => {
+  test.each(costs)(
+    "%s %s with body %j does %j before it answers",
+    async (method, path, body, expected) => {
+      const env = newEnv();
+      await call(env, "POST", "/todo", { id: 1, item: "x" });
+      const endpoint = query && `?endpoint=${await newEndpoint(env)}`;
+      // What waitUntil does starts before the answer is read: it is held back until then.
+      const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+      const operations: string[] = [];
+      let done = false;
+      const watched = around(env, async (operation, run) => {
+        const name = short(operation);
+        const inWaitUntil = operation.on === "Convoy" || !expected.includes(name);
+        if (inWaitUntil) await answered;
+        else if (!done) operations.push(name);
+        return run();
+      });
+      const reply = await begin(watched, method, `${path}${endpoint}`, body);
+      done = true;
+      expect(reply.status).toBeLessThan(500);
+      expect(operations).toEqual(expected);
+      answer();
+      await reply.done();
+    },
+  );
+});
+
+describe("while Convoy hangs", () => {
+  const routes: [string, string, unknown, number][] = [
+    ["POST", "/todo", { id: 2, item: "x" }, 201],
+    ["POST", "/todo", { item: "x" }, 201],
+    ["PUT", "/todo/1", { item: "y" }, 200],
+    ["DELETE", "/todo/1", undefined, 200],
+    ["GET", "/todo/1", undefined, 200],
+    ["GET", "/todo", undefined, 200],
+    ["GET", "/todo/9", undefined, 404],
+    ["PUT", "/todo/9", { item: "y" }, 404],
+  ];
+  test.each(routes)(
+    "%s %s is answered whole before Convoy has answered",
+    async (method, path, body, status) => {
+      const env = newEnv();
+      await call(env, "POST", "/todo", { id: 1, item: "x" });
+      const endpoint = await newEndpoint(env);
+      const order: string[] = [];
+      const { promise: released, resolve: release } = Promise.withResolvers<void>();
+      const hanging = withConvoy(env, async () => {
+        await released;
+        order.push("Convoy");
+        return acceptance();
+      });
+      const reply = await begin(hanging, method, `${path}?endpoint=${endpoint}`, body);
+      order.push("answer");
+      expect(reply.status).toBe(status);
+      release();
+      await reply.done();
+      expect(order).toEqual(["answer", "Convoy"]);
+    },
+  );
+
+  test("KV holds the change and the check after the put is done, all the same", async () => {
+    const env = newEnv();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const hanging = withConvoy(env, async () => {
+      await released;
+      return acceptance();
+    });
+    const reply = await begin(hanging, "POST", "/todo", { id: 1, item: "x" });
+    await expect.poll(async () => (await log(env))[0]?.stored).toBe(1);
+    expect(await env.KV.get(todoKey("default", 1))).not.toBeNull();
+    release();
+    await reply.done();
+  });
+
+  test("what it did not take arrives once, when it answers again and the cron runs", async () => {
+    const env = newEnv();
+    await setFaults(env, { drop: true });
+    const { headers, status } = await call(env, "POST", "/todo", { id: 1, item: "x" });
+    expect(status).toBe(201);
+    expect(await accepted(env)).toEqual([]);
+    await setFaults(env, {});
+    for (let run = 0; run < 3; run++) {
+      await letTimePass(env);
+      await cron(env);
+    }
+    expect((await accepted(env)).map((event) => event.idempotency_key)).toEqual([
+      headers.get("X-Event-Id"),
+    ]);
+  });
+});
+
+test("a request that is refused for its token or path costs nothing", async () => {
+  const { env, operations } = recording({ ...newEnv(), AUTH: "jwt", AUTH_SECRET: "x".repeat(32) });
+  for (const path of ["/todo", "/todo/1", "/endpoint", "/nowhere"]) await call(env, "GET", path);
+  expect(operations).toEqual([]);
+});
