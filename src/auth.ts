@@ -10,7 +10,7 @@ import {
   TOKEN_MAX_CHARS,
 } from "./config.ts";
 import { problem } from "./errors.ts";
-import { keysFor } from "./jwks.ts";
+import { JWKS_ALGORITHMS, keysFor } from "./jwks.ts";
 
 /** The owner while AUTH is "open". */
 export const OPEN_OWNER = "default";
@@ -57,7 +57,7 @@ async function payloadOf(token: string, env: Bindings): Promise<Payload> {
     const keys = await keysFor(env.AUTH_JWKS_URL ?? "", token);
     return await verifyWithJwks(token, {
       keys,
-      allowedAlgorithms: ["RS256", "ES256"],
+      allowedAlgorithms: JWKS_ALGORITHMS,
       verification: UNTIMED,
     });
   } catch (error) {

@@ -202,6 +202,8 @@ export const CLOCK_LEEWAY_S = 60;
 export const JWKS_KEEP_MS = 600_000;
 /** Keys are fetched anew for an unknown kid at most this often. */
 export const JWKS_UNKNOWN_KID_MS = 30_000;
+/** After a fetch of keys that failed, the next one is at least this much later. */
+export const JWKS_RETRY_MS = 5_000;
 /** One fetch of keys. */
 export const JWKS_TIMEOUT_MS = 5_000;
 /** Period of the rate limit in wrangler.toml, in seconds: 10 or 60 are what the platform takes. */
