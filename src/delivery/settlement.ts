@@ -61,5 +61,6 @@ export function handBack(row: Held, dueAt: number | null): Settlement {
 /** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come at once. */
 export function backoff(tries: number): number {
   const full = Math.min(BACKOFF_MIN_MS * 2 ** (tries - 1), BACKOFF_MAX_MS);
-  return full / 2 + Math.random() * (full / 2);
+  // Whole: the log's columns take no fraction.
+  return Math.round(full / 2 + Math.random() * (full / 2));
 }
