@@ -91,6 +91,7 @@ describe("what is recorded of a failure", () => {
     accepted_at: null,
     occurred_at: 0,
     state: "pending",
+    error: null,
   };
   const settled = (over: Partial<Held>, outcome: Outcome, blame: boolean, now = 5_000_000) =>
     settlementOf({ ...held, ...over }, outcome, { blame, retryMs: 60_000 }, settings, now);
@@ -119,6 +120,7 @@ describe("what is recorded of a failure", () => {
     expect(rest).toMatchObject({ state: "pending", attempts: attempts + 1 });
     expect(due_at).toBeGreaterThanOrEqual(1_000 + min);
     expect(due_at).toBeLessThanOrEqual(1_000 + max);
+    expect(Number.isInteger(due_at)).toBe(true);
   });
 
   test.each([
