@@ -27,7 +27,7 @@ export async function project(env: Stores, rows: Unstored[], budget: Budget): Pr
   for (let round = 0; round < PROJECT_ROUNDS && open.length > 0; round++) {
     const ready = open.filter((row) => row.put !== null);
     if (ready.length > 0 && budget.take(1)) {
-      const marked = new Set(await markStored(env.DB, ready as Projected[]));
+      const marked = new Set(await markStored(env.DB, ready as Projected[], Date.now()));
       open = open.filter((row) => !marked.has(row.seq));
     }
     if (open.length === 0 || round === PROJECT_ROUNDS - 1) return;

@@ -130,14 +130,21 @@ export type Projected = { seq: number; lease: number; put: number };
 /**
  * The check after the put: marks rows as stored that we hold and whose todo has no later change than
  * the one put. Marking somebody else's row would be unsound: their late put can still land on top.
+ * A row that Convoy is done with is finished by it: whoever dies after this, no claim would find it again.
  * @returns the seqs marked
  * @throws StorageError
  */
-export async function markStored(db: D1Database, rows: Projected[]): Promise<number[]> {
+export async function markStored(
+  db: D1Database,
+  rows: Projected[],
+  now: number,
+): Promise<number[]> {
   const { results } = await onD1(() =>
     db
       .prepare(
-        `UPDATE event SET stored = 1
+        `UPDATE event SET stored = 1,
+           due_at = iif(state IN ('confirmed', 'dead'), NULL, due_at),
+           finished_at = iif(state IN ('confirmed', 'dead'), ?2, finished_at)
          FROM (SELECT value ->> 'seq' AS seq, value ->> 'lease' AS lease, value ->> 'put' AS put
            FROM json_each(?1)) AS p
          WHERE event.seq = p.seq AND event.due_at = p.lease AND event.stored = 0
@@ -145,7 +152,7 @@ export async function markStored(db: D1Database, rows: Projected[]): Promise<num
              AND later.todo_id = event.todo_id AND later.stored IS NOT NULL AND later.seq > p.put)
          RETURNING event.seq`,
       )
-      .bind(JSON.stringify(rows))
+      .bind(JSON.stringify(rows), now)
       .all<{ seq: number }>(),
   );
   return results.map((row) => row.seq);

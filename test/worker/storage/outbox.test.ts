@@ -159,10 +159,10 @@ describe("marking stored", () => {
       { due: 901, stored: 0, todo: 3 },
     ]);
     const put = [1, 2, 3, 4].map((seq) => ({ seq, lease: 900, put: seq }));
-    expect((await markStored(env.DB, put)).sort()).toEqual([1, 3]);
+    expect((await markStored(env.DB, put, 500)).sort()).toEqual([1, 3]);
     expect((await log(env)).map(({ stored }) => stored)).toEqual([1, 0, 1, 0]);
     // Once the later word was put, the older row is held by it, too.
-    expect(await markStored(env.DB, [{ seq: 2, lease: 900, put: 3 }])).toEqual([2]);
+    expect(await markStored(env.DB, [{ seq: 2, lease: 900, put: 3 }], 500)).toEqual([2]);
   });
 
   test("another owner's todo of the same id is another todo", async () => {
@@ -172,7 +172,7 @@ describe("marking stored", () => {
       { due: 900, stored: 0, todo: 1 },
     ]);
     await env.DB.prepare("UPDATE event SET owner = 'you' WHERE seq = 2").run();
-    expect(await markStored(env.DB, [{ seq: 1, lease: 900, put: 1 }])).toEqual([1]);
+    expect(await markStored(env.DB, [{ seq: 1, lease: 900, put: 1 }], 500)).toEqual([1]);
     expect(await latestOf(env.DB, [{ owner: "me", todo_id: 1 }])).toMatchObject([{ seq: 1 }]);
   });
 });
