@@ -1,0 +1,73 @@
+/** The crash matrix: a scenario is broken at each step that it really takes, in every way. */
+import { createActor } from "../support/actors.ts";
+import { type Break, breakAt, MODES } from "../support/breaks.ts";
+import { brokenEndpoints } from "../support/endpoint-records.ts";
+import { brokenPromises } from "../support/promises.ts";
+import { goOnUntil } from "../support/virtual-clock.ts";
+import type { World } from "../support/world.ts";
+import type { Scenario } from "./scenario.ts";
+
+/** What was tried, and what broke, each with its point. */
+export type MatrixReport = { points: number; broken: string[] };
+
+/** Breaks the scenario at every step in every mode, then also at every step that only comes after an error. */
+export async function runMatrix(world: World, scenario: Scenario): Promise<MatrixReport> {
+  const report: MatrixReport = { points: 0, broken: [] };
+  const tried = async (...breaks: Break[]) => {
+    const { steps, broken } = await runPoint(world, scenario, breaks);
+    report.points++;
+    const at = breaks
+      .map(({ index, mode }) => `${mode} ${index} (${steps[index]})`)
+      .join(", then ");
+    report.broken.push(...broken.map((each) => `${scenario.name}: ${at}: ${each}`));
+    return steps;
+  };
+  const clean = await tried();
+  for (let index = 0; index < clean.length; index++) {
+    for (const mode of MODES) {
+      const steps = await tried({ index, mode });
+      if (mode.startsWith("cut")) continue;
+      // What comes after an error are steps of their own: looking up, trying again, undoing.
+      for (const next of newSteps(clean, steps, index)) {
+        for (const second of ["cut before", "cut after"] as const) {
+          await tried({ index, mode }, { index: next, mode: second });
+        }
+      }
+    }
+  }
+  return report;
+}
+
+/** Indexes after `index` where an invocation did something else than the clean one. */
+function newSteps(clean: string[], steps: string[], index: number): number[] {
+  return steps.flatMap((step, i) => (i > index && step !== clean[i] ? [i] : []));
+}
+
+async function runPoint(world: World, scenario: Scenario, breaks: Break[]) {
+  await world.reset();
+  await scenario.setup(world);
+  const { around, over } = breakAt(...breaks);
+  const actor = createActor(world.stores, around);
+  scenario.act(world, actor);
+  await goOnUntil(() => over() || actor.idle());
+  await world.recover();
+  if (await scenario.again?.(world)) await world.recover();
+  const broken = [
+    ...(await brokenPromises(world)),
+    ...(await brokenEndpoints(world)),
+    ...(await lookUps(world)),
+  ];
+  return { steps: actor.steps.map(({ store, what }) => `${store} ${what}`), broken };
+}
+
+/** Who was told "unknown" can ask GET /event/:id, and the answer is the truth. */
+async function lookUps(world: World): Promise<string[]> {
+  const broken: string[] = [];
+  for (const { status, eventId } of [...world.calls]) {
+    if (eventId === null || status === null || status < 500) continue;
+    const { status: found } = await world.ask("GET", `/event/${eventId}`);
+    const committed = world.history().some(({ id }) => id === eventId);
+    if ((found === 200) !== committed) broken.push(`GET /event/${eventId} answers ${found}`);
+  }
+  return broken;
+}

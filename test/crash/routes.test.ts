@@ -1,0 +1,13 @@
+// No changing route is left out of the crash matrix.
+import { expect, test } from "vitest";
+import { app } from "../../src/app.ts";
+import { OTHER_SCENARIOS } from "./endpoint-scenarios.ts";
+import { TODO_SCENARIOS } from "./todo-scenarios.ts";
+
+test("every changing route has a crash scenario, and every scenario a route", () => {
+  const changing = app.routes
+    .filter(({ method }) => ["POST", "PUT", "PATCH", "DELETE"].includes(method))
+    .map(({ method, path }) => `${method} ${path}`);
+  const covered = [...TODO_SCENARIOS, ...OTHER_SCENARIOS].map(({ route }) => route);
+  expect([...new Set(covered)].sort()).toEqual([...new Set(changing)].sort());
+});

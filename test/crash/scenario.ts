@@ -1,0 +1,65 @@
+/** What a crash scenario is, and the helpers that its setup uses. */
+import { type Actor, createActor } from "../support/actors.ts";
+import { cutBefore } from "../support/breaks.ts";
+import { goOnUntil, pass } from "../support/virtual-clock.ts";
+import type { World } from "../support/world.ts";
+
+/** `route`: as Hono names it, or `cron`. `act` begins the invocation that is broken at each of its steps. */
+export type Scenario = {
+  route: string;
+  name: string;
+  setup: (world: World) => Promise<void>;
+  act: (world: World, actor: Actor) => void;
+  /** What its caller does in the end, where nothing has come of it; true if anything was done. */
+  again?: (world: World) => Promise<boolean>;
+};
+
+/** Where webhooks go: not this machine, so that the local Convoy keeps them. */
+export const WEBHOOK_URL = "https://webhook.test/hook";
+
+/** Creates an endpoint. */
+export async function anEndpoint(world: World, name = "one"): Promise<void> {
+  await world.ask("POST", "/endpoint", { name, url: `${WEBHOOK_URL}/${name}` });
+}
+
+/** Creates an endpoint and a todo, and lets so much time pass that no cache knows better. */
+export async function aTodo(world: World): Promise<void> {
+  await anEndpoint(world);
+  await world.ask("POST", "/todo", { id: 1, item: "milk" });
+  await world.cron();
+  await pass(70_000);
+}
+
+/** The id of the first endpoint. */
+export function endpointId(world: World): string {
+  const made = world.calls.find(({ url, method }) => method === "POST" && url === "/endpoint");
+  return String(made?.answer?.["Endpoint ID"]);
+}
+
+/** A call that is cut off before its `nth` step of a kind, such as `KV put`. */
+export async function cutCall(
+  world: World,
+  [kind, nth]: [string, number?],
+  ...call: [method: string, url: string, body?: Record<string, unknown>]
+): Promise<void> {
+  const cut = cutBefore(kind, nth);
+  const actor = createActor(world.stores, cut.around);
+  world.call(actor, ...call);
+  await goOnUntil(() => cut.over() || actor.idle());
+  if (!cut.over()) throw new Error(`${call[0]} ${call[1]} has no step ${kind}`);
+}
+
+/** Lets time pass until the clock shows this minute of an hour. */
+export async function passToMinute(minute: number): Promise<void> {
+  const hour = 3_600_000;
+  const ahead = (minute * 60_000 - (Date.now() % hour) + hour) % hour;
+  await pass(ahead);
+}
+
+/** What the local Convoy does wrong from now on. */
+export async function setFaults(world: World, faults: object): Promise<void> {
+  const response = await world.stores.convoy.fetch(
+    new Request("http://convoy.test/inbox/faults", { method: "PUT", body: JSON.stringify(faults) }),
+  );
+  if (!response.ok) throw new Error(await response.text());
+}
