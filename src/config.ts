@@ -163,23 +163,30 @@ export function deliverySettings(env: Bindings): DeliverySettings {
   return {
     audit: env.AUDIT !== "off",
     // Convoy lists an event within seconds; two minutes leave it time to finish.
-    auditDelayMs: number(env, "AUDIT_DELAY_S", 120, 0, 86_400) * 1_000,
+    auditDelayMs: number(env, "AUDIT_DELAY_S", 120, 0, 86_400, 1_000),
     // Convoy's own queue retries for minutes.
-    auditPatienceMs: number(env, "AUDIT_PATIENCE_S", 600, 0, 86_400) * 1_000,
+    auditPatienceMs: number(env, "AUDIT_PATIENCE_S", 600, 0, 86_400, 1_000),
     maxTries: number(env, "EVENT_MAX_TRIES", 10, 1, 1_000),
-    maxAgeMs: number(env, "EVENT_MAX_AGE_H", 72, 0, 8_760) * 3_600_000,
+    maxAgeMs: number(env, "EVENT_MAX_AGE_H", 72, 0, 8_760, 3_600_000),
     // Longer than any stale read, and long enough to look an event up on Monday.
-    retentionMs: number(env, "RETENTION_DAYS", 7, 1, 3_650) * 86_400_000,
+    retentionMs: number(env, "RETENTION_DAYS", 7, 1, 3_650, 86_400_000),
     // The free plan's 50 subrequests an invocation, less a few; 10,000 on the paid plan.
     subrequestBudget: number(env, "SUBREQUEST_BUDGET", 45, 20, 10_000),
   };
 }
 
-function number(env: Bindings, name: SettingName, otherwise: number, min: number, max: number) {
+/** The setting times `unit`, whole: the log's columns and SQL's LIMIT take no fraction. */
+function number(
+  env: Bindings,
+  name: SettingName,
+  otherwise: number,
+  min: number,
+  max: number,
+  unit = 1,
+): number {
   const text = env[name];
-  if (text === undefined || text === "") return otherwise;
-  const value = Number(text);
-  if (Number.isFinite(value) && value >= min && value <= max) return value;
+  const value = text === undefined || text === "" ? otherwise : Number(text);
+  if (Number.isFinite(value) && value >= min && value <= max) return Math.round(value * unit);
   throw new SettingError(`${name} must be a number from ${min} to ${max}.`);
 }
 
