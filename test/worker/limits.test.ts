@@ -232,7 +232,7 @@ describe("what must not be seen", () => {
     endpoint: "whsec-7c1e90d3bb",
     rotated: "whsec-a84f26c0dd",
   };
-  const spies: ReturnType<typeof vi.spyOn>[] = [];
+  const lines: string[] = [];
   let seen = 0;
   afterAll(() => console.info(`answers and log lines searched for secrets and stacks: ${seen}`));
   beforeEach(() => {
@@ -243,7 +243,7 @@ describe("what must not be seen", () => {
   });
 
   const logged = () =>
-    spies.flatMap((spy) => spy.mock.calls.map((line) => line.map(text).join(" ")));
+    XX;
   const text = (value: unknown) =>
     value instanceof Error
       ? `${value.stack}`
