@@ -1,0 +1,102 @@
+// Whoever sees only the webhooks of the real Worker, late, twice and in any order, comes to hold its list exactly.
+import fc from "fast-check";
+import { afterAll, expect, test } from "vitest";
+import { createActor } from "../support/actors.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { goOnUntil, pass } from "../support/virtual-clock.ts";
+import { healthy, openWorld, type World } from "../support/world.ts";
+
+const world = openWorld({ RETENTION_DAYS: "1" });
+afterAll(() => world.close());
+
+/** What callers do at the same time, and what happens meanwhile. */
+const burst = fc.record({
+  calls: fc.array(
+    fc.record({
+      kind: fc.constantFrom("create", "update", "complete", "delete", "read"),
+      id: fc.nat({ max: 2 }),
+      item: fc.string({ minLength: 1, maxLength: 5, unit: "grapheme" }),
+      named: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 4 },
+  ),
+  /** Whether Convoy is away, so that the sweeper posts these events, after later ones. */
+  outage: fc.boolean(),
+  replay: fc.boolean(),
+  minutes: fc.nat({ max: 2 }),
+});
+type Burst = typeof burst extends fc.Arbitrary<infer T> ? T : never;
+
+function begin(call: Burst["calls"][number], endpoint: string): void {
+  const query = call.named ? `?endpoint=${endpoint}` : "";
+  const actor = createActor(world.stores, healthy);
+  const { id, item } = call;
+  if (call.kind === "create") world.call(actor, "POST", `/todo${query}`, { id, item });
+  if (call.kind === "update") world.call(actor, "PUT", `/todo/${id}${query}`, { item });
+  if (call.kind === "complete") {
+    world.call(actor, "PUT", `/todo/${id}${query}`, { completed: true });
+  }
+  if (call.kind === "delete") world.call(actor, "DELETE", `/todo/${id}${query}`);
+  if (call.kind === "read") world.call(actor, "GET", `/todo/${id}${query}`);
+}
+
+async function setConvoy(up: boolean): Promise<void> {
+  const faults = JSON.stringify(up ? {} : { status: 503 });
+  const put = new Request("http://convoy.test/inbox/faults", { method: "PUT", body: faults });
+  await (await world.stores.convoy.fetch(put)).body?.cancel();
+}
+
+async function play({ calls, outage, replay, minutes }: Burst, endpoint: string): Promise<void> {
+  await setConvoy(!outage);
+  for (const call of calls) begin(call, endpoint);
+  // Long enough for waitUntil to give up on a Convoy that is away.
+  await goOnUntil(() => false);
+  await setConvoy(true);
+  if (replay) {
+    const [event] = world.rows<{ id: string }>("SELECT id FROM event ORDER BY random() LIMIT 1");
+    if (event) await world.ask("POST", `/event/${event.id}/replay`);
+  }
+  await pass(minutes * 60_000);
+}
+
+/** The bodies that the receiver was sent, in the order of sending. */
+async function webhooks(of: World): Promise<string[]> {
+  const deliveries = await of.inbox<{ body: string }>("deliveries");
+  return deliveries.map(({ body }) => body).reverse();
+}
+
+test("the copy is the list, whatever the order and the repeats", { timeout: 60_000 }, async () => {
+  const seen = { applied: 0, late: 0, repeat: 0 };
+  const shuffle = fc.infiniteStream(fc.nat());
+  const history = fc.array(burst, { minLength: 1, maxLength: 5 });
+  await fc.assert(
+    fc.asyncProperty(history, shuffle, async (bursts, random) => {
+      await world.reset();
+      const url = "https://webhook.test/copy";
+      const made = await world.ask("POST", "/endpoint", { name: "copy", url });
+      for (const each of bursts) await play(each, String(made.answer?.["Endpoint ID"]));
+      await world.recover();
+
+      const receiver = startReceiver();
+      const sent = await webhooks(world);
+      const twice = sent.filter(() => (random.next().value ?? 0) % 3 === 0);
+      const arriving = [...sent, ...twice]
+        .map((body) => ({ body, at: random.next().value ?? 0 }))
+        .sort((a, b) => a.at - b.at);
+      for (const { body } of arriving) {
+        const answer = await receiver.post(body);
+        expect(answer.status).toBeLessThan(300);
+        if (answer.status !== 200) continue;
+        const { result } = (await answer.json()) as { result: keyof typeof seen };
+        seen[result]++;
+      }
+      const list = await world.ask("GET", "/todo");
+      expect(await receiver.list()).toEqual(list.answer?.data);
+      receiver.double.close();
+    }),
+    { numRuns: Number(process.env.CONVERGENCE ?? 200) },
+  );
+  // Else the order of arrival would prove nothing.
+  expect(Math.min(seen.applied, seen.late, seen.repeat)).toBeGreaterThan(50);
+  console.info(`convergence: ${JSON.stringify(seen)}`);
+});
