@@ -68,13 +68,15 @@ export async function createEndpoint(
   }
   const subscriptionId = subscribed.ok ? subscribed.data.uid : null;
   const timeoutS = made.data.http_timeout;
-  const finished = await finishCreating(env.DB, draft, {
-    id: uid,
-    subscriptionId,
-    timeoutS,
-    now: Date.now(),
-  });
-  const row = finished ?? (await findEndpoint(env.DB, owner, uid));
+  const record = { id: uid, subscriptionId, timeoutS, now: Date.now() };
+  let row: EndpointRow | null;
+  try {
+    row = (await finishCreating(env.DB, draft, record)) ?? (await findEndpoint(env.DB, owner, uid));
+  } catch (error) {
+    // Recorded or not: the caller gets no secret, and an endpoint that stayed would deliver twice.
+    await undo(env, convoy, owner, draft, uid).catch(() => {});
+    throw error;
+  }
   if (!row) {
     await undo(env, convoy, owner, draft, uid);
     throw unavailable("Creating the endpoint took too long. Try again.");
@@ -89,7 +91,9 @@ function isRefusal(answer: Extract<Answer<unknown>, { ok: false }>): boolean {
 
 async function undo(env: Bindings, convoy: Convoy, owner: string, draft: string, uid: string) {
   const removed = await deleteAtConvoy(convoy, uid);
-  if (removed.ok) await removeEndpoint(env.DB, owner, draft);
+  if (!removed.ok) return;
+  await removeEndpoint(env.DB, owner, draft);
+  await removeEndpoint(env.DB, owner, uid);
 }
 
 /**
