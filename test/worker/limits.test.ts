@@ -236,20 +236,18 @@ describe("what must not be seen", () => {
   let seen = 0;
   afterAll(() => console.info(`answers and log lines searched for secrets and stacks: ${seen}`));
   beforeEach(() => {
-    spies.length = 0;
+    lines.length = 0;
     for (const level of ["log", "info", "warn", "error", "debug"] as const) {
-      spies.push(vi.spyOn(console, level).mockImplementation(() => {}));
+      vi.spyOn(console, level).mockImplementation((...said) => {
+        lines.push(said.map(text).join(" "));
+      });
     }
   });
 
-  const logged = () =>
-    XX;
-  const text = (value: unknown) =>
-    value instanceof Error
-      ? `${value.stack}`
-      : typeof value === "string"
-        ? value
-        : JSON.stringify(value);
+  function text(value: unknown): string {
+    if (value instanceof Error) return String(value.stack);
+    return typeof value === "string" ? value : JSON.stringify(value);
+  }
 
   function expectClean(what: string, written: string) {
     seen++;
@@ -319,8 +317,8 @@ describe("what must not be seen", () => {
     const { env, headers, id, token } = await makeEnv();
     await walk(withKey(env), headers, id);
     await cron(withKey(env));
-    for (const line of logged()) expectClean("the log", line);
-    expect(logged().join("\n")).not.toContain(token);
+    for (const line of lines) expectClean("the log", line);
+    expect(lines.join("\n")).not.toContain(token);
   });
 
   test("nor where the key is refused, with a Convoy that repeats it", async () => {
@@ -334,7 +332,7 @@ describe("what must not be seen", () => {
       expectClean(String(status), String(await at.catch(String)));
       await cron(withKey(env));
     }
-    for (const line of logged()) expectClean("the log", line);
+    for (const line of lines) expectClean("the log", line);
   });
 
   test("nor where a store breaks in the middle, with a message that repeats it", async () => {
