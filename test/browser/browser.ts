@@ -1,0 +1,55 @@
+// A real browser, the one that comes inside a package.
+import chromium from "@sparticuz/chromium";
+import { type Browser, chromium as launcher, type Page } from "playwright-core";
+
+/**
+ * What the package sets for AWS Lambda and a test must not have: one process (it dies with the first page that closes),
+ * and a page without the web's own protection.
+ */
+const UNWANTED = ["--single-process", "--disable-web-security", "--allow-running-insecure-content"];
+
+/**
+ * Starts the browser. Where it cannot start: null, after saying why; with CI set in the environment, the reason is
+ * thrown, so that CI cannot pass without these tests.
+ */
+export async function startBrowser(): Promise<Browser | null> {
+  try {
+    return await launcher.launch({
+      executablePath: await chromium.executablePath(),
+      args: chromium.args.filter((arg) => !UNWANTED.includes(arg)),
+      headless: true,
+    });
+  } catch (error) {
+    if (process.env.CI) throw error;
+    const [reason] = (error instanceof Error ? error.message : String(error)).split("\n");
+    console.warn(`SKIPPED: the browser tests, since no browser starts here: ${reason}`);
+    return null;
+  }
+}
+
+/** Opens the inbox and waits until it is live. What the page complains of is collected in `complaints`. */
+export async function openInbox(
+  browser: Browser,
+  url: string,
+  options: { width?: number; height?: number; dark?: boolean } = {},
+): Promise<{ page: Page; complaints: string[] }> {
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
+    colorScheme: options.dark ? "dark" : "light",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  await page.goto(url);
+  await page.locator("#live[data-connected=true]").waitFor();
+  return { page, complaints };
+}
+
+/** What the page put on the clipboard. */
+export function clipboard(page: Page): Promise<string> {
+  return page.evaluate<string>("navigator.clipboard.readText()");
+}
