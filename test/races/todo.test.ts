@@ -13,6 +13,11 @@ const SCHEDULES = Number(process.env.RACES ?? 2_000);
 const SETTINGS = { AUDIT: "off", RETENTION_DAYS: "1", SUBREQUEST_BUDGET: "10000" };
 const DAY_MS = 86_400_000;
 const LEASE_MS = 90_000;
+/** Share of steps, in percent, that take longer than a lease. */
+const LATE = 5;
+/** Share of steps, in percent, before which so much time passes that KV takes the next write of a key. */
+const SLOW = 15;
+const SLOW_MS = 1_500;
 
 type Call = { kind: "create" | "update" | "complete" | "delete" | "sweep" | "replay" };
 const calls = fc.array(
@@ -24,13 +29,19 @@ const calls = fc.array(
   { minLength: 2, maxLength: 4 },
 );
 
+type Mode = "prompt" | "late" | "landing";
+
 const schedule = fc.record({
   seed: fc.integer(),
   waves: fc.tuple(calls, calls),
   /** Whether a day passes between the waves, so that the log is purged. */
   daysPass: fc.boolean(),
-  /** Share of steps, in percent, that take longer than a lease, and at which a worker dies. */
-  late: fc.constantFrom(0, 0, 2, 6),
+  /**
+   * prompt: every step ends within its worker's lease. late: some do not, but what was put into KV has
+   * landed by then. landing: puts too land after their lease, which only the scrub can repair.
+   */
+  mode: fc.constantFrom<Mode>("prompt", "late", "landing"),
+  /** Share of steps, in percent, at which a worker dies. */
   dies: fc.constantFrom(0, 0, 2, 6),
 });
 
@@ -50,6 +61,9 @@ it(`keeps its promises on ${SCHEDULES} schedules`, { timeout: 600_000 }, async (
       const { kv, fresh } = realityKv(random);
       world = await startSimulation(SETTINGS, kv);
       keepPurged(world);
+      const seen = { ...world, kv: { get: async (key: string) => fresh(key) } as KVNamespace };
+      // Not at the full hour: there the cron scrubs.
+      await world.pass(5 * 60_000);
       const acknowledged: Acknowledged[] = [];
       const replayed = new Set<string>();
       const wrong: string[] = [];
@@ -61,14 +75,19 @@ it(`keeps its promises on ${SCHEDULES} schedules`, { timeout: 600_000 }, async (
             if (done.wrong) wrong.push(done.wrong);
           });
           await heal(world);
+          // Only what lands after its lease may wait for the scrub.
+          if (plan.mode !== "landing") {
+            wrong.push(...(await broken(seen, acknowledged, { mayRepeat: replayed })));
+          }
+          await scrub(world);
           if (plan.daysPass) {
-            await world.pass(DAY_MS + 60_000);
+            await world.pass(DAY_MS + 5 * 60_000);
             // Half of the time the purge has run in between, half of the time it races.
             if (random() < 0.5) await world.cron();
           }
         }
         await heal(world);
-        const seen = { ...world, kv: { get: async (key: string) => fresh(key) } as KVNamespace };
+        await scrub(world);
         wrong.push(...(await broken(seen, acknowledged, { mayRepeat: replayed })));
         expect(wrong).toEqual([]);
       } finally {
@@ -83,7 +102,7 @@ it(`keeps its promises on ${SCHEDULES} schedules`, { timeout: 600_000 }, async (
 });
 
 type Plan = {
-  late: number;
+  mode: Mode;
   dies: number;
   random: () => number;
   scheduler: fc.Scheduler;
@@ -125,6 +144,9 @@ async function race(
   return deaths;
 }
 
+/** Puts that are on their way into KV. */
+let puts = 0;
+
 type Actor = { dead: boolean; onDeath?: () => void };
 const actors = new Set<Actor>();
 
@@ -135,7 +157,7 @@ function diedOf(actor: Actor): Promise<void> {
 }
 
 /** Before and after each step somebody else may come first; a step may be late, a worker may die. */
-function stepping({ late, dies, random, scheduler }: Plan, actor: Actor, name: string): Around {
+function stepping({ mode, dies, random, scheduler }: Plan, actor: Actor, name: string): Around {
   const never = <T>() => new Promise<T>(() => {});
   const die = <T>() => {
     actor.dead = true;
@@ -146,8 +168,15 @@ function stepping({ late, dies, random, scheduler }: Plan, actor: Actor, name: s
     if (actor.dead) return never<T>();
     await scheduler.schedule(Promise.resolve(), `${name}: ${step.store} ${step.name.slice(0, 24)}`);
     if (actor.dead || random() * 100 < dies) return die<T>();
-    // The whole world waits with it: its lease runs out before the step takes effect.
-    if (random() * 100 < late) vi.setSystemTime(Date.now() + LEASE_MS + 1_000);
+    if (random() * 100 < SLOW) vi.setSystemTime(Date.now() + SLOW_MS);
+    const isPut = step.store === "KV" && (step.name === "put" || step.name === "delete");
+    if (isPut) puts++;
+    const late = mode === "landing" || (mode === "late" && puts === 0);
+    if (late && random() * 100 < LATE) {
+      vi.setSystemTime(Date.now() + LEASE_MS + 1_000);
+      await scheduler.schedule(Promise.resolve(), `${name}: late`);
+    }
+    if (isPut) puts--;
     const answer = await go();
     await scheduler.schedule(Promise.resolve(), `${name}: answer`);
     if (actor.dead || random() * 100 < dies) return die<T>();
@@ -189,12 +218,20 @@ async function run(
   }
 }
 
-/** Leases run out, reads are fresh again, the cron has its turns, the scrub among them. */
+/** Leases run out, reads are fresh again, the cron has its turns. */
 async function heal(world: Simulation): Promise<void> {
   await world.pass(3 * 60_000);
-  for (let turn = 0; turn < 3; turn++) await world.cron();
+  for (let turn = 0; turn < 4; turn++) {
+    if (new Date(Date.now() + 60_000).getUTCMinutes() === 0) await world.pass(2 * 60_000);
+    await world.cron();
+  }
+}
+
+/** The full hour comes, and what the scrub found is put right. */
+async function scrub(world: Simulation): Promise<void> {
   await world.pass(3_600_000 - (Date.now() % 3_600_000) - 60_000);
-  for (let turn = 0; turn < 4; turn++) await world.cron();
+  for (let turn = 0; turn < 2; turn++) await world.cron();
+  await world.pass(5 * 60_000);
 }
 
 /** A small generator, so that a seed gives the same KV again. */
