@@ -2,7 +2,12 @@
 import { type Bindings, CLOCK_SKEW_MS, DISCARD_WINDOW_MS } from "../config.ts";
 import { type Answer, type Convoy, convoyOf } from "../convoy/client.ts";
 import { retryDiscarded } from "../convoy/deliveries.ts";
-import { activateInactive, getEndpoint, togglePause } from "../convoy/endpoints.ts";
+import {
+  activateInactive,
+  getEndpoint,
+  isEndpointMissing,
+  togglePause,
+} from "../convoy/endpoints.ts";
 import { problem } from "../errors.ts";
 import {
   type EndpointRow,
@@ -64,8 +69,19 @@ export async function finishMove(
 ): Promise<Failed | null> {
   const pausing = row.status === "pausing";
   const answer = await makeStatus(convoy, row.id, pausing ? "paused" : "active");
-  if (!answer.ok) return answer;
   const now = Date.now();
+  if (!answer.ok) {
+    // Removed in the portal, or another project's key: reconcile brings it back if it comes back.
+    if (isEndpointMissing(answer)) {
+      const gone = {
+        from: ["pausing" as const, "activating" as const],
+        to: "missing" as const,
+        now,
+      };
+      await moveStatus(env.DB, row.owner, row.id, gone);
+    }
+    return answer;
+  }
   if (answer.data === "inactive") {
     // Convoy gave it up: there is nothing to pause.
     await moveStatus(env.DB, row.owner, row.id, { from: ["pausing"], to: "inactive", now });

@@ -1,0 +1,98 @@
+/** Cutting the Worker off in workerd, and what is left of endpoints then. */
+import { vi } from "vitest";
+import type { Bindings } from "../../src/config.ts";
+import { runCron } from "../../src/delivery/cron.ts";
+import { around, type Operation } from "./operations.ts";
+import { begin, type Reply } from "./worker.ts";
+
+/** When a Worker dies: before an operation is done, or after it, but before its answer. */
+export const CUTS = ["before", "after"] as const;
+
+/**
+ * Calls the Worker and cuts it off at its operation `at` (from 0): nothing of it runs any more.
+ * @returns the answer, or null where it was cut; and the operation it was cut at, null where it has fewer
+ */
+export async function cutCall(
+  env: Bindings,
+  at: number,
+  when: (typeof CUTS)[number],
+  ...request: [method: string, path: string, body?: unknown]
+): Promise<{ reply: Reply | null; operation: Operation | null }> {
+  let count = 0;
+  let cutAt: Operation | null = null;
+  let die = () => {};
+  const death = new Promise<null>((resolve) => {
+    die = () => resolve(null);
+  });
+  const never = () => new Promise<never>(() => {});
+  const mortal = around(env, async (operation, run) => {
+    if (cutAt) return never();
+    if (count++ !== at) {
+      const answer = await run();
+      return cutAt ? never() : answer;
+    }
+    cutAt = operation;
+    if (when === "after") await run();
+    die();
+    return never();
+  });
+  const reply = await Promise.race([begin(mortal, ...request), death]);
+  return { reply, operation: cutAt };
+}
+
+/** Moves the Worker's clock, not Convoy's. Real again with vi.useRealTimers. */
+export function passTime(ms: number): void {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
+}
+
+/** Runs the cron once, at a minute in which it also reconciles, or at another one. */
+export function runCronAt(env: Bindings, minute: 1 | 5 = 1): Promise<void> {
+  return runCron(env, Date.UTC(2026, 10, 24, 12, minute));
+}
+
+/** An endpoint as D1 records it. */
+export type Recorded = {
+  id: string;
+  owner: string;
+  name: string;
+  url: string;
+  status: string;
+  paused_at: number | null;
+  subscription_id: string | null;
+};
+
+/** All endpoint records of D1. */
+export async function records(env: Bindings): Promise<Recorded[]> {
+  return (await env.DB.prepare("SELECT * FROM endpoint ORDER BY id").all<Recorded>()).results;
+}
+
+/** An endpoint or subscription as Convoy lists it, as far as tests look at it. */
+export type AtConvoy = {
+  uid: string;
+  owner_id?: string;
+  name: string;
+  status: string;
+  endpoint_metadata?: { uid: string };
+};
+
+/** A call to the test's Convoy past the Worker, as its portal would make it. @returns its `data` */
+export async function atConvoy<T>(
+  env: Bindings,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<T> {
+  const response = await fetch(`${env.CONVOY_BASE_URL}/v1/projects/local${path}`, {
+    method,
+    headers: { authorization: "Bearer local" },
+    body: body ? JSON.stringify(body) : null,
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  return (JSON.parse(text) as { data: T }).data;
+}
+
+/** All endpoints, or all subscriptions, that Convoy has. */
+export async function listAtConvoy(env: Bindings, what: "endpoints" | "subscriptions") {
+  return (await atConvoy<{ content: AtConvoy[] }>(env, "GET", `/${what}?perPage=100`)).content;
+}

@@ -1,0 +1,276 @@
+/** Pausing and activating: Convoy's toggle is never flipped by accident, and a pause loses nothing. */
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Bindings, LEASE_MS } from "../../../src/config.ts";
+import { atConvoy, CUTS, cutCall, passTime, records, runCronAt } from "../../support/cut-worker.ts";
+import { around, failing, type Operation, recording, refusalOf } from "../../support/operations.ts";
+import { begin, call, deliveries, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
+
+const BUSY = "an active batch retry already exists";
+const isToggle = ({ on, what }: Operation) => on === "Convoy" && /^PUT .*\/pause$/.test(what);
+const isBatch = ({ on, what }: Operation) => on === "Convoy" && /batchretry$/.test(what);
+
+let env: Bindings;
+let id: string;
+
+beforeEach(async () => {
+  vi.spyOn(console, "log").mockImplementation(() => {});
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  env = newEnv();
+  id = await newEndpoint(env);
+});
+afterEach(() => void vi.useRealTimers());
+
+const pause = (by = env) => call(by, "POST", `/endpoint/${id}/pause`);
+const activate = (by = env) => call(by, "POST", `/endpoint/${id}/activate`);
+const recorded = async () => (await records(env)).find((row) => row.id === id)?.status;
+const atGateway = async () =>
+  (await atConvoy<{ status: string }>(env, "GET", `/endpoints/${id}`)).status;
+const both = async () => [await recorded(), await atGateway()];
+
+/** Posts an event and waits until Convoy has done what it will do with it. */
+async function publish(item: string, becomes: "Success" | "Discarded"): Promise<void> {
+  await call(env, "POST", "/todo", { item });
+  await vi.waitFor(async () => {
+    const found = (await deliveries(env)).find(({ body }) => JSON.parse(body).todo.item === item);
+    expect(found?.status).toBe(becomes);
+  });
+}
+
+/** Waits until Convoy has delivered everything: what a receiver got, in any order, how often. */
+async function delivered(): Promise<string[]> {
+  return vi.waitFor(async () => {
+    const all = await deliveries(env);
+    expect(all.map(({ status }) => status).filter((status) => status !== "Success")).toEqual([]);
+    return all.map(({ body }) => JSON.parse(body).todo.item as string).sort();
+  });
+}
+
+/** Lets the lease of whoever worked on it run out, and the cron go on. */
+async function cronLater(by = env): Promise<void> {
+  passTime(LEASE_MS + 1_000);
+  await runCronAt(by);
+}
+
+test("what happens during a pause is delivered once it is over, each event once", async () => {
+  await publish("before", "Success");
+  const paused = await pause();
+  expect(paused).toMatchObject({ status: 200, body: { id, status: "paused" } });
+  expect(await both()).toEqual(["paused", "paused"]);
+  await publish("meanwhile 1", "Discarded");
+  await publish("meanwhile 2", "Discarded");
+
+  const active = await activate();
+  expect(active).toMatchObject({ status: 200, body: { id, status: "active" } });
+  expect(await both()).toEqual(["active", "active"]);
+  expect((await records(env))[0]?.paused_at).toBeNull();
+  expect(await delivered()).toEqual(["before", "meanwhile 1", "meanwhile 2"]);
+  expect((await deliveries(env)).map(({ attempts }) => attempts)).toEqual([1, 1, 1]);
+  await publish("after", "Success");
+});
+
+test("while another batch is running it stays activating, and the cron brings back the rest", async () => {
+  await pause();
+  await publish("meanwhile", "Discarded");
+  let busy = true;
+  const crowded = around(env, async (operation, run) =>
+    isBatch(operation) && busy ? refusalOf(400, BUSY) : run(),
+  );
+  expect(await activate(crowded)).toMatchObject({ status: 200, body: { status: "activating" } });
+  expect(await both()).toEqual(["activating", "active"]);
+  await publish("after", "Success");
+
+  await cronLater(crowded);
+  expect(await recorded()).toBe("activating");
+  busy = false;
+  await cronLater(crowded);
+  expect(await both()).toEqual(["active", "active"]);
+  expect(await delivered()).toEqual(["after", "meanwhile"]);
+});
+
+describe("asking twice", () => {
+  test.each([
+    ["pause", pause, "paused"],
+    ["activate", activate, "active"],
+  ] as const)("%s of what is so already calls nobody", async (_, move, status) => {
+    if (status === "paused") await pause();
+    const watched = recording(env);
+    expect(await move(watched.env)).toMatchObject({ status: 200, body: { status } });
+    expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
+    expect(await both()).toEqual([status, status]);
+  });
+
+  test.each([
+    ["pause", pause, "paused"],
+    ["activate", activate, "active"],
+  ] as const)("ten callers of %s at once toggle once", async (_, move, status) => {
+    if (status === "active") await pause();
+    const watched = recording(env);
+    const replies = await Promise.all(Array.from({ length: 10 }, () => move(watched.env)));
+    expect(watched.operations.filter(isToggle)).toHaveLength(1);
+    expect(await both()).toEqual([status, status]);
+    const statuses = replies.map((reply) => reply.status);
+    expect(statuses).toContain(200);
+    expect(new Set([...statuses, 409])).toEqual(new Set([200, 409]));
+  });
+
+  test("pause and activate at once end in one of the two, on both sides", async () => {
+    await Promise.all([pause(), activate(), pause(), activate()]);
+    await cronLater();
+    const [row, there] = await both();
+    expect(["active", "paused"]).toContain(row);
+    expect(there).toBe(row);
+  });
+
+  test("while one is under way, another is told so and changes nothing", async () => {
+    await env.DB.prepare("UPDATE endpoint SET status = 'pausing'").run();
+    const watched = recording(env);
+    for (const move of [pause, activate]) {
+      const reply = await move(watched.env);
+      expect(reply).toMatchObject({
+        status: 409,
+        body: { error: expect.stringMatching(/pausing/) },
+      });
+    }
+    expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
+  });
+});
+
+describe("Convoy's real status is looked at first", () => {
+  test("an endpoint paused in the portal is not toggled back by a pause", async () => {
+    await atConvoy(env, "PUT", `/endpoints/${id}/pause`);
+    const watched = recording(env);
+    expect(await pause(watched.env)).toMatchObject({ status: 200, body: { status: "paused" } });
+    expect(watched.operations.filter(isToggle)).toEqual([]);
+    expect(await both()).toEqual(["paused", "paused"]);
+  });
+
+  test("one activated in the portal is not toggled back, and gets what was discarded", async () => {
+    await pause();
+    await publish("meanwhile", "Discarded");
+    await atConvoy(env, "PUT", `/endpoints/${id}/pause`);
+    const watched = recording(env);
+    expect(await activate(watched.env)).toMatchObject({ status: 200, body: { status: "active" } });
+    expect(watched.operations.filter(isToggle)).toEqual([]);
+    expect(await delivered()).toEqual(["meanwhile"]);
+  });
+
+  test("one that Convoy gave up stays inactive when it is paused, and can be activated", async () => {
+    const inbox = new URL(`/inbox/endpoints/${id}`, env.CONVOY_BASE_URL);
+    const given = await fetch(inbox, { method: "PUT", body: '{"status":"inactive"}' });
+    expect(given.status).toBe(200);
+    await given.body?.cancel();
+    expect(await pause()).toMatchObject({ status: 200, body: { status: "inactive" } });
+    expect(await both()).toEqual(["inactive", "inactive"]);
+    expect(await activate()).toMatchObject({ status: 200, body: { status: "active" } });
+    expect(await both()).toEqual(["active", "active"]);
+  });
+
+  test("one that is gone at Convoy is missing, however often it is asked for", async () => {
+    await atConvoy(env, "DELETE", `/endpoints/${id}`);
+    expect((await pause()).status).toBe(502);
+    expect(await recorded()).toBe("missing");
+    expect(await pause()).toMatchObject({ status: 409, body: { error: /missing/ } as never });
+    expect((await call(env, "DELETE", `/endpoint/${id}`)).status).toBe(200);
+  });
+});
+
+describe("where Convoy fails in the middle", () => {
+  test("a toggle that took effect though its answer was lost is not repeated", async () => {
+    const lost = failing(env, isToggle, { error: new TypeError("fetch failed"), done: true });
+    const reply = await pause(lost);
+    expect(reply.status).toBe(503);
+    expect(reply.headers.get("Retry-After")).toMatch(/^\d+$/);
+    expect(await both()).toEqual(["pausing", "paused"]);
+    const watched = recording(env);
+    await cronLater(watched.env);
+    expect(watched.operations.filter(isToggle)).toEqual([]);
+    expect(await both()).toEqual(["paused", "paused"]);
+  });
+
+  test("a toggle that never arrived is made by the cron", async () => {
+    const lost = failing(env, isToggle, { error: new TypeError("fetch failed") });
+    expect((await pause(lost)).status).toBe(503);
+    expect(await both()).toEqual(["pausing", "active"]);
+    await cronLater();
+    expect(await both()).toEqual(["paused", "paused"]);
+  });
+
+  test("an outage of some hours is survived, and the cron does not touch what is under way", async () => {
+    await pause();
+    await publish("meanwhile", "Discarded");
+    await setFaults(env, { status: 503 });
+    expect((await activate()).status).toBe(503);
+    for (let i = 0; i < 3; i++) await cronLater();
+    expect(await recorded()).toBe("activating");
+    await setFaults(env, {});
+    await runCronAt(env);
+    expect(await recorded()).toBe("activating");
+    await cronLater();
+    expect(await both()).toEqual(["active", "active"]);
+    expect(await delivered()).toEqual(["meanwhile"]);
+  });
+
+  test.each([
+    ["before it", false],
+    ["after it", true],
+  ])("a batch whose connection is lost %s is repeated until it is answered", async (_, done) => {
+    await pause();
+    await publish("meanwhile", "Discarded");
+    const lost = failing(env, isBatch, { error: new TypeError("fetch failed"), done });
+    expect(await activate(lost)).toMatchObject({ status: 200, body: { status: "activating" } });
+    await cronLater();
+    expect(await both()).toEqual(["active", "active"]);
+    expect(await delivered()).toEqual(["meanwhile"]);
+  });
+});
+
+describe("a Worker that dies at any step", () => {
+  const tried = { pause: 0, activate: 0 };
+  afterAll(() => console.info(`cuts: ${JSON.stringify(tried)}`));
+
+  test.each([
+    ["pause", "active", "paused"],
+    ["activate", "paused", "active"],
+  ] as const)(
+    "of %s leaves the endpoint %s or %s on both sides",
+    async (move, before, wanted) => {
+      for (const when of CUTS) {
+        for (let at = 0; ; at++) {
+          vi.useRealTimers();
+          env = newEnv();
+          id = await newEndpoint(env);
+          if (before === "paused") {
+            await pause();
+            await publish("meanwhile", "Discarded");
+          }
+          const path = `/endpoint/${id}/${move}`;
+          const { reply, operation } = await cutCall(env, at, when, "POST", path);
+          if (!operation) {
+            expect(reply?.status).toBe(200);
+            break;
+          }
+          tried[move]++;
+          await cronLater();
+          const [row, there] = await both();
+          expect({ at, when, operation, row, there }).toEqual({
+            at,
+            when,
+            operation,
+            row: expect.stringMatching(`^(${before}|${wanted})$`),
+            there: row,
+          });
+          // What the caller does next: ask again. It must work, and lose nothing.
+          expect((await begin(env, "POST", path)).body.status).toBe(wanted);
+          expect(await both()).toEqual([wanted, wanted]);
+          if (wanted === "active") expect(await delivered()).toEqual(["meanwhile"]);
+        }
+      }
+    },
+    60_000,
+  );
+});
+
+test.each(["pause", "activate"])("%s of an endpoint that is not there is a 404", async (move) => {
+  const reply = await call(env, "POST", `/endpoint/none/${move}`);
+  expect(reply).toMatchObject({ status: 404, body: { error: "Endpoint not found" } });
+});
