@@ -5,6 +5,7 @@ import type { Faults } from "../../local/convoy/faults.ts";
 import type { InboxDelivery } from "../../local/convoy/inbox.ts";
 import type { Bindings, SettingName } from "../../src/config.ts";
 import worker from "../../src/index.ts";
+import { demandDocumented } from "./documented.ts";
 
 /** An answer whose work in waitUntil may go on; `done` waits for it, and rejects where that does. */
 export type Reply = {
@@ -44,10 +45,14 @@ export async function begin(
   });
   const response = await worker.fetch(request as never, env as never, ctx);
   const text = await response.text();
-  return {
+  const answer = {
     status: response.status,
     headers: response.headers,
     body: text === "" ? undefined : JSON.parse(text),
+  };
+  demandDocumented({ method, path, ...answer });
+  return {
+    ...answer,
     done: () => waitOnExecutionContext(ctx),
   };
 }

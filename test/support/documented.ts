@@ -1,0 +1,104 @@
+/** Is an answer what the API document says? Checks status, headers and body; runs in Node and in workerd. */
+import { Validator } from "@cfworker/json-schema";
+import document from "../../src/openapi.json" with { type: "json" };
+
+/** An answer to check; `path` may have a query, `body` is parsed JSON. */
+export type Answered = {
+  method: string;
+  path: string;
+  status: number;
+  headers: Headers;
+  body: unknown;
+};
+
+type Node = { [key: string]: Node };
+
+const root = document as unknown as Node;
+const validators = new Map<Node, Validator>();
+
+/** @throws Error listing what of the answer the document does not say */
+export function demandDocumented(answer: Answered): void {
+  const wrong = undocumented(answer);
+  if (wrong.length === 0) return;
+  throw new Error(
+    `${answer.method} ${answer.path} ${answer.status} is not what src/openapi.json says:\n${wrong.join("\n")}\n${JSON.stringify(answer.body)}`,
+  );
+}
+
+/** What of the answer the document does not say; empty where all is well. */
+export function undocumented({ method, path, status, headers, body }: Answered): string[] {
+  // A browser's question before the request (CORS) is no call of the API.
+  if (method === "OPTIONS" && status === 204) return [];
+  const known = pathOf(path);
+  const operation = known?.[method === "HEAD" ? "get" : method.toLowerCase()];
+  if (!operation) return offTheMap(known, status, headers, body);
+  const response = deref(operation.responses?.[status]);
+  if (!response) return [`no answer ${status} is described`];
+  return [
+    ...headerProblems(response.headers ?? ({} as Node), headers),
+    ...(method === "HEAD"
+      ? []
+      : bodyProblems(response.content?.["application/json"]?.schema, body)),
+    ...typeProblem(headers),
+  ];
+}
+
+// What the document cannot describe, since no operation is there: 404, 405, and 4xx or 503 before routing.
+function offTheMap(known: Node | undefined, status: number, headers: Headers, body: unknown) {
+  const expected = known ? 405 : 404;
+  const early = [413, 503].includes(status);
+  const allowed = Object.keys(known ?? {}).map((name) => name.toUpperCase());
+  const told = (headers.get("Allow") ?? "").split(", ").filter((name) => name !== "HEAD");
+  return [
+    ...(status === expected || early || (!known && status === 401)
+      ? []
+      : [`${status}, not ${expected}`]),
+    ...(status === 405 && [...told].sort().join() !== [...allowed].sort().join()
+      ? [`Allow: ${headers.get("Allow")}, not ${allowed.join(", ")}`]
+      : []),
+    ...bodyProblems(root.components?.schemas?.Error, body),
+    ...typeProblem(headers),
+  ];
+}
+
+function pathOf(path: string): Node | undefined {
+  const { pathname } = new URL(path, "http://x.test");
+  const paths = root.paths as Node;
+  if (Object.hasOwn(paths, pathname)) return paths[pathname];
+  const fits = (template: string) =>
+    new RegExp(`^${template.replace(/\./g, "\\.").replace(/\{\w+\}/g, "[^/]+")}$`).test(pathname);
+  const template = Object.keys(paths).find(fits);
+  return template === undefined ? undefined : paths[template];
+}
+
+function headerProblems(described: Node, headers: Headers): string[] {
+  return Object.entries(described).flatMap(([name, entry]) => {
+    const header = deref(entry);
+    const value = headers.get(name);
+    if (value === null) return header?.required ? [`no header ${name}`] : [];
+    return bodyProblems(header?.schema, value).map((problem) => `header ${name}: ${problem}`);
+  });
+}
+
+function typeProblem(headers: Headers): string[] {
+  const type = headers.get("Content-Type");
+  return type?.startsWith("application/json") ? [] : [`Content-Type: ${type}`];
+}
+
+function bodyProblems(schema: Node | undefined, value: unknown): string[] {
+  if (!schema) return ["no schema is described"];
+  let validator = validators.get(schema);
+  if (!validator) {
+    validator = new Validator({ ...schema, components: root.components } as object, "2020-12");
+    validators.set(schema, validator);
+  }
+  const { valid, errors } = validator.validate(value);
+  return valid ? [] : errors.map((e) => `${e.instanceLocation}: ${e.error}`);
+}
+
+function deref(node: Node | undefined): Node | undefined {
+  const ref: unknown = node?.$ref;
+  if (typeof ref !== "string") return node;
+  const names = ref.slice(2).split("/");
+  return names.reduce<Node | undefined>((at, name) => at?.[name], root);
+}
