@@ -18,6 +18,9 @@ vi.mock(import("../../src/wait.ts"), async (original) => ({
   sleep: vi.fn(async () => {}),
 }));
 
+// Far beyond what a test needs: on a busy machine only a real failure gets here.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
 beforeEach(async () => {
   vi.mocked(sleep).mockClear();
   await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
