@@ -37,7 +37,9 @@ export function apiApp(context: Context, engine: Engine): Hono<EventEnv> {
     "/api/*",
     bodyLimit({
       maxSize: MAX_BODY_BYTES,
-      onError: () => failure(413, `the body is larger than ${MAX_BODY_BYTES} bytes`),
+      // The rest of the body is not read, so the connection is of no further use.
+      onError: () =>
+        failure(413, `the body is larger than ${MAX_BODY_BYTES} bytes`, { Connection: "close" }),
     }),
   );
 

@@ -127,6 +127,14 @@ async function exchange(
   };
 }
 
+/** Rejects with the signal's reason once it is aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
 function reasonOf(error: unknown, timeoutS: number): string {
   if (error instanceof ConnectionDropped) return "the connection was closed without an answer";
   if (error instanceof Error && error.name === "TimeoutError")
@@ -151,7 +159,8 @@ export async function attempt(
   const requested_at = context.timestamp();
   const signal = AbortSignal.any([stop, AbortSignal.timeout(endpoint.http_timeout_s * 1000)]);
   try {
-    const answer = await exchange(context, row, sent, signal);
+    // Raced, so that a way of delivering that does not look at the signal is given up all the same.
+    const answer = await Promise.race([exchange(context, row, sent, signal), aborted(signal)]);
     return { sent, answer: { ...answer, requested_at, responded_at: context.timestamp() } };
   } catch (error) {
     return {

@@ -34,7 +34,10 @@ export function failure(
   message: string,
   headers: Record<string, string> = {},
 ): Response {
-  return new Response(JSON.stringify({ status: false, message }), {
+  // A fault may ask for a status that has no body.
+  const body =
+    status === 204 || status === 205 || status === 304 ? null : { status: false, message };
+  return new Response(body && JSON.stringify(body), {
     status,
     headers: { ...API_HEADERS, ...headers },
   });

@@ -47,7 +47,7 @@ export type FaultControl = {
 };
 
 const CHECKS: Record<keyof Fault, (value: unknown) => string | undefined> = {
-  status: (value) => wholeNumber(value, 100, 599),
+  status: (value) => wholeNumber(value, 200, 599),
   message: (value) => (typeof value === "string" ? undefined : "must be a string"),
   retry_after_s: (value) => wholeNumber(value, 0, 86_400),
   latency_ms: (value) => wholeNumber(value, 0, MAX_FAULT_LATENCY_MS),

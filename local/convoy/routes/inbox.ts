@@ -30,7 +30,10 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
   routes.use(
     bodyLimit({
       maxSize: MAX_BODY_BYTES,
-      onError: (c) => c.json({ error: `the body is larger than ${MAX_BODY_BYTES} bytes` }, 413),
+      onError: (c) =>
+        c.json({ error: `the body is larger than ${MAX_BODY_BYTES} bytes` }, 413, {
+          Connection: "close",
+        }),
     }),
   );
 
