@@ -52,7 +52,11 @@ export async function change(env: Bindings, wish: Wish): Promise<Changed> {
   return { id, result, logged: null };
 }
 
-async function putOrNull(kv: KVNamespace, wish: Wish, row: { seq: number; todo: string | null }) {
+type Row = { seq: number; todo: string | null; lease: number };
+
+async function putOrNull(kv: KVNamespace, wish: Wish, row: Row): Promise<number | null> {
+  // The commit took longer than its lease: the row may be somebody else's by now.
+  if (Date.now() >= row.lease) return null;
   try {
     await writeTodo(kv, wish.owner, wish.todoId, row);
     return row.seq;

@@ -14,7 +14,7 @@ const SETTINGS = { AUDIT: "off", RETENTION_DAYS: "1", SUBREQUEST_BUDGET: "10000"
 const DAY_MS = 86_400_000;
 const LEASE_MS = 90_000;
 /** Share of steps, in percent, that take longer than a lease. */
-const LATE = 5;
+const LATE = 10;
 /** Share of steps, in percent, before which so much time passes that KV takes the next write of a key. */
 const SLOW = 15;
 const SLOW_MS = 1_500;
@@ -23,7 +23,16 @@ type Call = { kind: "create" | "update" | "complete" | "delete" | "sweep" | "rep
 const calls = fc.array(
   fc.record({
     kind: fc.constantFrom<Call["kind"]>(
-      ...(["create", "create", "update", "complete", "delete", "sweep", "replay"] as const),
+      ...([
+        "create",
+        "create",
+        "update",
+        "complete",
+        "delete",
+        "sweep",
+        "sweep",
+        "replay",
+      ] as const),
     ),
   }),
   { minLength: 2, maxLength: 4 },
@@ -42,7 +51,7 @@ const schedule = fc.record({
    */
   mode: fc.constantFrom<Mode>("prompt", "late", "landing"),
   /** Share of steps, in percent, at which a worker dies. */
-  dies: fc.constantFrom(0, 0, 2, 6),
+  dies: fc.constantFrom(0, 0, 3, 8),
 });
 
 let world: Simulation | undefined;
