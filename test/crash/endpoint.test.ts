@@ -14,9 +14,13 @@ afterAll(async () => {
   );
 });
 
-test.for(OTHER_SCENARIOS)("$route, $name: no step can break a promise", async (scenario) => {
-  const { points, broken } = await runMatrix(world, scenario);
-  tried.points += points;
-  tried.broken += broken.length;
-  expect(broken).toEqual([]);
-});
+test.for(OTHER_SCENARIOS)(
+  "$route, $name: no step can break a promise",
+  { timeout: 600_000 },
+  async (scenario) => {
+    const { points, broken } = await runMatrix(world, scenario);
+    tried.points += points;
+    tried.broken += broken.length;
+    expect(broken).toEqual([]);
+  },
+);

@@ -111,7 +111,7 @@ function badReplays(calls: Call[], accepted: Accepted[]): string[] {
 }
 
 /** G6: KV holds the last word of every todo, and nothing else. */
-function kvDiffers(world: World, history: Committed[]): string[] {
+export function kvDiffers(world: World, history = world.history()): string[] {
   const prefix = `todo:${btoa(OWNER)}:`;
   const words = new Map(history.filter(isChange).map((event) => [event.todo_id!, event]));
   const held = world.kv.now();

@@ -49,7 +49,9 @@ export type World = {
   ask: (method: string, url: string, body?: Record<string, unknown>) => Promise<Call>;
   /** A healthy run of the cron at the next full minute. */
   cron: () => Promise<void>;
-  /** Time passes: leases and caches run out, the cron runs until nothing waits, scrub and reconcile have their turn. */
+  /** Time passes: leases and caches run out, the cron runs until nothing waits, but not at the full hour. */
+  rest: () => Promise<void>;
+  /** As `rest`, and then the scrub and the reconcile have their turn. */
   recover: () => Promise<void>;
   /** What is still on its way: rows of the log, moves of endpoints. */
   waiting: () => number;
@@ -121,6 +123,11 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
       await cronAt(nextMinute(Math.max(Date.now(), moving ? 0 : due)));
     }
   };
+  const rest = async () => {
+    await settle();
+    await pass(CUT_OFF_MS);
+    await runUntilNothingWaits(40);
+  };
   const inbox = async <T>(what: string) => {
     const response = await convoy.fetch(new Request(`http://convoy.test/inbox/${what}?limit=5000`));
     return ((await response.json()) as { data: T[] }).data;
@@ -154,10 +161,9 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
       return noted;
     },
     cron: () => cronAt(nextMinute(Date.now())),
+    rest,
     async recover() {
-      await settle();
-      await pass(CUT_OFF_MS);
-      await runUntilNothingWaits(40);
+      await rest();
       const hour = Math.ceil((Date.now() + 1) / HOUR_MS) * HOUR_MS;
       await cronAt(hour);
       await cronAt(hour + 5 * MINUTE_MS);
