@@ -17,5 +17,7 @@ export const portalLink = new Hono<AppEnv>().post("/", async (c) => {
     );
   }
   if (!answer.ok) throw refusal(answer);
-  return c.json({ url: answer.data.url }, 201);
+  const { url } = answer.data ?? {};
+  if (typeof url !== "string" || url === "") throw problem(502, "Convoy gave no portal link.");
+  return c.json({ url }, 201);
 });
