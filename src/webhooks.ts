@@ -6,10 +6,10 @@ import { type EventType, TodoId } from "./schema.ts";
 
 /** What every webhook says; `type` is its event type, which the body tells by the tutorial's `event`. */
 function webhook<T extends EventType>(type: T) {
-  const { event, description } = WORDS[type] as (typeof WORDS)[T];
+  type Words = (typeof WORDS)[T];
   return z.object({
-    event: z.literal(event),
-    description: z.literal(description),
+    event: z.literal<Words["event"]>(WORDS[type].event),
+    description: z.literal<Words["description"]>(WORDS[type].description),
     event_id: z.uuid(),
     occurred_at: z.iso.datetime(),
   });

@@ -1,0 +1,41 @@
+/** Registering the event types at Convoy: safe to repeat. */
+import { isDeepStrictEqual } from "node:util";
+import type { Answer, Convoy } from "../src/convoy/client.ts";
+import { createEventType, listEventTypes, updateEventType } from "../src/convoy/event-types.ts";
+import { CATALOGUE, CATEGORY } from "./webhooks.ts";
+
+/** What was done with each event type. */
+export type Registered = { name: string; done: "created" | "updated" | "unchanged" };
+
+/**
+ * Creates what is missing, updates what differs, leaves the rest alone.
+ * @throws Error with Convoy's status and words where it refuses
+ */
+export async function registerEventTypes(convoy: Convoy): Promise<Registered[]> {
+  const listed = demand("list event types", await listEventTypes(convoy)) ?? [];
+  const registered: Registered[] = [];
+  for (const { name, description, schema } of CATALOGUE) {
+    const fields = { category: CATEGORY, description, json_schema: schema };
+    const known = listed.find((type) => type.name === name);
+    if (!known) {
+      demand(`create ${name}`, await createEventType(convoy, name, fields));
+      registered.push({ name, done: "created" });
+      continue;
+    }
+    const { category, description: told, json_schema } = known;
+    const same = isDeepStrictEqual({ category, description: told, json_schema }, fields);
+    if (!same) demand(`update ${name}`, await updateEventType(convoy, known.uid, fields));
+    registered.push({ name, done: same ? "unchanged" : "updated" });
+  }
+  return registered;
+}
+
+function demand<T>(what: string, answer: Answer<T>): T {
+  if (answer.ok) return answer.data;
+  const { status, message } = answer;
+  throw new Error(
+    status === null
+      ? `Convoy does not answer (${what}: ${message}). Is it running?`
+      : `Convoy refused to ${what}: ${status} ${message}`,
+  );
+}

@@ -1,0 +1,71 @@
+/** `npm run catalogue` against a local Convoy in this process. */
+import { describe, expect, it } from "vitest";
+import { createConvoy } from "../../local/convoy/index.ts";
+import { registerEventTypes } from "../../openapi/catalogue.ts";
+import { CATALOGUE } from "../../openapi/webhooks.ts";
+import type { Convoy } from "../../src/convoy/client.ts";
+import { listEventTypes, updateEventType } from "../../src/convoy/event-types.ts";
+
+const NAMES = ["ping", "created", "retrieved", "updated", "deleted", "failed"];
+
+function localConvoy(apiKey = "local"): Convoy {
+  const convoy = createConvoy();
+  return {
+    baseUrl: "http://catalogue.convoy.test/api",
+    apiKey,
+    projectId: "local",
+    send: async (request) => convoy.fetch(request),
+  };
+}
+
+async function listed(convoy: Convoy) {
+  const answer = await listEventTypes(convoy);
+  if (!answer.ok) throw new Error(answer.message);
+  return (answer.data ?? []).filter(({ name }) => name !== "*");
+}
+
+describe("the catalogue", () => {
+  it("registers the six event types with their schemas", async () => {
+    const convoy = localConvoy();
+    const registered = await registerEventTypes(convoy);
+    expect(registered).toEqual(NAMES.map((name) => ({ name, done: "created" })));
+    const types = await listed(convoy);
+    expect(types.map(({ name }) => name)).toEqual(NAMES);
+    for (const { name, json_schema, description, category } of types) {
+      const entry = CATALOGUE.find((one) => one.name === name);
+      expect(json_schema).toEqual(entry?.schema);
+      expect({ description, category }).toEqual({
+        description: entry?.description,
+        category: "todo",
+      });
+    }
+  });
+
+  it("changes nothing when it is run again", async () => {
+    const convoy = localConvoy();
+    await registerEventTypes(convoy);
+    const before = await listed(convoy);
+    const again = await registerEventTypes(convoy);
+    expect(again.map(({ done }) => done)).toEqual(NAMES.map(() => "unchanged"));
+    expect(await listed(convoy)).toEqual(before);
+  });
+
+  it("brings an event type up to date that was changed by hand", async () => {
+    const convoy = localConvoy();
+    await registerEventTypes(convoy);
+    const [ping] = await listed(convoy);
+    const by = { category: "x", description: "by hand", json_schema: { type: "string" } };
+    await updateEventType(convoy, ping?.uid ?? "", by);
+    const again = await registerEventTypes(convoy);
+    expect(again.filter(({ done }) => done !== "unchanged")).toEqual([
+      { name: "ping", done: "updated" },
+    ]);
+    expect((await listed(convoy))[0]?.json_schema).toEqual(CATALOGUE[0]?.schema);
+  });
+
+  it("says what Convoy says where it refuses", async () => {
+    await expect(registerEventTypes(localConvoy("wrong"))).rejects.toThrow(
+      /^Convoy refused to list event types: 401 /,
+    );
+  });
+});
