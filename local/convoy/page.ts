@@ -1,8 +1,9 @@
 // The inbox page: plain files, read once, served under a policy that lets nothing else run.
 import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { Hono } from "hono";
 
-const FOLDER = new URL("../inbox/", import.meta.url);
+const FOLDER = path.resolve(import.meta.dirname, "../inbox");
 
 const TYPES: Record<string, string> = {
   html: "text/html; charset=utf-8",
@@ -24,15 +25,15 @@ const HEADERS = {
   "Cache-Control": "no-cache",
 };
 
-/** Whether a path is the page or one of its files. */
-export function isPage(path: string): boolean {
-  return path === "/" || path === "/inbox" || path.startsWith("/assets/");
+/** Whether a URL's path is the page or one of its files. */
+export function isPage(pathname: string): boolean {
+  return pathname === "/" || pathname === "/inbox" || pathname.startsWith("/assets/");
 }
 
 /** The page at / and /inbox, its files under /assets. */
 export function pageRoutes(): Hono {
   const files = new Map(
-    readdirSync(FOLDER).map((name) => [name, readFileSync(new URL(name, FOLDER), "utf8")]),
+    readdirSync(FOLDER).map((name) => [name, readFileSync(path.join(FOLDER, name), "utf8")]),
   );
   const answer = (name: string): Response => {
     const text = files.get(name);

@@ -14,7 +14,7 @@ export const sendHttp: typeof fetch = (input, init = {}) =>
     const body = typeof init.body === "string" ? Buffer.from(init.body) : Buffer.alloc(0);
     const { "User-Agent": agent, ...others } = init.headers as Record<string, string>;
     const send = url.protocol === "https:" ? httpsRequest : httpRequest;
-    const request = send(url, {
+    const request = send(url.href, {
       method: init.method ?? "GET",
       setHost: false,
       headers: {

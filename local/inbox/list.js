@@ -37,17 +37,15 @@ function fill(item, delivery, { selected, unread, onselect }) {
     el(
       "span",
       { class: "todo" },
-      todo ? el("span", { class: "number" }, `#${todo.id}`) : null,
-      todo
-        ? el("span", { class: "item" }, ` ${todo.item}`)
-        : el("span", { class: "item none" }, "no todo"),
-    ),
-    el(
-      "span",
-      { class: "url" },
-      el("span", { class: "address" }, shortUrl(delivery.url)),
+      el(
+        "span",
+        { class: todo ? "item" : "item none" },
+        todo && el("span", { class: "number" }, `#${todo.id} `),
+        todo ? todo.item : "no todo",
+      ),
       badges(delivery),
     ),
+    el("span", { class: "url" }, shortUrl(delivery.url)),
     el(
       "span",
       { class: "status", "data-tone": tone(delivery.status) },

@@ -214,14 +214,14 @@ test("clearing the inbox takes its rows out of it and leaves Convoy's own lists 
   expect(data.content).toHaveLength(1);
 });
 
-test("five thousand deliveries are listed in one answer, newest first, and searched", async () => {
+test("two thousand deliveries are listed in one answer, newest first, and searched", async () => {
   const id = await client.endpoint();
-  for (let at = 0; at < 5_000; at++) await client.event(id, `key-${at}`);
+  for (let at = 0; at < 2_000; at++) await client.event(id, `key-${at}`);
   await client.convoy.idle();
   const all = await client.deliveries();
-  expect(all).toHaveLength(5_000);
-  expect(all[0]?.idempotency_key).toBe("key-4999");
-  expect(all.filter((one) => one.signature.valid)).toHaveLength(5_000);
+  expect(all).toHaveLength(2_000);
+  expect(all[0]?.idempotency_key).toBe("key-1999");
+  expect(all.filter((one) => one.signature.valid)).toHaveLength(2_000);
   const found = await client.inbox<{ data: unknown[] }>("GET", "/deliveries?q=KEY-42");
-  expect(found.data).toHaveLength(111);
+  expect(found.data).toHaveLength(11);
 });
