@@ -3,11 +3,11 @@
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
-import { Hono } from "hono/tiny";
 import { authenticate } from "./auth.ts";
 import { type Bindings, checkBindings } from "./config.ts";
 import { onError, problem } from "./errors.ts";
 import { crossOrigin, limitRate } from "./limits.ts";
+import { newApp } from "./new-app.ts";
 import { docs } from "./routes/docs.ts";
 import { endpoint } from "./routes/endpoint.ts";
 import { event } from "./routes/event.ts";
@@ -19,7 +19,7 @@ import { limitBody } from "./validate.ts";
 /** What every handler has: the bindings, and the owner once authenticated. */
 export type AppEnv = { Bindings: Bindings; Variables: { owner: string } };
 
-const app = new Hono<AppEnv>();
+const app = newApp();
 
 app.use(requestId());
 app.use(secureHeaders());

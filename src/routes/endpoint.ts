@@ -1,8 +1,7 @@
 /** /endpoint: HTTP in, HTTP out. */
-import { Hono } from "hono/tiny";
+
 import { v7 as uuidv7 } from "uuid";
 import type { Endpoint } from "../answers.ts";
-import type { AppEnv } from "../app.ts";
 import { DELIVERY_PAGE_DEFAULT, PAGE_DEFAULT, SYNC_BUDGET } from "../config.ts";
 import { convoyOf } from "../convoy/client.ts";
 import { getDelivery, listAttempts, listDeliveries } from "../convoy/deliveries.ts";
@@ -15,6 +14,7 @@ import { reconcile } from "../delivery/reconcile.ts";
 import { refusal } from "../delivery/refusal.ts";
 import { rotateSecret } from "../delivery/rotate.ts";
 import { problem } from "../errors.ts";
+import { newApp } from "../new-app.ts";
 import {
   DeliveryListQuery,
   DeliveryPath,
@@ -31,7 +31,7 @@ import { requireJson, requireJsonIfAny, valid } from "../validate.ts";
 const notFound = () => problem(404, "Endpoint not found");
 
 /** Routes under /endpoint. */
-export const endpoint = new Hono<AppEnv>()
+export const endpoint = newApp()
   .get("/", valid("query", PageQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor } = c.req.valid("query");
     const rows = await listEndpoints(c.env.DB, c.get("owner"), { limit: limit + 1, after: cursor });

@@ -1,7 +1,6 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
-import { Hono } from "hono/tiny";
+
 import type { LoggedEvent, Todo } from "../answers.ts";
-import type { AppEnv } from "../app.ts";
 import { LOOKUP_TIMEOUT_MS, PAGE_DEFAULT } from "../config.ts";
 import { convoyOf } from "../convoy/client.ts";
 import { listDeliveries } from "../convoy/deliveries.ts";
@@ -11,12 +10,13 @@ import { idempotencyKey } from "../delivery/message.ts";
 import { finish } from "../delivery/publish.ts";
 import { replay, replayDead } from "../delivery/replay.ts";
 import { problem } from "../errors.ts";
+import { newApp } from "../new-app.ts";
 import { BulkReplay, EventListQuery, EventPath } from "../schema.ts";
 import { findEvent, type LogRow, listEvents } from "../storage/log.ts";
 import { requireJson, valid } from "../validate.ts";
 
 /** Routes under /event. */
-export const event = new Hono<AppEnv>()
+export const event = newApp()
   .get("/", valid("query", EventListQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor, ...filter } = c.req.valid("query");
     const page = { ...filter, limit: limit + 1, before: cursor };

@@ -1,13 +1,13 @@
 /** /portal-link: HTTP in, HTTP out. */
-import { Hono } from "hono/tiny";
-import type { AppEnv } from "../app.ts";
+
 import { convoyOf } from "../convoy/client.ts";
 import { createPortalLink, isUnlicensed } from "../convoy/portal.ts";
 import { refusal } from "../delivery/refusal.ts";
 import { problem } from "../errors.ts";
+import { newApp } from "../new-app.ts";
 
 /** POST /portal-link: Convoy's own dashboard, scoped to the owner's endpoints. */
-export const portalLink = new Hono<AppEnv>().post("/", async (c) => {
+export const portalLink = newApp().post("/", async (c) => {
   const owner = c.get("owner");
   const answer = await createPortalLink(convoyOf(c.env), owner, `Webhooks of ${owner}`);
   if (isUnlicensed(answer)) {

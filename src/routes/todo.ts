@@ -1,6 +1,6 @@
 /** /todo: HTTP in, HTTP out. */
+
 import type { Context } from "hono";
-import { Hono } from "hono/tiny";
 import { v7 as uuidv7 } from "uuid";
 import type { Todo } from "../answers.ts";
 import type { AppEnv } from "../app.ts";
@@ -8,12 +8,13 @@ import { TODO_PAGE_MAX } from "../config.ts";
 import { type Changed, change, randomTodoId, type Wish } from "../delivery/change.ts";
 import { finish, publishRead } from "../delivery/publish.ts";
 import { problem, unavailable } from "../errors.ts";
+import { newApp } from "../new-app.ts";
 import { EndpointQuery, NewTodo, TodoListQuery, TodoPatch, TodoPath } from "../schema.ts";
 import { listTodos, readTodo } from "../storage/todos.ts";
 import { requireJson, valid } from "../validate.ts";
 
 /** Routes under /todo. */
-export const todo = new Hono<AppEnv>()
+export const todo = newApp()
   .get("/", valid("query", TodoListQuery), async (c) => {
     const { limit = TODO_PAGE_MAX, cursor, endpoint } = c.req.valid("query");
     const page = await listTodos(c.env.KV, c.get("owner"), { limit, cursor });
