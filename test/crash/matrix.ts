@@ -1,7 +1,7 @@
 /** The crash matrix: a scenario is broken at each step that it really takes, in every way. */
 import { createActor } from "../support/actors.ts";
 import { type Break, breakAt, MODES } from "../support/breaks.ts";
-import { brokenEndpoints } from "../support/endpoint-records.ts";
+import { brokenEndpoints, brokenMoves } from "../support/endpoint-records.ts";
 import { brokenPromises, kvDiffers } from "../support/promises.ts";
 import { goOnUntil } from "../support/virtual-clock.ts";
 import type { World } from "../support/world.ts";
@@ -54,8 +54,10 @@ async function runPoint(world: World, scenario: Scenario, breaks: Break[]) {
   scenario.act(world, actor);
   await goOnUntil(() => over() || actor.idle());
   await world.rest();
-  // The scrub is for puts that land late: nothing else may need it.
-  const early = scenario.late ? [] : kvDiffers(world).map((each) => `before the scrub: ${each}`);
+  // The scrub is for puts that land late, reconcile for what others do: nothing else may need them.
+  const early = [...(scenario.late ? [] : kvDiffers(world)), ...(await brokenMoves(world))].map(
+    (each) => `before scrub and reconcile: ${each}`,
+  );
   await world.recover();
   if (await scenario.again?.(world)) await world.recover();
   const broken = [

@@ -27,6 +27,34 @@ export async function brokenEndpoints(world: World): Promise<string[]> {
   return [...broken, ...answersThatDoNotHold(world, rows, endpoints)];
 }
 
+/** A pause or activation that was begun is ended by itself, and loses nothing: reconcile has not run yet. */
+export async function brokenMoves(world: World): Promise<string[]> {
+  const endpoints = await list<ConvoyEndpoint>(world, "endpoints");
+  const deliveries = await world.inbox<{ endpoint_id: string; status: string }>("deliveries");
+  return endpoints.flatMap(({ uid, name, status }) => {
+    const [row] = world.rows<Row>(`SELECT * FROM endpoint WHERE id = '${uid}'`);
+    if (!row) return [];
+    const of = deliveries.filter((each) => each.endpoint_id === uid);
+    const lost = status === "active" && of.some((each) => each.status === "Discarded");
+    return [
+      ...(row.status === status ? [] : [`${name} is ${status}, the record says ${row.status}`]),
+      ...(lost ? [`${name} is active, and what was discarded did not come back`] : []),
+      ...unkept(world, uid, status),
+    ];
+  });
+}
+
+/** The last pause or activation that was answered well is what Convoy does. */
+function unkept(world: World, uid: string, status: string): string[] {
+  const last = world.calls.findLast(
+    (call) => call.status === 200 && /\/endpoint\/[^/]+\/(pause|activate)$/.test(call.url),
+  );
+  const after = last && world.calls.slice(world.calls.indexOf(last) + 1);
+  if (!last || after?.some(({ url }) => /\/(pause|activate)$/.test(url))) return [];
+  const wanted = last.url.endsWith("/pause") ? "paused" : "active";
+  return status === wanted ? [] : [`${uid} was to be ${wanted}, and is ${status}`];
+}
+
 function answersThatDoNotHold(world: World, rows: Row[], endpoints: ConvoyEndpoint[]): string[] {
   return world.calls.flatMap(({ method, url, status, answer }) => {
     if (status === null || status >= 300) return [];
