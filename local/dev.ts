@@ -38,6 +38,8 @@ async function run({ port, convoyPort, state }: DevOptions): Promise<void> {
     const convoy = await serveConvoy({
       port: convoyPort,
       file: path.join(state, "convoy.sqlite"),
+      // As the tutorial's commands name it; the inbox shows them.
+      workerUrl: `http://0.0.0.0:${port}`,
     });
     closers.push(() => convoy.close());
   }
