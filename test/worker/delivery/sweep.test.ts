@@ -9,12 +9,15 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
 });
 
+/** The id of the n-th event that was left behind. */
+const idOf = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`;
+
 /** Logs `count` created events that nobody works on and that are due, in order of `due_at`. */
 async function leftBehind(env: Bindings, count: number, stored: 0 | 1 = 1) {
   const ids = Array.from({ length: count }, (_, index) => index + 1);
   await env.DB.prepare(
     `INSERT INTO event (id, owner, type, todo_id, todo, stored, occurred_at, due_at)
-     SELECT 'event ' || value, 'default', 'created', value,
+     SELECT printf('00000000-0000-7000-8000-%012d', value), 'default', 'created', value,
        json_object('id', value, 'item', 'x', 'completed', json('false')), ?2, 0, value
      FROM json_each(?1)`,
   )
@@ -143,19 +146,19 @@ describe("a poisonous event", () => {
   test("does not stop the others, and its tries count with growing waits", async () => {
     const base = newEnv();
     await leftBehind(base, 10);
-    const { env } = refusing(base, (key) => key === "event 4");
+    const { env } = refusing(base, (key) => key === idOf(4));
     expect(await run(env)).toMatchObject({ posted: 10, accepted: 9, open: true });
-    const bad = (await log(env)).find((row) => row.id === "event 4");
+    const bad = (await log(env)).find((row) => row.id === idOf(4));
     expect(bad).toMatchObject({ state: "pending", error: "Convoy answered 500" });
     // Blamed unless it was the one probe before anything had got through.
-    const others = (await log(env)).filter((row) => row.id !== "event 4");
+    const others = (await log(env)).filter((row) => row.id !== idOf(4));
     expect(others.every((row) => row.state === "accepted" && row.attempts === 0)).toBe(true);
   });
 
   test("is dead after its tries and its age, with Convoy's reason, and can be replayed", async () => {
     const base = { ...newEnv(), EVENT_MAX_TRIES: "2", EVENT_MAX_AGE_H: "0" };
     await leftBehind(base, 8);
-    const { env } = refusing(base, (key) => key === "event 8");
+    const { env } = refusing(base, (key) => key === idOf(8));
     for (let minute = 0; minute < 6; minute++) {
       await run(env);
       await letTimePass(env);
@@ -167,19 +170,19 @@ describe("a poisonous event", () => {
         .bind(`ping ${minute}`)
         .run();
     }
-    const bad = (await log(env)).find((row) => row.id === "event 8");
+    const bad = (await log(env)).find((row) => row.id === idOf(8));
     expect(bad).toMatchObject({
       state: "dead",
       attempts: 2,
       due_at: null,
       error: "Convoy answered 500",
     });
-    const reply = await call(base, "POST", "/event/event%208/replay");
+    const reply = await call(base, "POST", `/event/${idOf(8)}/replay`);
     expect(reply.status).toBe(202);
-    expect((await log(env)).find((row) => row.id === "event 8")).toMatchObject({
+    expect((await log(env)).find((row) => row.id === idOf(8))).toMatchObject({
       state: "accepted",
     });
-    expect((await accepted(base)).map((one) => one.idempotency_key)).toContain("event 8");
+    expect((await accepted(base)).map((one) => one.idempotency_key)).toContain(idOf(8));
   });
 
   test("alone is never blamed: it may be the gateway", async () => {
