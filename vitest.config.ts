@@ -28,6 +28,8 @@ export default defineConfig({
         ],
         test: {
           name: "worker",
+          // What the Worker logs on purpose would bury the results.
+          silent: "passed-only",
           restoreMocks: true,
           root,
           include: ["test/worker/**/*.test.ts"],

@@ -88,8 +88,8 @@ const MUTATIONS: Mutation[] = [
   {
     name: "after a lost connection nobody looks whether it was committed",
     file: "src/storage/commit.ts",
-    from: "return row ?? (attempt > 1 ? await findCommitted<T>(db, id) : null);",
-    to: "return row;",
+    from: /const found = attempt > 1 [\s\S]*?return row \?\? \(.*\);/,
+    to: "return await onD1(insert);",
   },
   {
     name: "the hourly scrub never runs",
