@@ -38,6 +38,16 @@ describe("the check of answers", () => {
         body: { error: "x" },
       },
     ],
+    [
+      "a wrong method where a pattern fits as well",
+      {
+        method: "DELETE",
+        path: "/event/replay",
+        status: 405,
+        headers: { Allow: "GET, HEAD, POST" },
+        body: { error: "x" },
+      },
+    ],
   ])("takes %s", (_, change) => {
     expect(undocumented(answered(change))).toEqual([]);
   });

@@ -63,12 +63,18 @@ function offTheMap(known: Node | undefined, status: number, headers: Headers, bo
 
 function pathOf(path: string): Node | undefined {
   const { pathname } = new URL(path, "http://x.test");
-  const paths = root.paths as Node;
-  if (Object.hasOwn(paths, pathname)) return paths[pathname];
-  const fits = (template: string) =>
-    new RegExp(`^${template.replace(/\./g, "\\.").replace(/\{\w+\}/g, "[^/]+")}$`).test(pathname);
-  const template = Object.keys(paths).find(fits);
-  return template === undefined ? undefined : paths[template];
+  const fitting = Object.entries(root.paths ?? {}).filter(([template]) => fits(template, pathname));
+  if (fitting.length === 0) return undefined;
+  // A fixed path goes before a pattern, whose other methods it has as well: "sync" is an id, too.
+  const [fixed, patterns] = [0, 1].map((n) =>
+    fitting.filter(([template]) => Number(template.includes("{")) === n).map(([, item]) => item),
+  );
+  return Object.assign({}, ...(patterns ?? []), ...(fixed ?? [])) as Node;
+}
+
+function fits(template: string, pathname: string): boolean {
+  const pattern = template.replace(/\./g, "\\.").replace(/\{\w+\}/g, "[^/]+");
+  return new RegExp(`^${pattern}$`).test(pathname);
 }
 
 function headerProblems(described: Node, headers: Headers): string[] {
