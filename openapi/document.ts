@@ -134,12 +134,15 @@ function toParameters(tag: string, place: "path" | "query", object?: z.ZodMiniOb
 }
 
 /** Every error that a route can answer: its own, and what follows from how it is called. */
-function errorsOf({ caller = "owner", body, params, query, errors = [] }: Operation): number[] {
+function errorsOf(operation: Operation): number[] {
+  const { method, caller = "owner", body, params, query, errors = [] } = operation;
   return [
     ...(body || params || query ? [400] : []),
     ...(caller === "anybody" ? [] : [401]),
     ...(caller === "owner" ? [429] : []),
-    ...(body ? [413, 415] : []),
+    // The limit holds for a body that nobody asked for, too.
+    ...(method === "get" ? [] : [413]),
+    ...(body ? [415] : []),
     ...errors,
     ...[500, 503],
   ].sort();
