@@ -7,6 +7,8 @@ const root = import.meta.dirname;
 
 export default defineConfig({
   test: {
+    // What the Worker logs on purpose would bury the results.
+    onConsoleLog: (log) => !log.startsWith('{"level":'),
     projects: [
       {
         // In workerd, with real KV and D1 of Miniflare: mirrors src/.
@@ -28,8 +30,6 @@ export default defineConfig({
         ],
         test: {
           name: "worker",
-          // What the Worker logs on purpose would bury the results.
-          silent: "passed-only",
           restoreMocks: true,
           root,
           include: ["test/worker/**/*.test.ts"],
