@@ -1,0 +1,68 @@
+/**
+ * npm run deploy [-- wrangler's own options]: brings the Worker onto the internet, or up to date there.
+ * The database comes first and is migrated before code that needs it takes traffic; wrangler makes the
+ * KV namespace. Nothing is asked and wrangler.toml stays as it is (docs/deploy.md).
+ */
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
+/** As in wrangler.toml; `wrangler d1` finds it by its name, without an id. */
+const DATABASE = "todo-webhooks";
+/** What the Worker needs of each line, one of them; else it answers 503 and says so. */
+const NEEDED = [["AUTH_SECRET", "AUTH_JWKS_URL"], ["CONVOY_API_KEY"], ["CONVOY_PROJECT_ID"]];
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: string[]): Promise<number> {
+  if (args.includes("--dry-run")) return (await run(["deploy", ...args])).code;
+  const listed = await run(["d1", "list", "--json"], { quiet: true });
+  if (listed.code !== 0) return fail(listed);
+  if (!new RegExp(`"name":\\s*"${DATABASE}"`).test(listed.output)) {
+    // Quiet: wrangler would tell to put the id into wrangler.toml.
+    const made = await run(["d1", "create", DATABASE], { quiet: true });
+    if (made.code !== 0) return fail(made);
+    console.log(`Made the D1 database ${DATABASE}.`);
+  }
+  const migrated = await run(["d1", "migrations", "apply", DATABASE, "--remote"]);
+  if (migrated.code !== 0) return migrated.code;
+  const deployed = await run(["deploy", ...args]);
+  if (deployed.code === 0) await sayWhatIsMissing();
+  return deployed.code;
+}
+
+type Result = { code: number; output: string };
+
+// CI: wrangler asks nothing, and does not write ids into wrangler.toml, which would move the local state.
+function run(args: string[], { quiet = false } = {}): Promise<Result> {
+  if (!quiet) console.log(`> wrangler ${args.join(" ")}`);
+  const child = spawn(process.execPath, [wrangler, ...args], {
+    cwd: root,
+    stdio: quiet ? ["ignore", "pipe", "pipe"] : "inherit",
+    env: { ...process.env, CI: "true" },
+  });
+  let output = "";
+  child.stdout?.on("data", (chunk) => (output += chunk));
+  child.stderr?.on("data", (chunk) => (output += chunk));
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code: code ?? 1, output }));
+  });
+}
+
+function fail({ code, output }: Result): number {
+  console.error(output);
+  console.error("Not logged in? `npx wrangler login`, or set CLOUDFLARE_API_TOKEN.");
+  return code;
+}
+
+async function sayWhatIsMissing(): Promise<void> {
+  const listed = await run(["secret", "list", "--format", "json"], { quiet: true });
+  const set = /"name":\s*"(\w+)"/g;
+  const names = [...listed.output.matchAll(set)].map((match) => match[1]);
+  const missing = NEEDED.filter((either) => !either.some((name) => names.includes(name)));
+  if (listed.code !== 0 || missing.length === 0) return;
+  console.log("\nUntil these are set (or named in wrangler.toml's [vars]), the API answers 503:");
+  for (const [name] of missing) console.log(`  npx wrangler secret put ${name}`);
+}

@@ -1,0 +1,155 @@
+/** The part of Cloudflare's API that `npm run deploy` uses, in memory: what was called, and what there is then. */
+import { DatabaseSync } from "node:sqlite";
+import { serve } from "@hono/node-server";
+import { Hono } from "hono";
+
+/** A binding of an uploaded Worker. */
+export type UploadedBinding = { name: string; type: string; id?: string; namespace_id?: string };
+
+/** An account that is empty at first. */
+export type CloudflareApi = {
+  /** For CLOUDFLARE_API_BASE_URL. */
+  url: string;
+  /** METHOD /path below the account, in order. */
+  calls: string[];
+  /** The databases, by id: real ones, so that migrations really run. */
+  databases: Map<string, { name: string; sqlite: DatabaseSync }>;
+  /** Titles of KV namespaces, by id. */
+  namespaces: Map<string, string>;
+  /** The bindings of each upload. */
+  uploads: UploadedBinding[][];
+  /** Cron triggers as last set. */
+  crons: string[];
+  /** Names of secrets that the Worker has. */
+  secrets: string[];
+  close(): Promise<void>;
+};
+
+/** What wrangler reads of an uploaded version. */
+const VERSION = {
+  metadata: { has_preview: false },
+  resources: { script: {}, script_runtime: {}, bindings: [] },
+};
+
+/** Starts one on a free port. */
+export async function startCloudflareApi(): Promise<CloudflareApi> {
+  const api = {
+    calls: [] as string[],
+    databases: new Map<string, { name: string; sqlite: DatabaseSync }>(),
+    namespaces: new Map<string, string>(),
+    uploads: [] as UploadedBinding[][],
+    crons: [] as string[],
+    secrets: [] as string[],
+  };
+  const app = new Hono().basePath("/accounts/:account");
+  const ok = (result: unknown) =>
+    Response.json({ success: true, errors: [], messages: [], result });
+  const refuse = (status: number, code: number, message: string) =>
+    Response.json(
+      { success: false, errors: [{ code, message }], messages: [], result: null },
+      { status },
+    );
+  const missing = (code: number) => refuse(404, code, "not found");
+
+  app.use(async (c, next) => {
+    api.calls.push(`${c.req.method} ${c.req.path.replace(/^\/accounts\/[^/]+/, "")}`);
+    await next();
+  });
+  app.get("/d1/database/:id", (c) => {
+    const wanted = c.req.param("id");
+    const found = [...api.databases].find(([id, { name }]) => id === wanted || name === wanted);
+    return found ? ok({ uuid: found[0], name: found[1].name }) : missing(7404);
+  });
+  app.get("/d1/database", () => ok([...api.databases].map(([uuid, { name }]) => ({ uuid, name }))));
+  app.post("/d1/database", async (c) => {
+    const { name } = await c.req.json<{ name: string }>();
+    const uuid = crypto.randomUUID();
+    api.databases.set(uuid, { name, sqlite: new DatabaseSync(":memory:") });
+    return ok({ uuid, name });
+  });
+  app.post("/d1/database/:id/query", async (c) => {
+    const database = api.databases.get(c.req.param("id"));
+    if (!database) return missing(7404);
+    const { sql } = await c.req.json<{ sql: string }>();
+    try {
+      return ok([{ results: query(database.sqlite, sql), success: true, meta: { duration: 0 } }]);
+    } catch (error) {
+      return refuse(400, 7500, String(error));
+    }
+  });
+  app.get("/storage/kv/namespaces", () =>
+    ok([...api.namespaces].map(([id, title]) => ({ id, title }))),
+  );
+  app.post("/storage/kv/namespaces", async (c) => {
+    const id = crypto.randomUUID().replaceAll("-", "");
+    api.namespaces.set(id, (await c.req.json<{ title: string }>()).title);
+    return ok({ id });
+  });
+  app.get("/workers/scripts/:name/settings", () => {
+    const bindings = api.uploads.at(-1);
+    return bindings ? ok({ bindings }) : missing(10007);
+  });
+  app.get("/workers/services/:name", () =>
+    api.uploads.length > 0 ? ok({ default_environment: { script: {} } }) : missing(10090),
+  );
+  app.get("/workers/scripts/:name/secrets", () =>
+    ok(api.secrets.map((name) => ({ name, type: "secret_text" }))),
+  );
+  app.put("/workers/scripts/:name/schedules", async (c) => {
+    api.crons = (await c.req.json<{ cron: string }[]>()).map(({ cron }) => cron);
+    return ok({ schedules: [] });
+  });
+  const upload = async (request: Request) => {
+    const form = await request.formData();
+    const metadata = JSON.parse(String(form.get("metadata"))) as { bindings: UploadedBinding[] };
+    const before = api.uploads.at(-1) ?? [];
+    // A binding that is inherited stays what it was.
+    const bindings = metadata.bindings.map((one) =>
+      one.type === "inherit" ? (before.find(({ name }) => name === one.name) ?? one) : one,
+    );
+    api.uploads.push(bindings);
+    const secrets = bindings.filter(({ type }) => type === "secret_text");
+    api.secrets.push(...secrets.map(({ name }) => name));
+    return ok({ id: crypto.randomUUID(), startup_time_ms: 1, ...VERSION });
+  };
+  // No bucket: as if the account had all of these files already.
+  app.post("/workers/scripts/:name/assets-upload-session", () => ok({ jwt: "j", buckets: [] }));
+  // The first time the Worker itself; from then on a version of it, which is then deployed.
+  app.put("/workers/scripts/:name", (c) => upload(c.req.raw));
+  app.post("/workers/scripts/:name/versions", (c) => upload(c.req.raw));
+  app.post("/workers/scripts/:name/deployments", () => ok({ id: crypto.randomUUID() }));
+  app.patch("/workers/scripts/:name/script-settings", () => ok({}));
+  const worker = { subdomain: { enabled: true, previews_enabled: false } };
+  app.get("/workers/workers/:name", (c) => ok({ name: c.req.param("name"), ...worker }));
+  app.patch("/workers/workers/:name", (c) => ok({ name: c.req.param("name"), ...worker }));
+  app.get("/workers/scripts/:name/deployments", () => ok({ deployments: [] }));
+  app.get("/workers/subdomain", () => ok({ subdomain: "test" }));
+  app.get("/workers/scripts/:name/subdomain", () => ok({ enabled: true, previews_enabled: false }));
+  app.post("/workers/scripts/:name/subdomain", () =>
+    ok({ enabled: true, previews_enabled: false }),
+  );
+  app.all("*", () => missing(10007));
+
+  const server = serve({ fetch: app.fetch, port: 0, hostname: "127.0.0.1" });
+  await new Promise<void>((resolve) => server.once("listening", () => resolve()));
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("no port");
+  return {
+    ...api,
+    get crons() {
+      return api.crons;
+    },
+    url: `http://127.0.0.1:${address.port}`,
+    async close() {
+      await new Promise((resolve) => server.close(resolve));
+      for (const { sqlite } of api.databases.values()) sqlite.close();
+    },
+  };
+}
+
+/** D1's answer to one query: rows of the last statement; all of them run. */
+function query(sqlite: DatabaseSync, sql: string): unknown[] {
+  if (/^\s*(SELECT|PRAGMA)/i.test(sql)) return sqlite.prepare(sql).all();
+  sqlite.exec(sql);
+  return [];
+}
