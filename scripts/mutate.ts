@@ -13,7 +13,6 @@ import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "..");
 const COPIED = ["src", "test", "local", "migrations", "vitest.config.ts", "wrangler.toml"];
-const SCHEDULES = process.env.RACES ?? "2000";
 
 /** `from` must stand once in the file; `to` takes its place. */
 type Mutation = { name: string; file: string; from: string | RegExp; to: string };
@@ -160,7 +159,6 @@ function passes(copy: string, tests: string): boolean {
     {
       cwd: copy,
       stdio: "ignore",
-      env: { ...process.env, RACES: SCHEDULES },
     },
   );
   return status === 0;
