@@ -139,7 +139,7 @@ function errorsOf(operation: Operation): number[] {
   return [
     ...(body || params || query ? [400] : []),
     ...(caller === "anybody" ? [] : [401]),
-    ...(caller === "owner" ? [429] : []),
+    ...(caller === "anybody" ? [] : [429]),
     // The limit holds for a body that nobody asked for, too.
     ...(method === "get" ? [] : [413]),
     ...(body ? [415] : []),

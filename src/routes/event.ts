@@ -1,7 +1,7 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
 
 import type { LoggedEvent, Todo } from "../answers.ts";
-import { LOOKUP_TIMEOUT_MS, PAGE_DEFAULT } from "../config.ts";
+import { type Bindings, LOOKUP_TIMEOUT_MS, PAGE_DEFAULT, SettingError } from "../config.ts";
 import { convoyOf } from "../convoy/client.ts";
 import { listDeliveries } from "../convoy/deliveries.ts";
 import { shownReason } from "../convoy/reasons.ts";
@@ -28,16 +28,7 @@ export const event = newApp()
   .get("/:id", valid("param", EventPath), async (c) => {
     const row = await findEvent(c.env.DB, c.get("owner"), c.req.valid("param").id);
     if (!row) throw problem(404, "Event not found");
-    const answer = await listDeliveries(convoyOf(c.env), {
-      key: idempotencyKey(row),
-      perPage: 100,
-      timeoutMs: LOOKUP_TIMEOUT_MS,
-    });
-    // The log's own word does not depend on Convoy.
-    const deliveries = answer.ok
-      ? { deliveries: answer.data.items.map(toDelivery) }
-      : { deliveries: null, deliveries_error: shownReason(answer) };
-    return c.json({ ...toEvent(row), ...deliveries }, 200);
+    return c.json({ ...toEvent(row), ...(await deliveriesOf(c.env, row)) }, 200);
   })
   .post("/replay", requireJson, valid("json", BulkReplay), async (c) => {
     const replayed = await replayDead(c.env, c.get("owner"));
@@ -54,6 +45,19 @@ export const event = newApp()
     c.header("X-Event-Id", id);
     return c.json({ data: "Event queued", event_id: id, idempotency_key: replayed.key }, 202);
   });
+
+/** What Convoy says of it, or why it says nothing: the log's own word does not depend on Convoy. */
+async function deliveriesOf(env: Bindings, row: LogRow) {
+  try {
+    const page = { key: idempotencyKey(row), perPage: 100, timeoutMs: LOOKUP_TIMEOUT_MS };
+    const answer = await listDeliveries(convoyOf(env), page);
+    if (answer.ok) return { deliveries: answer.data.items.map(toDelivery) };
+    return { deliveries: null, deliveries_error: shownReason(answer) };
+  } catch (error) {
+    if (!(error instanceof SettingError)) throw error;
+    return { deliveries: null, deliveries_error: error.message };
+  }
+}
 
 /** The row as given out. `next_try_at`: when a pending event is tried, or an accepted one checked. */
 function toEvent(row: LogRow): LoggedEvent {

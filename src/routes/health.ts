@@ -2,6 +2,7 @@
 
 import { authenticate } from "../auth.ts";
 import { checkHealth } from "../delivery/health.ts";
+import { limitRate } from "../limits.ts";
 import { newApp } from "../new-app.ts";
 import { HealthQuery } from "../schema.ts";
 import { valid } from "../validate.ts";
@@ -10,6 +11,7 @@ import { valid } from "../validate.ts";
 export const health = newApp().get("/", valid("query", HealthQuery), async (c) => {
   if (c.req.valid("query").deep === undefined) return c.json({ status: "ok" as const }, 200);
   await authenticate(c, async () => {});
+  await limitRate(c, async () => {});
   const told = await checkHealth(c.env, c.get("owner"));
   return c.json(told, told.status === "ok" ? 200 : 503);
 });
