@@ -104,6 +104,8 @@ async function schemathesis(auth: string, url: string, token?: string): Promise<
   const child = spawn(path.join(venv, "bin/schemathesis"), args, {
     stdio: "inherit",
     cwd: tmpdir(),
+    // For fuzz_hooks.py.
+    env: { ...process.env, PYTHONPATH: import.meta.dirname, PYTHONDONTWRITEBYTECODE: "1" },
   });
   return new Promise((resolve) => child.on("close", (code) => resolve(code ?? 1)));
 }

@@ -1,0 +1,23 @@
+"""Loaded by Schemathesis (fuzz.toml): how numbers are written in a URL."""
+
+import schemathesis
+
+
+def whole(values):
+    """JSON Schema takes 127.0 for an integer; nobody writes one with a fraction into a URL."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in values.items()
+    }
+
+
+@schemathesis.hook
+def map_path_parameters(context, path_parameters):
+    return whole(path_parameters)
+
+
+@schemathesis.hook
+def map_query(context, query):
+    return whole(query)
