@@ -174,7 +174,7 @@ describe("headers", () => {
     },
   );
 
-  test.each(["a".repeat(256), "a b", "<script>", "é"])(
+  test.each(["a".repeat(256), "a b", "<script>", "a;b"])(
     "a request id that is none (%s) is replaced",
     async (id) => {
       const reply = await call(newEnv(), "GET", "/todo/1", undefined, {
