@@ -20,11 +20,11 @@ const TAGS = [
   { name: "Todos", description: "Every change publishes an event." },
   {
     name: "Endpoints",
-    description: "Where webhooks go. These calls wait for Convoy.",
+    description: "Where webhooks go.",
   },
-  { name: "Events", description: "What was published, and how far it got." },
+  { name: "Events", description: "What was published." },
   { name: "Service", description: "The API itself." },
-  { name: "Webhooks", description: "What an endpoint receives: signed, at least once." },
+  { name: "Webhooks", description: "What an endpoint receives." },
 ];
 
 /** The document as JSON. */

@@ -33,7 +33,6 @@ export const ENDPOINT_LIFE: Operation[] = [
     id: "pingEndpoint",
     tag,
     summary: "Send a ping",
-    description: "An event like any other.",
     params: EndpointPath,
     answers: {
       202: {
@@ -104,7 +103,7 @@ export const ENDPOINT_LIFE: Operation[] = [
     query: DeliveryListQuery,
     answers: {
       200: {
-        description: "A page of deliveries.",
+        description: "A page.",
         schema: "DeliveryPage",
         example: { data: [EXAMPLE_DELIVERY] },
       },
@@ -117,7 +116,6 @@ export const ENDPOINT_LIFE: Operation[] = [
     id: "getDelivery",
     tag,
     summary: "Read a delivery",
-    description: "With its attempts.",
     params: DeliveryPath,
     answers: {
       200: {

@@ -37,7 +37,7 @@ export const ENDPOINT: Operation[] = [
     query: PageQuery,
     answers: {
       200: {
-        description: "A page of endpoints.",
+        description: "A page.",
         schema: "EndpointPage",
         example: { data: [EXAMPLE_ENDPOINT] },
       },
@@ -81,7 +81,7 @@ export const ENDPOINT: Operation[] = [
     description: "Takes over what was changed in Convoy's portal, as the cron does.",
     answers: {
       200: {
-        description: "What was done.",
+        description: "Done.",
         schema: "ReconcileReport",
         example: { adopted: 0, removed: 0, updated: 0, missing: 0, complete: true },
       },
@@ -118,7 +118,7 @@ export const ENDPOINT: Operation[] = [
     params: EndpointPath,
     answers: {
       200: {
-        description: "Removed.",
+        description: "Done.",
         schema: "Done",
         example: { data: "Endpoint ID has been removed." },
       },

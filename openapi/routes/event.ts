@@ -37,7 +37,7 @@ export const EVENT: Operation[] = [
     description: "Newest first.",
     query: EventListQuery,
     answers: {
-      200: { description: "A page of events.", schema: "EventPage", example: { data: [event] } },
+      200: { description: "A page.", schema: "EventPage", example: { data: [event] } },
     },
   },
   {
@@ -50,7 +50,7 @@ export const EVENT: Operation[] = [
     body: { schema: BulkReplay, example: { state: "dead" } },
     answers: {
       202: {
-        description: "How many.",
+        description: "On its way.",
         schema: "BulkReplayed",
         example: { data: "0 events queued", replayed: 0 },
       },

@@ -49,7 +49,7 @@ export const OTHER: Operation[] = [
     caller: "anybody",
     answers: {
       200: {
-        description: "OpenAPI 3.1; to read at /docs.",
+        description: "To read: /docs.",
         schema: "Document",
         example: { openapi: "3.1.1" },
       },

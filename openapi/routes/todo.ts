@@ -17,7 +17,7 @@ export const TODO: Operation[] = [
     description: "In the order of their ids. `endpoint` gets `retrieved`.",
     query: TodoListQuery,
     answers: {
-      200: { description: "A page of todos.", schema: "TodoPage", example: { data: [todo] } },
+      200: { description: "A page.", schema: "TodoPage", example: { data: [todo] } },
     },
   },
   {
@@ -69,11 +69,10 @@ export const TODO: Operation[] = [
     body: { schema: TodoPatch, example: { completed: true } },
     answers: {
       200: {
-        description: "Changed.",
+        description: "Done.",
         schema: "Done",
         example: { data: "Todo with id 1 has been updated." },
         headers: ["X-Event-Id"],
-        links: { getEvent: { id: "$response.header.X-Event-Id" } },
       },
     },
     errors: [404],
@@ -89,11 +88,10 @@ export const TODO: Operation[] = [
     query: EndpointQuery,
     answers: {
       200: {
-        description: "Removed.",
+        description: "Done.",
         schema: "Done",
         example: { data: "Todo with id 1 has been removed." },
         headers: ["X-Event-Id"],
-        links: { getEvent: { id: "$response.header.X-Event-Id" } },
       },
     },
     errors: [404],
