@@ -7,6 +7,8 @@ const root = import.meta.dirname;
 
 export default defineConfig({
   test: {
+    // Vitest leaves one core free by default: of two, that is half.
+    maxWorkers: "100%",
     // What the Worker logs on purpose would bury the results.
     onConsoleLog: (log) => !log.startsWith('{"level":'),
     projects: [
