@@ -225,20 +225,6 @@ describe.each([
     expect((await call(env, "GET", `/endpoint/${id}`)).body.status).toBe("active");
   });
 
-  test.each(["pausing", "activating"])(
-    "leaves an endpoint that is %s to the pause",
-    async (status) => {
-      await newEndpoint(env);
-      await env.DB.prepare("UPDATE endpoint SET status = ?").bind(status).run();
-      passTime(LATER_MS);
-      const before = await records(env);
-      // The cron's own moves would go on with it: they are not the subject.
-      await env.DB.prepare("UPDATE endpoint SET updated_at = ?").bind(Date.now()).run();
-      await reconcile();
-      expect(await records(env)).toMatchObject(before.map(({ status }) => ({ status })));
-    },
-  );
-
   test("marks as missing what Convoy no longer has, and removes no record", async () => {
     const gone = await newEndpoint(env);
     const stays = await newEndpoint(env);
@@ -279,6 +265,23 @@ describe.each([
     await reconcile();
     expect(await records(env)).toEqual(before);
   });
+});
+
+test.each(["pausing", "activating"])(
+  "it leaves an endpoint that is %s to the pause",
+  async (status) => {
+    await newEndpoint(env);
+    await env.DB.prepare("UPDATE endpoint SET status = ?").bind(status).run();
+    passTime(LATER_MS);
+    expect((await sync()).body).toMatchObject({ updated: 0, missing: 0, complete: true });
+    expect(await records(env)).toMatchObject([{ status }]);
+  },
+);
+
+test("what it does not adopt it does not count", async () => {
+  await makeInPortal({}, false);
+  passTime(LATER_MS);
+  expect((await sync()).body).toMatchObject({ adopted: 0, complete: true });
 });
 
 test("the cron reconciles for all owners, POST /endpoint/sync only for its caller", async () => {
