@@ -96,3 +96,25 @@ export async function atConvoy<T>(
 export async function listAtConvoy(env: Bindings, what: "endpoints" | "subscriptions") {
   return (await atConvoy<{ content: AtConvoy[] }>(env, "GET", `/${what}?perPage=100`)).content;
 }
+
+/** Every record is an endpoint of Convoy with one subscription and the same status, and the other way round. */
+export async function differencesOf(env: Bindings): Promise<string[]> {
+  const rows = await records(env);
+  const there = await listAtConvoy(env, "endpoints");
+  const subscriptions = await listAtConvoy(env, "subscriptions");
+  return [
+    ...rows.flatMap((row) => {
+      const same = there.find(({ uid }) => uid === row.id);
+      const of = subscriptions.filter((one) => one.endpoint_metadata?.uid === row.id);
+      if (!same) return [`D1 has ${row.status} ${row.name}, Convoy not`];
+      if (of.length !== 1) return [`${row.name} has ${of.length} subscriptions`];
+      if (of[0]?.uid !== row.subscription_id) return [`${row.name}: subscription not recorded`];
+      return same.status === row.status
+        ? []
+        : [`${row.name}: ${row.status}, at Convoy ${same.status}`];
+    }),
+    ...there
+      .filter(({ uid }) => !rows.some(({ id }) => id === uid))
+      .map((one) => `D1 lacks ${one.name}`),
+  ];
+}

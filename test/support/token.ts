@@ -49,3 +49,26 @@ export function base64Url(data: string | Uint8Array): string {
   const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
   return encodeBase64Url(bytes.slice().buffer).replaceAll("=", "");
 }
+
+/** The classic confusion: the public key, which everybody knows, taken for a shared secret. */
+export async function hmacWithPublicKey(
+  pair: Pair,
+  payload: Payload,
+  as: "jwk" | "pem",
+): Promise<string> {
+  const spki = (await crypto.subtle.exportKey("spki", pair.publicKey)) as ArrayBuffer;
+  const body = btoa(String.fromCharCode(...new Uint8Array(spki)));
+  const pem = `-----BEGIN PUBLIC KEY-----\n${body.replaceAll(/.{64}/g, "$&\n")}\n-----END PUBLIC KEY-----\n`;
+  const secret = as === "pem" ? pem : JSON.stringify(await publicJwk(pair));
+  const header = base64Url(JSON.stringify({ alg: "HS256", typ: "JWT", kid: pair.kid }));
+  const signed = `${header}.${base64Url(JSON.stringify(payload))}`;
+  const key = await crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(secret),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["sign"],
+  );
+  const signature = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(signed));
+  return `${signed}.${base64Url(new Uint8Array(signature))}`;
+}

@@ -1,22 +1,14 @@
 /** Reconcile: D1's records come to say what Convoy has, whoever made it, and whatever was cut off. */
-import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   type Bindings,
   RECONCILE_AGE_MS,
   RECONCILE_PAGE,
   SYNC_BUDGET,
 } from "../../../src/config.ts";
-import {
-  atConvoy,
-  CUTS,
-  cutCall,
-  listAtConvoy,
-  passTime,
-  records,
-  runCronAt,
-} from "../../support/cut-worker.ts";
-import { around, failing, recording } from "../../support/operations.ts";
-import { call, deliveries, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
+import { atConvoy, differencesOf, passTime, records, runCronAt } from "../../support/cut-worker.ts";
+import { recording } from "../../support/operations.ts";
+import { call, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
 
 const FIELDS = { name: "mine", url: "https://receiver.example/mine" };
 const LATER_MS = RECONCILE_AGE_MS + 1_000;
@@ -42,127 +34,6 @@ async function makeInPortal(fields: object, subscribe = true): Promise<string> {
   return uid;
 }
 
-/** Every record is an endpoint of Convoy with one subscription and the same status, and the other way round. */
-async function differences(): Promise<string[]> {
-  const rows = await records(env);
-  const there = await listAtConvoy(env, "endpoints");
-  const subscriptions = await listAtConvoy(env, "subscriptions");
-  return [
-    ...rows.flatMap((row) => {
-      const same = there.find(({ uid }) => uid === row.id);
-      const of = subscriptions.filter((one) => one.endpoint_metadata?.uid === row.id);
-      if (!same) return [`D1 has ${row.status} ${row.name}, Convoy not`];
-      if (of.length !== 1) return [`${row.name} has ${of.length} subscriptions`];
-      if (of[0]?.uid !== row.subscription_id) return [`${row.name}: subscription not recorded`];
-      return same.status === row.status
-        ? []
-        : [`${row.name}: ${row.status}, at Convoy ${same.status}`];
-    }),
-    ...there
-      .filter(({ uid }) => !rows.some(({ id }) => id === uid))
-      .map((one) => `D1 lacks ${one.name}`),
-  ];
-}
-
-describe("a creation that is cut off", () => {
-  const tried = { cuts: 0, working: 0, none: 0, broken: 0 };
-  afterAll(() => console.info(`endpoint creation: ${JSON.stringify(tried)}`));
-
-  test.each([
-    ["and nobody tries again", false],
-    ["and its caller tries again", true],
-  ])(
-    "at any step, %s, leaves a working endpoint or none",
-    async (_, again) => {
-      for (const when of CUTS) {
-        for (let at = 0; ; at++) {
-          vi.useRealTimers();
-          env = newEnv();
-          await env.DB.prepare("DELETE FROM endpoint").run();
-          const { reply, operation } = await cutCall(env, at, when, "POST", "/endpoint", FIELDS);
-          if (!operation) {
-            expect(reply?.status).toBe(201);
-            break;
-          }
-          tried.cuts++;
-          if (again) expect((await call(env, "POST", "/endpoint", FIELDS)).status).toBe(201);
-          passTime(LATER_MS);
-          await byCron();
-          const found = await differences();
-          if (found.length > 0) tried.broken++;
-          expect({ at, when, operation, found }).toEqual({ at, when, operation, found: [] });
-          const rows = await records(env);
-          expect(rows.length).toBeGreaterThanOrEqual(Number(again));
-          if (rows.length > 0) tried.working++;
-          else tried.none++;
-
-          // A working one gets each event once.
-          await call(env, "POST", "/todo", { item: "x" });
-          await vi.waitFor(async () => {
-            const got = (await deliveries(env)).map(({ endpoint_id }) => endpoint_id);
-            expect(got.sort()).toEqual(rows.map(({ id }) => id));
-          });
-        }
-      }
-    },
-    60_000,
-  );
-
-  test("is left alone while it may still be under way", async () => {
-    await cutCall(env, 2, "before", "POST", "/endpoint", FIELDS);
-    const before = await records(env);
-    expect(before).toMatchObject([{ status: "creating" }]);
-    await byCron();
-    await sync();
-    expect(await records(env)).toEqual(before);
-    expect(await listAtConvoy(env, "endpoints")).toHaveLength(1);
-  });
-
-  test("is nobody's endpoint before it ends: it is not listed, found, pinged or removed", async () => {
-    await cutCall(env, 2, "before", "POST", "/endpoint", FIELDS);
-    const [{ id } = { id: "" }] = await records(env);
-    expect((await call(env, "GET", "/endpoint")).body.data).toEqual([]);
-    expect((await call(env, "GET", `/endpoint/${id}`)).status).toBe(404);
-    expect((await call(env, "POST", `/endpoint/${id}/pause`)).status).toBe(404);
-    expect((await call(env, "DELETE", `/endpoint/${id}`)).status).toBe(404);
-    expect((await call(env, "POST", `/endpoint/${id}/ping`)).status).toBe(404);
-    expect((await call(env, "POST", `/todo?endpoint=${id}`, { item: "x" })).status).toBe(404);
-  });
-
-  test("and whose end comes after reconcile removed it leaves nothing, and says so", async () => {
-    const slow = around(env, async ({ what }, run) => {
-      if (/SET id = /.test(what)) await env.DB.prepare("DELETE FROM endpoint").run();
-      return run();
-    });
-    const reply = await call(slow, "POST", "/endpoint", FIELDS);
-    expect(reply).toMatchObject({
-      status: 503,
-      body: { error: expect.stringMatching(/too long/) },
-    });
-    expect(await listAtConvoy(env, "endpoints")).toEqual([]);
-    expect(await records(env)).toEqual([]);
-  });
-
-  test("keeps its draft while what Convoy has of it cannot be removed", async () => {
-    await cutCall(env, 2, "before", "POST", "/endpoint", FIELDS);
-    passTime(LATER_MS);
-    await byCron(failing(env, ({ what }) => what.startsWith("DELETE /endpoints")));
-    expect(await records(env)).toHaveLength(1);
-    await byCron();
-    expect(await records(env)).toEqual([]);
-    expect(await listAtConvoy(env, "endpoints")).toEqual([]);
-  });
-
-  test("is told apart from somebody else's endpoint that looks alike", async () => {
-    await cutCall(env, 2, "before", "POST", "/endpoint", FIELDS);
-    await env.DB.prepare("UPDATE endpoint SET owner = 'somebody else'").run();
-    passTime(LATER_MS);
-    await byCron();
-    expect(await records(env)).toMatchObject([]);
-    expect(await listAtConvoy(env, "endpoints")).toHaveLength(1);
-  });
-});
-
 describe.each([
   ["the cron", byCron],
   ["POST /endpoint/sync", sync],
@@ -174,7 +45,7 @@ describe.each([
     const { body } = await call(env, "GET", `/endpoint/${id}`);
     expect(body).toMatchObject({ ...FIELDS, description: "by hand", http_timeout: 30 });
     expect(body.status).toBe("active");
-    expect(await differences()).toEqual([]);
+    expect(await differencesOf(env)).toEqual([]);
     expect((await call(env, "PUT", `/endpoint/${id}`, { name: "renamed" })).status).toBe(200);
     expect((await call(env, "POST", `/todo?endpoint=${id}`, { item: "x" })).status).toBe(201);
     expect((await call(env, "DELETE", `/endpoint/${id}`)).status).toBe(200);
@@ -205,7 +76,7 @@ describe.each([
     passTime(LATER_MS);
     await reconcile();
     expect(await records(env)).toHaveLength(2);
-    expect(await differences()).toEqual([]);
+    expect(await differencesOf(env)).toEqual([]);
   });
 
   test("follows a name, URL and status that were changed in the portal", async () => {
