@@ -124,7 +124,10 @@ async function followOne(
   budget: Budget,
 ): Promise<0 | 1> {
   if (["creating", "pausing", "activating"].includes(record.status)) return 0;
-  const told = { ...toFields(item), status: toStatus(item.status) };
+  const status = toStatus(item.status);
+  // Somebody else ended the pause: the cron brings back what it discarded, as after our own activation.
+  const follows = record.status === "paused" && status === "active" ? "activating" : status;
+  const told = { ...toFields(item), status: follows } as const;
   const same = (Object.keys(told) as (keyof typeof told)[]).every((k) => told[k] === record[k]);
   if (same || !budget.take(1)) return 0;
   await follow(env.DB, record, told, Date.now());

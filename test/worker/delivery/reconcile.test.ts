@@ -93,6 +93,10 @@ describe.each([
     await atConvoy(env, "PUT", `/endpoints/${id}/pause`);
     passTime(LATER_MS);
     await reconcile();
+    // Active only once Convoy has taken back what the pause discarded.
+    expect((await call(env, "GET", `/endpoint/${id}`)).body.status).toBe("activating");
+    passTime(LATER_MS);
+    await byCron();
     expect((await call(env, "GET", `/endpoint/${id}`)).body.status).toBe("active");
   });
 
@@ -203,3 +207,23 @@ test("it stops within its budget, and says that it is not complete", async () =>
   expect((await sync(watched.env)).body.complete).toBe(false);
   expect(watched.operations.length).toBeLessThanOrEqual(SYNC_BUDGET);
 });
+
+test("an endpoint that the portal activates gets back what its pause discarded", async () => {
+  const endpoint = await newEndpoint(env);
+  expect((await call(env, "POST", `/endpoint/${endpoint}/pause`)).status).toBe(200);
+  expect((await call(env, "POST", `/todo?endpoint=${endpoint}`, { item: "x" })).status).toBe(201);
+  expect(await statuses(endpoint)).toEqual(["Discarded"]);
+  // Convoy's toggle, pressed by somebody else.
+  await atConvoy(env, "PUT", `/endpoints/${endpoint}/pause`);
+  passTime(LATER_MS);
+  await byCron();
+  passTime(LATER_MS);
+  await byCron();
+  await expect.poll(() => statuses(endpoint)).toEqual(["Success"]);
+  expect(await records(env)).toMatchObject([{ status: "active", paused_at: null }]);
+});
+
+async function statuses(endpoint: string): Promise<unknown[]> {
+  const { body } = await call(env, "GET", `/endpoint/${endpoint}/delivery`);
+  return (body.data as { status: string }[]).map(({ status }) => status);
+}
