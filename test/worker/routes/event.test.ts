@@ -1,7 +1,9 @@
 /** /event: the log as its owner sees it, and sending again. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import type { Bindings } from "../../../src/config.ts";
+import { delivered, eventOf, publish, setState } from "../../support/events.ts";
 import { recording } from "../../support/operations.ts";
-import { call, deliveries, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
+import { call, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
 
 beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
@@ -9,31 +11,6 @@ beforeEach(() => {
 });
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-type Env = ReturnType<typeof newEnv>;
-
-/** Makes a todo. @returns the id of its event */
-async function publish(env: Env, query = "", item = "x"): Promise<string> {
-  const reply = await call(env, "POST", `/todo${query}`, { item });
-  return reply.headers.get("X-Event-Id") ?? "";
-}
-
-const eventOf = async (env: Env, id: string) => (await call(env, "GET", `/event/${id}`)).body;
-const setState = (env: Env, id: string, state: string) =>
-  env.DB.prepare(
-    `UPDATE event SET state = ?2, due_at = iif(?2 = 'pending', 0, NULL), finished_at = iif(?2 = 'pending', NULL, 1),
-       accepted_at = iif(?2 = 'confirmed', 1, NULL) WHERE id = ?1`,
-  )
-    .bind(id, state)
-    .run();
-
-/** Waits until Convoy has sent `count` deliveries. */
-const delivered = (env: Env, count: number) =>
-  vi.waitFor(async () => {
-    const all = await deliveries(env);
-    expect(all.filter(({ status }) => status === "Success")).toHaveLength(count);
-    return all;
-  });
-
 describe("GET /event/:id", () => {
   test("tells what happened, how far it is, and what became of each delivery", async () => {
     const env = newEnv();
@@ -77,10 +54,10 @@ describe("GET /event/:id", () => {
   test.each([
     [
       "is away",
-      (env: Env) => setFaults(env, { status: 503 }).then(() => env),
+      (env: Bindings) => setFaults(env, { status: 503 }).then(() => env),
       /Convoy answered 503/,
     ],
-    ["is not set up", async (env: Env) => ({ ...env, CONVOY_API_KEY: "" }), /CONVOY_API_KEY/],
+    ["is not set up", async (env: Bindings) => ({ ...env, CONVOY_API_KEY: "" }), /CONVOY_API_KEY/],
   ])("is answered from the log while Convoy %s", async (_, broken, reason) => {
     const env = newEnv();
     const id = await publish(env);
@@ -111,7 +88,7 @@ describe("GET /event/:id", () => {
 });
 
 describe("GET /event", () => {
-  async function some(env: Env) {
+  async function some(env: Bindings) {
     const endpoint = await newEndpoint(env);
     const todo = await call(env, "POST", "/todo", { id: 1, item: "x" });
     await call(env, "PUT", `/todo/1?endpoint=${endpoint}`, { completed: true });
@@ -120,7 +97,7 @@ describe("GET /event", () => {
     await setState(env, todo.headers.get("X-Event-Id") ?? "", "dead");
     return endpoint;
   }
-  const typesOf = async (env: Env, query: string) =>
+  const typesOf = async (env: Bindings, query: string) =>
     (await call(env, "GET", `/event${query}`)).body.data.map(({ type }: { type: string }) => type);
 
   test("lists the newest first, without deliveries", async () => {

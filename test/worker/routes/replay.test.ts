@@ -1,11 +1,11 @@
 /** Sending events again: one, or all that are dead. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { delivered, eventOf, publish, setState } from "../../support/events.ts";
 import { failing } from "../../support/operations.ts";
 import {
   accepted,
   call,
   cron,
-  deliveries,
   letTimePass,
   log,
   newEndpoint,
@@ -17,31 +17,6 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   vi.spyOn(console, "log").mockImplementation(() => {});
 });
-
-type Env = ReturnType<typeof newEnv>;
-
-/** Makes a todo. @returns the id of its event */
-async function publish(env: Env, query = "", item = "x"): Promise<string> {
-  const reply = await call(env, "POST", `/todo${query}`, { item });
-  return reply.headers.get("X-Event-Id") ?? "";
-}
-
-const eventOf = async (env: Env, id: string) => (await call(env, "GET", `/event/${id}`)).body;
-const setState = (env: Env, id: string, state: string) =>
-  env.DB.prepare(
-    `UPDATE event SET state = ?2, due_at = iif(?2 = 'pending', 0, NULL), finished_at = iif(?2 = 'pending', NULL, 1),
-       accepted_at = iif(?2 = 'confirmed', 1, NULL) WHERE id = ?1`,
-  )
-    .bind(id, state)
-    .run();
-
-/** Waits until Convoy has sent `count` deliveries. */
-const delivered = (env: Env, count: number) =>
-  vi.waitFor(async () => {
-    const all = await deliveries(env);
-    expect(all.filter(({ status }) => status === "Success")).toHaveLength(count);
-    return all;
-  });
 
 describe("POST /event/:id/replay", () => {
   test("sends a finished event again under a new key, with the same event_id and body", async () => {

@@ -1,0 +1,27 @@
+// The crash matrix as tests: one for each scenario, and the points counted in the end.
+import { afterAll, expect, test } from "vitest";
+import { openWorld } from "../support/world.ts";
+import { runMatrix } from "./matrix.ts";
+import type { Scenario } from "./scenario.ts";
+
+/** Defines the tests of some scenarios; `title` names them where the points are printed. */
+export function testMatrix(title: string, scenarios: Scenario[]): void {
+  const world = openWorld({ RETENTION_DAYS: "1" });
+  const tried = { points: 0, broken: 0 };
+
+  afterAll(async () => {
+    await world.close();
+    console.info(`crash matrix, ${title}: ${tried.points} points tried, ${tried.broken} broken`);
+  });
+
+  test.for(scenarios)(
+    "$route, $name: no step can break a promise",
+    { timeout: 600_000 },
+    async (scenario) => {
+      const { points, broken } = await runMatrix(world, scenario);
+      tried.points += points;
+      tried.broken += broken.length;
+      expect(broken).toEqual([]);
+    },
+  );
+}
