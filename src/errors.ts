@@ -29,10 +29,15 @@ export function unavailable(error: string, headers: Record<string, string> = {})
 export function onError(error: Error, c: Context): Response {
   const answer = toProblem(error);
   if (answer.status >= 500) {
-    console.error(JSON.stringify({ level: "error", path: c.req.path, error: safe(error) }));
+    logError({ path: c.req.path }, error);
   }
   const { body, headers } = answer.cause as Problem;
   return c.json(body, answer.status as ContentfulStatusCode, headers);
+}
+
+/** Says on the console what went wrong where: one line of JSON. */
+export function logError(where: Record<string, unknown>, error: unknown): void {
+  console.error(JSON.stringify({ level: "error", ...where, error: safe(error) }));
 }
 
 /** What the log may say of an error: its kind and message, without a stack. */

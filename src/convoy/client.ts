@@ -40,13 +40,29 @@ export function convoyOf(env: Bindings): Convoy {
   };
 }
 
+/** Convoy as the settings say, or in words what is missing: for work that goes on without it. */
+export function convoyOrWhy(env: Bindings): Convoy | string {
+  try {
+    return convoyOf(env);
+  } catch (error) {
+    if (error instanceof SettingError) return error.message;
+    throw error;
+  }
+}
+
 /**
  * Convoy's answer. `status` is null where there was none; `message` is Convoy's own text, which may
  * hold anything: show it only through `shownReason`.
  */
-export type Answer<T> =
-  | { ok: true; status: number; message: string; data: T }
-  | { ok: false; status: number | null; message: string; retryAfterMs: number | null };
+export type Answer<T> = { ok: true; status: number; message: string; data: T } | Failure;
+
+/** An answer that is no success. */
+export type Failure = {
+  ok: false;
+  status: number | null;
+  message: string;
+  retryAfterMs: number | null;
+};
 
 type Query = Record<string, string | number | undefined>;
 type Call = { method?: string; query?: Query; body?: unknown; timeoutMs?: number };

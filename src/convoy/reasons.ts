@@ -1,5 +1,5 @@
 /** Convoy's words, and which of them may be shown. */
-import type { Answer } from "./client.ts";
+import type { Answer, Failure } from "./client.ts";
 
 // What Convoy says of an endpoint that its caller can mend (recorded, and Convoy's validation in its source).
 const MENDABLE_REASONS = [
@@ -38,7 +38,7 @@ export function mendableReason(answer: Answer<unknown>): string | null {
 }
 
 /** A failure in words that are safe to store and show: Convoy's own only where known to hold no secret. */
-export function shownReason(answer: Extract<Answer<unknown>, { ok: false }>): string {
+export function shownReason(answer: Failure): string {
   if (answer.status === null) {
     return answer.message === "TimeoutError"
       ? "Convoy did not answer in time"

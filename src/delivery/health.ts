@@ -1,7 +1,7 @@
 /** What the Worker depends on, and how much is waiting. */
 import type { Health } from "../answers.ts";
-import { type Bindings, SettingError } from "../config.ts";
-import { health as convoyHealth, convoyOf } from "../convoy/client.ts";
+import type { Bindings } from "../config.ts";
+import { health as convoyHealth, convoyOrWhy } from "../convoy/client.ts";
 import { shownReason } from "../convoy/reasons.ts";
 import { backlog } from "../storage/log.ts";
 import { readTodo } from "../storage/todos.ts";
@@ -22,11 +22,8 @@ export async function checkHealth(env: Bindings, owner: string): Promise<Health>
 }
 
 async function askConvoy(env: Bindings): Promise<string> {
-  try {
-    const answer = await convoyHealth(convoyOf(env));
-    return answer.ok ? "ok" : shownReason(answer);
-  } catch (error) {
-    if (error instanceof SettingError) return error.message;
-    throw error;
-  }
+  const convoy = convoyOrWhy(env);
+  if (typeof convoy === "string") return convoy;
+  const answer = await convoyHealth(convoy);
+  return answer.ok ? "ok" : shownReason(answer);
 }

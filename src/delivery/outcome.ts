@@ -1,5 +1,5 @@
 /** What Convoy's answer means for an event (docs/design.md, section 5). */
-import type { Answer, Convoy } from "../convoy/client.ts";
+import type { Convoy, Failure } from "../convoy/client.ts";
 import { isEndpointMissing } from "../convoy/endpoints.ts";
 import { postEvent } from "../convoy/events.ts";
 import { shownReason } from "../convoy/reasons.ts";
@@ -28,7 +28,7 @@ export async function attempt(convoy: Convoy, db: D1Database, source: Source): P
 async function endpointMissing(
   db: D1Database,
   source: Source,
-  answer: Extract<Answer<unknown>, { ok: false }>,
+  answer: Failure,
   error: string,
 ): Promise<Outcome> {
   try {

@@ -1,13 +1,7 @@
 /** What happens in waitUntil: nothing here is waited for by a caller. */
-import {
-  type Bindings,
-  deliverySettings,
-  KV_WRITE_INTERVAL_MS,
-  POST_RETRY_MS,
-  SettingError,
-} from "../config.ts";
-import { type Convoy, convoyOf } from "../convoy/client.ts";
-import { safe } from "../errors.ts";
+import { type Bindings, deliverySettings, KV_WRITE_INTERVAL_MS, POST_RETRY_MS } from "../config.ts";
+import { convoyOf, convoyOrWhy } from "../convoy/client.ts";
+import { logError } from "../errors.ts";
 import { findEndpoint } from "../storage/endpoints.ts";
 import { settle } from "../storage/outbox.ts";
 import { sleep } from "../wait.ts";
@@ -35,7 +29,7 @@ export async function finish(env: Bindings, row: Logged): Promise<void> {
     const settlement = settlementOf(held, outcome, { blame: false, retryMs: 0 }, settings, now);
     await settle(env.DB, [settlement], { now, unstoredDueAt: now });
   } catch (error) {
-    console.error(JSON.stringify({ level: "error", event: row.id, error: safe(error) }));
+    logError({ event: row.id }, error);
   }
 }
 
@@ -46,20 +40,13 @@ export async function publishRead(env: Bindings, source: Source): Promise<void> 
     if (!(await findEndpoint(env.DB, source.owner, source.endpoint_id))) return;
     await attempt(convoyOf(env), env.DB, source);
   } catch (error) {
-    console.error(JSON.stringify({ level: "error", event: source.id, error: safe(error) }));
+    logError({ event: source.id }, error);
   }
 }
 
 async function publish(env: Bindings, source: Source): Promise<Outcome> {
-  let convoy: Convoy;
-  try {
-    convoy = convoyOf(env);
-  } catch (error) {
-    if (error instanceof SettingError) {
-      return { kind: "failed", error: error.message, retryAfterMs: null };
-    }
-    throw error;
-  }
+  const convoy = convoyOrWhy(env);
+  if (typeof convoy === "string") return { kind: "failed", error: convoy, retryAfterMs: null };
   for (const wait of [...POST_RETRY_MS, null]) {
     const outcome = await attempt(convoy, env.DB, source);
     if (outcome.kind !== "failed" || outcome.retryAfterMs !== null || wait === null) return outcome;
@@ -77,6 +64,6 @@ async function store(env: Bindings, row: Logged): Promise<void> {
     await project(env, [{ seq, lease, owner, todo_id, put }], unlimited);
   } catch (error) {
     // The row stays unstored and due: the sweeper projects it.
-    console.error(JSON.stringify({ level: "error", event: row.id, error: safe(error) }));
+    logError({ event: row.id }, error);
   }
 }

@@ -1,6 +1,6 @@
 /** What a caller is told when Convoy does not do what an endpoint route asked of it. */
 import type { HTTPException } from "hono/http-exception";
-import type { Answer } from "../convoy/client.ts";
+import type { Failure } from "../convoy/client.ts";
 import { mendableReason, shownReason } from "../convoy/reasons.ts";
 import { problem, unavailable } from "../errors.ts";
 
@@ -8,7 +8,7 @@ import { problem, unavailable } from "../errors.ts";
  * The error to throw for a failed answer: 400 where the caller can mend it, 503 where waiting helps,
  * 502 where only the operator can.
  */
-export function refusal(answer: Extract<Answer<unknown>, { ok: false }>): HTTPException {
+export function refusal(answer: Failure): HTTPException {
   const reason = mendableReason(answer);
   if (reason) return problem(400, `Convoy refused the endpoint: ${reason}.`);
   const shown = shownReason(answer);

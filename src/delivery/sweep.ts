@@ -7,12 +7,12 @@ import {
   GATEWAY_RETRY_MS,
   LEASE_MS,
   POST_CONCURRENCY,
-  SettingError,
   SWEEP_RESERVE,
   SWEEP_TIME_MS,
   UNTRIED_RETRY_MS,
 } from "../config.ts";
-import { type Convoy, convoyOf } from "../convoy/client.ts";
+import { type Convoy, convoyOrWhy } from "../convoy/client.ts";
+import { logError } from "../errors.ts";
 import {
   claim,
   type OutboxRow,
@@ -47,13 +47,10 @@ export function newSweep(env: Bindings): Sweep {
 }
 
 function convoyOrNull(env: Bindings): Convoy | null {
-  try {
-    return convoyOf(env);
-  } catch (error) {
-    if (!(error instanceof SettingError)) throw error;
-    console.error(JSON.stringify({ level: "error", sweep: "no gateway", error: error.message }));
-    return null;
-  }
+  const convoy = convoyOrWhy(env);
+  if (typeof convoy !== "string") return convoy;
+  logError({ sweep: "no gateway" }, convoy);
+  return null;
 }
 
 /**

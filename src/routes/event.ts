@@ -1,8 +1,8 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
 
 import type { LoggedEvent, Todo } from "../answers.ts";
-import { type Bindings, LOOKUP_TIMEOUT_MS, PAGE_DEFAULT, SettingError } from "../config.ts";
-import { convoyOf } from "../convoy/client.ts";
+import { type Bindings, LOOKUP_TIMEOUT_MS, PAGE_DEFAULT } from "../config.ts";
+import { convoyOrWhy } from "../convoy/client.ts";
 import { listDeliveries } from "../convoy/deliveries.ts";
 import { shownReason } from "../convoy/reasons.ts";
 import { toDelivery } from "../delivery/deliveries.ts";
@@ -48,15 +48,12 @@ export const event = newApp()
 
 /** What Convoy says of it, or why it says nothing: the log's own word does not depend on Convoy. */
 async function deliveriesOf(env: Bindings, row: LogRow) {
-  try {
-    const page = { key: idempotencyKey(row), perPage: 100, timeoutMs: LOOKUP_TIMEOUT_MS };
-    const answer = await listDeliveries(convoyOf(env), page);
-    if (answer.ok) return { deliveries: answer.data.items.map(toDelivery) };
-    return { deliveries: null, deliveries_error: shownReason(answer) };
-  } catch (error) {
-    if (!(error instanceof SettingError)) throw error;
-    return { deliveries: null, deliveries_error: error.message };
-  }
+  const convoy = convoyOrWhy(env);
+  if (typeof convoy === "string") return { deliveries: null, deliveries_error: convoy };
+  const page = { key: idempotencyKey(row), perPage: 100, timeoutMs: LOOKUP_TIMEOUT_MS };
+  const answer = await listDeliveries(convoy, page);
+  if (answer.ok) return { deliveries: answer.data.items.map(toDelivery) };
+  return { deliveries: null, deliveries_error: shownReason(answer) };
 }
 
 /** The row as given out. `next_try_at`: when a pending event is tried, or an accepted one checked. */
