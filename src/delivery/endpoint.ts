@@ -1,7 +1,7 @@
 /** Endpoints: Convoy has them, D1 records them (docs/design.md, section 7). */
 import { v7 as uuidv7 } from "uuid";
 import { type Bindings, HTTP_TIMEOUT_DEFAULT_S } from "../config.ts";
-import { type Answer, type Convoy, convoyOf } from "../convoy/client.ts";
+import { type Convoy, convoyOf, type Failure } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   createEndpoint as createAtConvoy,
@@ -56,36 +56,44 @@ export async function createEndpoint(
     if (isRefusal(made)) await removeEndpoint(env.DB, owner, draft);
     throw refusal(made);
   }
-  const { uid, project_id: projectId } = made.data;
-  if (projectId !== convoy.projectId) {
-    await undo(env, convoy, owner, draft, uid);
-    throw unavailable("CONVOY_API_KEY belongs to another project than CONVOY_PROJECT_ID.");
-  }
-  const subscribed = await createSubscription(convoy, uid, fields.name);
-  if (!subscribed.ok && !isAlreadySubscribed(subscribed)) {
-    await undo(env, convoy, owner, draft, uid);
-    throw refusal(subscribed);
-  }
-  const subscriptionId = subscribed.ok ? subscribed.data.uid : null;
-  const timeoutS = made.data.http_timeout;
-  const record = { id: uid, subscriptionId, timeoutS, now: Date.now() };
-  let row: EndpointRow | null;
+  const { uid, secrets } = made.data;
   try {
-    row = (await finishCreating(env.DB, draft, record)) ?? (await findEndpoint(env.DB, owner, uid));
+    const row = await subscribeAndRecord(env, convoy, owner, draft, made.data);
+    return { row, secret: secrets?.[0]?.value ?? wanted.secret ?? "" };
   } catch (error) {
     // Recorded or not: the caller gets no secret, and an endpoint that stayed would deliver twice.
-    await undo(env, convoy, owner, draft, uid).catch(() => {});
+    await undo(env, convoy, owner, draft, uid);
     throw error;
   }
-  if (!row) {
-    await undo(env, convoy, owner, draft, uid);
-    throw unavailable("Creating the endpoint took too long. Try again.");
+}
+
+/** What follows once Convoy has made the endpoint. */
+async function subscribeAndRecord(
+  env: Bindings,
+  convoy: Convoy,
+  owner: string,
+  draft: string,
+  made: ConvoyEndpoint,
+): Promise<EndpointRow> {
+  if (made.project_id !== convoy.projectId) {
+    throw unavailable("CONVOY_API_KEY belongs to another project than CONVOY_PROJECT_ID.");
   }
-  return { row, secret: made.data.secrets?.[0]?.value ?? wanted.secret ?? "" };
+  const subscribed = await createSubscription(convoy, made.uid, made.name);
+  if (!subscribed.ok && !isAlreadySubscribed(subscribed)) throw refusal(subscribed);
+  const record = {
+    id: made.uid,
+    subscriptionId: subscribed.ok ? subscribed.data.uid : null,
+    timeoutS: made.http_timeout,
+    now: Date.now(),
+  };
+  const row =
+    (await finishCreating(env.DB, draft, record)) ?? (await findEndpoint(env.DB, owner, made.uid));
+  if (!row) throw unavailable("Creating the endpoint took too long. Try again.");
+  return row;
 }
 
 // 401 and the refusals that a caller can mend come before anything is made.
-function isRefusal(answer: Extract<Answer<unknown>, { ok: false }>): boolean {
+function isRefusal(answer: Failure): boolean {
   return answer.status === 401 || mendableReason(answer) !== null;
 }
 
@@ -135,7 +143,7 @@ export async function deleteEndpoint(env: Bindings, owner: string, id: string): 
 }
 
 /** What Convoy is told of an endpoint. */
-export function toConvoyFields(fields: EndpointFields, owner: string) {
+function toConvoyFields(fields: EndpointFields, owner: string) {
   return {
     name: fields.name,
     url: fields.url,
