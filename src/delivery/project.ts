@@ -38,27 +38,21 @@ export async function project(env: Stores, rows: Unstored[], budget: Budget): Pr
   }
 }
 
+/** Puts the last words. @returns the rows that are still open: `put` is what KV got for them */
 async function putLatest(env: Stores, rows: Unstored[], budget: Budget): Promise<Unstored[]> {
-  const byTodo = Map.groupBy(rows, (row) => JSON.stringify([row.owner, row.todo_id]));
+  const byTodo = Map.groupBy(rows, todoOf);
   const todos = [...byTodo.values()].flatMap(([row]) => (row ? [row] : []));
-  const latest = await latestOf(env.DB, todos);
-  const puts = await Promise.all(
-    latest.map(async (word) => {
-      const held = byTodo.get(JSON.stringify([word.owner, word.todo_id])) ?? [];
-      // Where the last word is in KV already and yet not marked, the row is no longer ours.
-      const open = held.filter((row) => row.put !== word.seq);
-      return open.length > 0 && (await put(env.KV, word, open, budget)) ? open : [];
-    }),
-  );
-  const versions = new Map(
-    latest.map((word) => [JSON.stringify([word.owner, word.todo_id]), word]),
-  );
-  const done = new Set(puts.flat());
-  return rows.flatMap((row) => {
-    const word = versions.get(JSON.stringify([row.owner, row.todo_id]));
-    if (!word || row.put === word.seq) return [];
-    return [done.has(row) ? { ...row, put: word.seq } : row];
+  const open = (await latestOf(env.DB, todos)).map(async (word) => {
+    // Where the last word is in KV already and yet not marked, the row is no longer ours.
+    const held = (byTodo.get(todoOf(word)) ?? []).filter((row) => row.put !== word.seq);
+    if (held.length === 0 || !(await put(env.KV, word, held, budget))) return held;
+    return held.map((row) => ({ ...row, put: word.seq }));
   });
+  return (await Promise.all(open)).flat();
+}
+
+function todoOf({ owner, todo_id }: { owner: string; todo_id: number }): string {
+  return JSON.stringify([owner, todo_id]);
 }
 
 async function put(kv: KVNamespace, word: Latest, rows: Unstored[], budget: Budget) {
