@@ -105,8 +105,8 @@ const MUTATIONS: Mutation[] = [
   {
     name: "a pause toggles without reading the status",
     file: "src/delivery/pause.ts",
-    from: 'if (status === wanted || (status === "inactive" && wanted === "paused"))',
-    to: 'if (status === "inactive" && wanted === "paused")',
+    from: "if (status === wanted) return { ...read, data: wanted };",
+    to: "",
   },
   {
     name: "a crashed creation is never removed",

@@ -1,6 +1,6 @@
 /** Pausing and activating an endpoint: Convoy's call is a toggle that discards (docs/design.md, section 7). */
 import { type Bindings, CLOCK_SKEW_MS, DISCARD_WINDOW_MS } from "../config.ts";
-import { type Answer, type Convoy, convoyOf } from "../convoy/client.ts";
+import { type Answer, type Convoy, convoyOf, type Failure } from "../convoy/client.ts";
 import { retryDiscarded } from "../convoy/deliveries.ts";
 import {
   activateInactive,
@@ -16,8 +16,6 @@ import {
   moveStatus,
 } from "../storage/endpoints.ts";
 import { refusal } from "./refusal.ts";
-
-type Failed = Extract<Answer<unknown>, { ok: false }>;
 
 /**
  * Pauses the owner's endpoint. The change of status is claimed in D1 first: who did not get the row
@@ -66,37 +64,26 @@ export async function finishMove(
   env: Bindings,
   convoy: Convoy,
   row: EndpointRow,
-): Promise<Failed | null> {
-  const pausing = row.status === "pausing";
-  const answer = await makeStatus(convoy, row.id, pausing ? "paused" : "active");
-  const now = Date.now();
+): Promise<Failure | null> {
+  const end = (to: EndpointStatus, more: { pausedAt?: null } = {}) =>
+    moveStatus(env.DB, row.owner, row.id, { from: [row.status], to, now: Date.now(), ...more });
+  const wanted = row.status === "pausing" ? "paused" : "active";
+  const answer = await makeStatus(convoy, row.id, wanted);
   if (!answer.ok) {
     // Removed in the portal, or another project's key: reconcile brings it back if it comes back.
-    if (isEndpointMissing(answer)) {
-      const gone = {
-        from: ["pausing" as const, "activating" as const],
-        to: "missing" as const,
-        now,
-      };
-      await moveStatus(env.DB, row.owner, row.id, gone);
-    }
+    if (isEndpointMissing(answer)) await end("missing");
     return answer;
   }
-  if (answer.data === "inactive") {
-    // Convoy gave it up: there is nothing to pause.
-    await moveStatus(env.DB, row.owner, row.id, { from: ["pausing"], to: "inactive", now });
+  if (wanted === "paused") {
+    // Or inactive: Convoy gave it up, and there is nothing to pause.
+    await end(answer.data);
     return null;
   }
-  if (pausing) {
-    await moveStatus(env.DB, row.owner, row.id, { from: ["pausing"], to: "paused", now });
-    return null;
-  }
+  const now = Date.now();
   const since = (row.paused_at ?? now - DISCARD_WINDOW_MS) - CLOCK_SKEW_MS;
   const retried = await retryDiscarded(convoy, row.id, since, now + CLOCK_SKEW_MS);
   // One batch a project at a time: the cron repeats it. The endpoint itself is active already.
-  if (!retried.ok) return null;
-  const done = { from: ["activating" as const], to: "active" as const, pausedAt: null, now };
-  await moveStatus(env.DB, row.owner, row.id, done);
+  if (retried.ok) await end("active", { pausedAt: null });
   return null;
 }
 
@@ -105,13 +92,12 @@ async function makeStatus(
   convoy: Convoy,
   id: string,
   wanted: "paused" | "active",
-): Promise<Answer<string>> {
+): Promise<Answer<"paused" | "active" | "inactive">> {
   const read = await getEndpoint(convoy, id);
   if (!read.ok) return read;
   const { status } = read.data;
-  if (status === wanted || (status === "inactive" && wanted === "paused")) {
-    return { ...read, data: status };
-  }
+  if (status === wanted) return { ...read, data: wanted };
+  if (status === "inactive" && wanted === "paused") return { ...read, data: status };
   const moved = await (status === "inactive"
     ? activateInactive(convoy, id)
     : togglePause(convoy, id));
