@@ -38,7 +38,7 @@ export class SettingError extends Error {
   override readonly name = "SettingError";
 }
 
-/** Convoy Cloud's US address (convoy/openapi3.json, `servers`). */
+/** Convoy Cloud's US address (its OpenAPI document, `servers`). */
 export const DEFAULT_CONVOY_BASE_URL = "https://us.getconvoy.cloud/api";
 /** Pinned, so that Convoy's request and answer formats stay those that were recorded. */
 export const CONVOY_VERSION = "2025-11-24";

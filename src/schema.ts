@@ -1,4 +1,4 @@
-/** Every shape that crosses the API: requests, answers, webhooks. One source for validation and document. */
+/** What callers may send. One source for validation and the API document; answers.ts has what they get. */
 import * as z from "zod/mini";
 import {
   DELIVERY_PAGE_MAX,

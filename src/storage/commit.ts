@@ -58,8 +58,8 @@ WHERE current.todo IS NULL AND ${ENDPOINT_IS_OWNERS}
 ON CONFLICT (id) DO NOTHING RETURNING seq`;
 
 const EXPLAIN = `${CURRENT}
-SELECT current.todo IS NOT NULL AS present, ?5 IS NULL OR ${ENDPOINT_IS_OWNERS} AS endpoint
-FROM current WHERE ?1 IS NOT NULL`;
+SELECT ?1 AS id, current.todo IS NOT NULL AS present, ?5 IS NULL OR ${ENDPOINT_IS_OWNERS} AS endpoint
+FROM current`;
 
 /**
  * Commits the change, or says why not. A lost connection is tried again with the same id, which can
@@ -110,9 +110,8 @@ export async function logEvent(
   const row = await insertOnce(db, event.id, () =>
     db
       .prepare(
-        `INSERT INTO event (id, owner, endpoint_id, occurred_at, due_at, type, stored)
-         SELECT ?1, ?2, ?5, ?6, ?7, ?8, NULL
-         WHERE ${ENDPOINT_IS_OWNERS} AND ?3 IS NULL AND ?4 IS NULL
+        `INSERT INTO event (id, owner, todo_id, todo, endpoint_id, occurred_at, due_at, type, stored)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL WHERE ${ENDPOINT_IS_OWNERS}
          ON CONFLICT (id) DO NOTHING RETURNING seq`,
       )
       .bind(event.id, event.owner, null, null, event.endpointId, event.now, lease, event.type)

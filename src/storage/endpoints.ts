@@ -29,7 +29,7 @@ export type EndpointRow = {
 /** The fields a caller sets. */
 export type EndpointFields = Pick<EndpointRow, "name" | "url" | "description" | "http_timeout_s">;
 
-/** Begins a creation under an id of ours; it is nobody's endpoint until `activate`. @throws StorageError */
+/** Begins a creation under an id of ours; it is nobody's endpoint until `finishCreating`. @throws StorageError */
 export async function beginCreating(
   db: D1Database,
   row: EndpointFields & { id: string; owner: string; now: number },
