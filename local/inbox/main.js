@@ -70,17 +70,34 @@ function note(delivery) {
 }
 
 let loads = 0;
+/** Changes since the load that is under way began; undefined while none is. */
+let meanwhile;
 async function load() {
   const mine = ++loads;
-  const { data } = await fetchList(filter);
-  // A later search has overtaken this one.
-  if (mine !== loads) return;
-  deliveries = data;
-  for (const delivery of data) note(delivery);
-  draw();
+  meanwhile = [];
+  try {
+    const { data } = await fetchList(filter);
+    // A later search has overtaken this one.
+    if (mine !== loads) return;
+    deliveries = data;
+    for (const delivery of data) note(delivery);
+    // The list may be older than what was streamed while it was on its way.
+    for (const delivery of meanwhile) apply(delivery);
+    draw();
+  } finally {
+    if (mine === loads) meanwhile = undefined;
+  }
 }
 
 function changed(delivery) {
+  meanwhile?.push(delivery);
+  apply(delivery);
+  if (delivery.id === selected) void open(delivery.id);
+  drawSoon();
+}
+
+/** Puts a delivery where it belongs in the list, or takes it out where it no longer fits. */
+function apply(delivery) {
   note(delivery);
   const at = deliveries.findIndex((one) => one.id === delivery.id);
   if (!matches(delivery)) {
@@ -91,10 +108,8 @@ function changed(delivery) {
     const before = deliveries.findIndex((one) => one.id < delivery.id);
     deliveries.splice(before < 0 ? deliveries.length : before, 0, delivery);
     deliveries.length = Math.min(deliveries.length, SHOWN);
-    unread.add(delivery.id);
+    if (delivery.id !== selected) unread.add(delivery.id);
   }
-  if (delivery.id === selected) void open(delivery.id);
-  drawSoon();
 }
 
 async function open(id) {

@@ -74,6 +74,26 @@ describe.skipIf(browser === null)("the inbox page", () => {
     expect(await shown()).toEqual(["#5 Water the roof", "#2 Water the plants"]);
   });
 
+  test("keeps what arrives while a list is on its way, since that list is older", async () => {
+    await scene.event(endpointId, "updated", { id: 1, item: "Leaves the list" });
+    await row("Leaves").waitFor();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { promise: taken, resolve: take } = Promise.withResolvers<void>();
+    await page.route("**/inbox/deliveries?*", async (route) => {
+      const response = await route.fetch();
+      take();
+      await released;
+      await route.fulfill({ response });
+    });
+    await page.locator("#filter-type").selectOption("created");
+    await taken;
+    await scene.event(endpointId, "created", { id: 2, item: "Arrives meanwhile" });
+    await row("Arrives").waitFor();
+    release();
+    await row("Leaves").waitFor({ state: "detached" });
+    expect(await shown()).toEqual(["#2 Arrives meanwhile"]);
+  });
+
   test("goes through the list with j and k, and replays with r", async () => {
     await scene.event(endpointId, "created", { id: 1, item: "first" });
     await scene.event(endpointId, "created", { id: 2, item: "second" });
