@@ -1,10 +1,39 @@
 /** Answers by the name that the document gives them. */
-import * as answers from "../src/answers.ts";
+import * as endpoint from "../src/endpoint/schema.ts";
+import * as event from "../src/event/schema.ts";
+import * as health from "../src/health-schema.ts";
+import { PortalLink } from "../src/portal-schema.ts";
+import { Done, ErrorBody } from "../src/schema.ts";
+import * as todo from "../src/todo/schema.ts";
 import { namedSchemas } from "./json-schema.ts";
 
-const { ErrorBody, ...rest } = answers;
+const answers = {
+  Done,
+  Todo: todo.Todo,
+  TodoPage: todo.TodoPage,
+  TodoAdded: todo.TodoAdded,
+  Endpoint: endpoint.Endpoint,
+  EndpointPage: endpoint.EndpointPage,
+  EndpointAdded: endpoint.EndpointAdded,
+  Rotated: endpoint.Rotated,
+  PingQueued: endpoint.PingQueued,
+  ReconcileReport: endpoint.ReconcileReport,
+  Delivery: endpoint.Delivery,
+  Attempt: endpoint.Attempt,
+  DeliveryPage: endpoint.DeliveryPage,
+  DeliveryDetail: endpoint.DeliveryDetail,
+  LoggedEvent: event.LoggedEvent,
+  EventPage: event.EventPage,
+  EventDetail: event.EventDetail,
+  Replayed: event.Replayed,
+  BulkReplayed: event.BulkReplayed,
+  Backlog: event.Backlog,
+  PortalLink,
+  Alive: health.Alive,
+  Health: health.Health,
+};
 // By name: the order of a module's exports is its loader's.
-const byName = Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1));
+const byName = Object.entries(answers).sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** The schemas of `components.schemas`. */
 export const SCHEMAS = namedSchemas({ Error: ErrorBody, ...Object.fromEntries(byName) });

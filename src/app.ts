@@ -4,20 +4,15 @@ import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { authenticate } from "./auth.ts";
-import { type Bindings, checkBindings } from "./config.ts";
-import { onError, problem } from "./errors.ts";
+import { checkBindings } from "./config.ts";
+import { docs } from "./docs.ts";
+import { endpoint } from "./endpoint/routes.ts";
+import { event } from "./event/routes.ts";
+import { health } from "./health.ts";
+import { limitBody, newApp, onError, problem } from "./http.ts";
 import { crossOrigin, limitRate } from "./limits.ts";
-import { newApp } from "./new-app.ts";
-import { docs } from "./routes/docs.ts";
-import { endpoint } from "./routes/endpoint.ts";
-import { event } from "./routes/event.ts";
-import { health } from "./routes/health.ts";
-import { portalLink } from "./routes/portal.ts";
-import { todo } from "./routes/todo.ts";
-import { limitBody } from "./validate.ts";
-
-/** What every handler has: the bindings, and the owner once authenticated. */
-export type AppEnv = { Bindings: Bindings; Variables: { owner: string } };
+import { portalLink } from "./portal.ts";
+import { todo } from "./todo/routes.ts";
 
 const app = newApp();
 

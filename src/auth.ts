@@ -1,7 +1,6 @@
 /** Who is calling: the owner of everything a request touches (docs/design.md, section 8). */
 import type { Context, MiddlewareHandler } from "hono";
 import { verify, verifyWithJwks } from "hono/jwt";
-import type { AppEnv } from "./app.ts";
 import {
   type Bindings,
   CLOCK_LEEWAY_S,
@@ -9,7 +8,8 @@ import {
   SettingError,
   TOKEN_MAX_CHARS,
 } from "./config.ts";
-import { problem } from "./errors.ts";
+import type { AppEnv } from "./http.ts";
+import { problem } from "./http.ts";
 import { JWKS_ALGORITHMS, keysFor } from "./jwks.ts";
 
 /** The owner while AUTH is "open". */

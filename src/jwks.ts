@@ -8,7 +8,7 @@ import {
   JWKS_UNKNOWN_KID_MS,
   SettingError,
 } from "./config.ts";
-import { withTimeout } from "./wait.ts";
+import { withTimeout } from "./time.ts";
 
 /** Algorithms of tokens that are checked with published keys. */
 export const JWKS_ALGORITHMS: ("RS256" | "ES256")[] = ["RS256", "ES256"];

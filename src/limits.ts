@@ -1,9 +1,9 @@
 /** Who may call from where, and how often. */
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import type { AppEnv } from "./app.ts";
 import { RATE_LIMIT_PERIOD_S } from "./config.ts";
-import { problem } from "./errors.ts";
+import type { AppEnv } from "./http.ts";
+import { problem } from "./http.ts";
 
 /** 429 with Retry-After once an owner has used up the Workers rate-limit binding; no binding, no limit. */
 export const limitRate: MiddlewareHandler<AppEnv> = async (c, next) => {

@@ -1,5 +1,10 @@
 /** Routes under /endpoint that test, stop and watch an endpoint. */
-import { DeliveryListQuery, DeliveryPath, EndpointPath, Rotation } from "../../src/schema.ts";
+import {
+  DeliveryListQuery,
+  DeliveryPath,
+  EndpointPath,
+  Rotation,
+} from "../../src/endpoint/schema.ts";
 import type { Operation } from "../operation.ts";
 import { EXAMPLE_ENDPOINT, EXAMPLE_SECRET } from "./endpoint.ts";
 

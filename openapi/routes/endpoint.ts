@@ -1,5 +1,6 @@
 /** Routes under /endpoint that make, change and remove endpoints. */
-import { EndpointPatch, EndpointPath, NewEndpoint, PageQuery } from "../../src/schema.ts";
+import { EndpointPatch, EndpointPath, NewEndpoint } from "../../src/endpoint/schema.ts";
+import { PageQuery } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
 /** An endpoint as in every example. */

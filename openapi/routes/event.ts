@@ -1,5 +1,5 @@
 /** Routes under /event. */
-import { BulkReplay, EventListQuery, EventPath } from "../../src/schema.ts";
+import { BulkReplay, EventListQuery, EventPath } from "../../src/event/schema.ts";
 import type { Operation } from "../operation.ts";
 import { EXAMPLE_DELIVERY } from "./endpoint-life.ts";
 

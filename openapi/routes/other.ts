@@ -1,5 +1,5 @@
 /** Health, the portal, the document itself. */
-import { HealthQuery } from "../../src/schema.ts";
+import { HealthQuery } from "../../src/health-schema.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health, the portal, the document itself. */

@@ -1,5 +1,6 @@
 /** Routes under /todo. */
-import { EndpointQuery, NewTodo, TodoListQuery, TodoPatch, TodoPath } from "../../src/schema.ts";
+import { EndpointQuery } from "../../src/schema.ts";
+import { NewTodo, TodoListQuery, TodoPatch, TodoPath } from "../../src/todo/schema.ts";
 import type { Operation } from "../operation.ts";
 
 const item = "Setup a convoy webhook project and publish my first webhook";

@@ -8,7 +8,7 @@ import {
   RETRY_AFTER_MAX_MS,
   SettingError,
 } from "../config.ts";
-import { withTimeout } from "../wait.ts";
+import { withTimeout } from "../time.ts";
 
 /** Where Convoy is and who we are there. */
 export type Convoy = {

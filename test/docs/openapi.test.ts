@@ -8,8 +8,8 @@ import { buildDocument, OPERATIONS, toTemplate } from "../../openapi/document.ts
 import { generated } from "../../openapi/files.ts";
 import { CATALOGUE } from "../../openapi/webhooks.ts";
 import { app } from "../../src/app.ts";
-import { toConvoyEvent } from "../../src/delivery/message.ts";
-import type { EventType } from "../../src/schema.ts";
+import { toConvoyEvent } from "../../src/event/message.ts";
+import type { EventType } from "../../src/event/schema.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const document = buildDocument();

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { verifySignature } from "../../examples/receiver/verify.ts";
-import { toConvoyEvent, WORDS } from "../../src/delivery/message.ts";
+import { toConvoyEvent, WORDS } from "../../src/event/message.ts";
 import vectors from "../fixtures/signature-vectors.json" with { type: "json" };
 import { RECEIVER } from "../support/receiver.ts";
 import { advanced, bytes, sign } from "../support/sign.ts";

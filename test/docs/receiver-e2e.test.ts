@@ -3,7 +3,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestHarness } from "wrangler";
 import { type ServedConvoy, serveConvoy } from "../../local/convoy/server.ts";
-import { type Source, toConvoyEvent } from "../../src/delivery/message.ts";
+import { type Source, toConvoyEvent } from "../../src/event/message.ts";
 import { RECEIVER, SECRET } from "../support/receiver.ts";
 
 const harness = createTestHarness({

@@ -1,7 +1,7 @@
 /** Cutting the Worker off in workerd, and what is left of endpoints then. */
 import { vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
-import { runCron } from "../../src/delivery/cron.ts";
+import { runCron } from "../../src/cron.ts";
 import { around, type Operation } from "./operations.ts";
 import { begin, type Reply } from "./worker.ts";
 

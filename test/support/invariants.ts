@@ -94,7 +94,7 @@ export async function broken(
     // G6: KV holds the log's last word.
     const last = log.at(-1);
     if (!last) continue;
-    const { todoKey } = await import("../../src/storage/todos.ts");
+    const { todoKey } = await import("../../src/todo/kv.ts");
     const held = await world.kv.get(todoKey(last.owner, last.todo_id ?? 0));
     if (held !== last.todo)
       say(`KV holds ${held} for ${todo}, the log's last word is ${last.todo}`);

@@ -1,7 +1,7 @@
 /** Settings: their defaults, their ranges, and that none can break a sweep. */
 import { expect, test } from "vitest";
 import { deliverySettings, SettingError, type SettingName } from "../../src/config.ts";
-import { newSweep, sweep } from "../../src/delivery/sweep.ts";
+import { newSweep, sweep } from "../../src/event/sweep.ts";
 import { call, letTimePass, log, newEnv } from "../support/worker.ts";
 
 test("without settings the defaults hold", () => {

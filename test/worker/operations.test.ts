@@ -1,6 +1,6 @@
 /** What each request costs before its answer, and that no answer waits for Convoy. */
 import { describe, expect, test } from "vitest";
-import { todoKey } from "../../src/storage/todos.ts";
+import { todoKey } from "../../src/todo/kv.ts";
 import {
   acceptance,
   around,

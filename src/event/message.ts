@@ -1,0 +1,54 @@
+/** What a receiver gets: the webhook's body (the tutorial's words and what repeats and order need). */
+
+import type { ConvoyEvent } from "../convoy/events.ts";
+import type { Todo } from "../todo/schema.ts";
+import type { EventType } from "./schema.ts";
+
+/** The tutorial's table: `event` and `description` of each type. */
+export const WORDS = {
+  ping: { event: "ping", description: "Webhook test from application." },
+  created: { event: "created", description: "Todo created successfully" },
+  retrieved: { event: "retrieved", description: "Todo retrieved successfully" },
+  updated: { event: "updated", description: "Todo updated successfully" },
+  deleted: { event: "deleted", description: "Todo deleted successfully" },
+  failed: { event: "failure", description: "Todo not found." },
+} as const satisfies Record<EventType, { event: string; description: string }>;
+
+/** What a message is made of: a row of the log, or an event of a read, which has no `seq`. */
+export type Source = {
+  id: string;
+  owner: string;
+  type: EventType;
+  endpoint_id: string | null;
+  occurred_at: number;
+  todo_id: number | null;
+  todo: string | null;
+  seq?: number;
+  replays?: number;
+};
+
+/** The event as Convoy takes it. A replay has a new key and the same `event_id`. */
+export function toConvoyEvent(source: Source): ConvoyEvent {
+  return {
+    key: idempotencyKey(source),
+    type: source.type,
+    target: source.endpoint_id ? { endpointId: source.endpoint_id } : { ownerId: source.owner },
+    data: {
+      ...WORDS[source.type],
+      event_id: source.id,
+      ...(source.seq === undefined ? {} : { sequence: source.seq }),
+      occurred_at: new Date(source.occurred_at).toISOString(),
+      ...todoOf(source),
+    },
+  };
+}
+
+/** The key under which Convoy takes the event once: its id, or `id:n` of its n-th replay. */
+export function idempotencyKey({ id, replays }: Pick<Source, "id" | "replays">): string {
+  return replays ? `${id}:${replays}` : id;
+}
+
+function todoOf({ todo, todo_id }: Source): { todo?: Todo | { id: number } } {
+  if (todo !== null) return { todo: JSON.parse(todo) as Todo };
+  return todo_id === null ? {} : { todo: { id: todo_id } };
+}

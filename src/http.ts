@@ -1,0 +1,160 @@
+/** HTTP for every noun: how an app begins, how input is checked, and the one error shape. */
+import { zValidator } from "@hono/zod-validator";
+import type { Context, MiddlewareHandler, ValidationTargets } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { HonoBase } from "hono/hono-base";
+import { HTTPException } from "hono/http-exception";
+import { TrieRouter } from "hono/router/trie-router";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import * as z from "zod/mini";
+import { type Bindings, BODY_MAX_BYTES, SettingError } from "./config.ts";
+import { logError } from "./log.ts";
+import type { ErrorBody } from "./schema.ts";
+import { BadCursor, StorageError } from "./storage.ts";
+
+/** What every handler has: the bindings, and the owner once authenticated. */
+export type AppEnv = { Bindings: Bindings; Variables: { owner: string } };
+
+/** An empty Hono app with the one router that method-not-allowed brings anyway: Hono's presets add others. */
+export function newApp() {
+  return new HonoBase<AppEnv>({ router: new TrieRouter() });
+}
+
+type Problem = { body: ErrorBody; headers: Record<string, string> };
+
+/** An error to throw from anywhere in a request; `headers` are sent with it. */
+export function problem(
+  status: ContentfulStatusCode,
+  error: string,
+  more: Omit<ErrorBody, "error"> & { headers?: Record<string, string> } = {},
+): HTTPException {
+  const { headers = {}, ...body } = more;
+  const cause: Problem = { body: { error, ...body }, headers };
+  return new HTTPException(status, { message: error, cause });
+}
+
+/** 503 with Retry-After: a dependency or a setting is missing. */
+export function unavailable(error: string, headers: Record<string, string> = {}): HTTPException {
+  return problem(503, error, { headers: { "Retry-After": "5", ...headers } });
+}
+
+/** Turns whatever was thrown into an answer; never shows a stack, a query or a secret. */
+export function onError(error: Error, c: Context): Response {
+  const answer = toProblem(error);
+  if (answer.status >= 500) {
+    logError({ path: c.req.path }, error);
+  }
+  const { body, headers } = answer.cause as Problem;
+  return c.json(body, answer.status as ContentfulStatusCode, headers);
+}
+
+function toProblem(error: Error): HTTPException {
+  if (error instanceof HTTPException) {
+    return error.cause ? error : problem(error.status as ContentfulStatusCode, describe(error));
+  }
+  if (error instanceof SettingError) return unavailable(error.message);
+  if (error instanceof BadCursor) return problem(400, "cursor is not one that this list gave out.");
+  if (error instanceof StorageError) return unavailable(storageMessage(error));
+  return problem(
+    500,
+    "Something went wrong on our side. Try again; if it stays, report the request id.",
+  );
+}
+
+function describe(error: HTTPException): string {
+  return /malformed json/i.test(error.message)
+    ? "The body is not valid JSON."
+    : error.message || "The request was refused.";
+}
+
+function storageMessage(error: StorageError): string {
+  if (error.reason === "schema") {
+    return "The database has no tables: run `npx wrangler d1 migrations apply DB --local` (--remote for a deployed Worker).";
+  }
+  return error.store === "D1"
+    ? "The database does not answer. Try again in a few seconds."
+    : "The todo store (KV) does not answer. Try again in a few seconds.";
+}
+
+// zod/mini comes without words; these few are all that our schemas need.
+z.config({
+  customError: (issue) => {
+    switch (issue.code) {
+      case "invalid_type":
+        return `must be ${article(issue.expected)}`;
+      case "too_small":
+        return issue.origin === "string"
+          ? "must not be empty"
+          : `must be at least ${issue.minimum}`;
+      case "too_big":
+        return `must be at most ${issue.maximum}${issue.origin === "string" ? " characters" : ""}`;
+      case "invalid_value":
+        return `must be one of ${issue.values.join(", ")}`;
+      case "unrecognized_keys":
+        return `unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+      default:
+        return undefined;
+    }
+  },
+});
+
+function article(expected: string): string {
+  if (expected === "int") return "a whole number";
+  return /^[aeio]/.test(expected) ? `an ${expected}` : `a ${expected}`;
+}
+
+/** Parses `target` by `schema`; 400 with `details` where it does not fit. */
+export function valid<T extends keyof ValidationTargets, S extends z.ZodMiniType>(
+  target: T,
+  schema: S,
+) {
+  return zValidator(target, schema, (result) => {
+    if (result.success) return;
+    const details = result.error.issues.map(({ path, message }) => ({
+      path: path.join("."),
+      message,
+    }));
+    const fields = details.map(({ path, message }) => (path ? `${path}: ${message}` : message));
+    throw problem(400, `Bad ${NOUNS[target] ?? target}. ${fields.join("; ")}`, { details });
+  });
+}
+
+const NOUNS: Partial<Record<keyof ValidationTargets, string>> = {
+  json: "body",
+  query: "query",
+  param: "path",
+};
+
+const limit = bodyLimit({
+  maxSize: BODY_MAX_BYTES,
+  onError: () => {
+    throw problem(413, `The body is larger than ${BODY_MAX_BYTES} bytes.`);
+  },
+});
+
+/** 413 for a body over the limit, 400 for one that breaks off. */
+export const limitBody: MiddlewareHandler = async (c, next) => {
+  try {
+    return await limit(c, next);
+  } catch (error) {
+    // What handlers throw never gets here: Hono turns it into an answer before next() returns.
+    if (error instanceof HTTPException) throw error;
+    throw problem(400, "The body broke off before its end.");
+  }
+};
+
+/** 415 for a body that is not said to be JSON. */
+export const requireJson: MiddlewareHandler = async (c, next) => {
+  const type = c.req.header("Content-Type") ?? "";
+  if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {
+    await c.req.raw.body?.cancel();
+    throw problem(415, "Send JSON, with the header Content-Type: application/json.");
+  }
+  await next();
+};
+
+/** As requireJson, but a request without a body is fine: the schema says what that means. */
+export const requireJsonIfAny: MiddlewareHandler = async (c, next) => {
+  if (c.req.header("Content-Type") === undefined && (await c.req.text()) === "") return next();
+  return requireJson(c, next);
+};

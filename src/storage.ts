@@ -1,0 +1,82 @@
+/** D1 and KV: how a statement is run, and what can go wrong, told apart by what helps. */
+
+/**
+ * KV or D1 did not do what was asked. `schema`: a table is missing. `refused`: certainly not done (a
+ * constraint, a quota). `lost`: done or not, nobody knows.
+ */
+export class StorageError extends Error {
+  override readonly name = "StorageError";
+  readonly store: "KV" | "D1";
+  readonly reason: "schema" | "refused" | "lost";
+  constructor(store: "KV" | "D1", reason: StorageError["reason"], cause: unknown) {
+    super(`${store}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.store = store;
+    this.reason = reason;
+  }
+}
+
+/** A statement and its values. */
+export type Statement = [sql: string, ...values: unknown[]];
+
+/** All rows of a statement. @throws StorageError */
+export async function all<T>(db: D1Database, ...[sql, ...values]: Statement): Promise<T[]> {
+  const { results } = await onD1(() => prepare(db, sql, values).all<T>());
+  return results;
+}
+
+/** The first row of a statement, or null. @throws StorageError */
+export function first<T>(db: D1Database, ...[sql, ...values]: Statement): Promise<T | null> {
+  return onD1(() => prepare(db, sql, values).first<T>());
+}
+
+/** Runs a statement. @returns how many rows it changed @throws StorageError */
+export async function run(db: D1Database, ...[sql, ...values]: Statement): Promise<number> {
+  const { meta } = await onD1(() => prepare(db, sql, values).run());
+  return meta.changes;
+}
+
+/** Runs statements as one transaction. @returns the rows of each @throws StorageError */
+export async function batch<T = unknown>(db: D1Database, statements: Statement[]): Promise<T[][]> {
+  const done = await onD1(() =>
+    db.batch<T>(statements.map(([sql, ...values]) => prepare(db, sql, values))),
+  );
+  return done.map(({ results }) => results);
+}
+
+function prepare(db: D1Database, sql: string, values: unknown[]): D1PreparedStatement {
+  return db.prepare(sql).bind(...values);
+}
+
+// SQLite's constraints and errors, and D1's limits (developers.cloudflare.com/d1/observability/debug-d1):
+// nothing was written. A reset or a time-out is no such answer, nor is anything that we do not know.
+const REFUSED =
+  /constraint|SQLITE_(ERROR|FULL|MISMATCH|TOOBIG)|syntax error|datatype mismatch|quota|daily .*limit|overloaded|too many requests|maximum DB size/i;
+const LOST = /reset|connection lost|time-?out|timed out|internal error/i;
+
+/** Runs a D1 call. @throws StorageError in place of D1's own error */
+export async function onD1<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    throw new StorageError("D1", reasonOf(String(cause)), cause);
+  }
+}
+
+function reasonOf(message: string): StorageError["reason"] {
+  if (/no such (table|column)/i.test(message)) return "schema";
+  return !LOST.test(message) && REFUSED.test(message) ? "refused" : "lost";
+}
+
+/** Runs a KV call. @throws StorageError in place of KV's own error */
+export async function onKv<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    throw new StorageError("KV", "lost", cause);
+  }
+}
+
+/** KV does not know the cursor: the caller's mistake, not an outage. */
+export class BadCursor extends Error {
+  override readonly name = "BadCursor";
+}

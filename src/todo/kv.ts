@@ -1,0 +1,89 @@
+/** Todos in KV: the store that every read is served from. Keys and values: docs/design.md, section 2. */
+import { encodeBase64Url } from "hono/utils/encode";
+import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
+import { BadCursor, onKv } from "../storage.ts";
+import type { Todo } from "./schema.ts";
+
+/** Metadata of a todo's key: the version it holds, and the todo itself where it fits. */
+export type TodoMetadata = { seq: number; todo?: Todo };
+
+/** One page of an owner's todos, in id order; `cursor` where there is more. */
+export type TodoPage = { todos: Todo[]; cursor?: string };
+
+/** The key of a todo: no two owners share one, and keys sort as ids do. At most 362 of KV's 512 bytes. */
+export function todoKey(owner: string, id: number): string {
+  return `${ownerPrefix(owner)}${String(id).padStart(16, "0")}`;
+}
+
+function ownerPrefix(owner: string): string {
+  return `todo:${encodeBase64Url(new TextEncoder().encode(owner).buffer)}:`;
+}
+
+/** The todo's JSON, or null. May be up to a minute old. @throws StorageError */
+export function readTodo(kv: KVNamespace, owner: string, id: number): Promise<string | null> {
+  return onKv(() => kv.get(todoKey(owner, id)));
+}
+
+/** What KV holds of many todos: the version by key, null where there is none. @throws StorageError */
+export async function readVersions(kv: KVNamespace, keys: string[]) {
+  const found = await onKv(() => kv.getWithMetadata<TodoMetadata>(keys));
+  return new Map([...found].map(([key, { metadata }]) => [key, metadata?.seq ?? null]));
+}
+
+/** Stores the todo's JSON as version `seq`, or removes it where `todo` is null. @throws StorageError */
+export async function writeTodo(
+  kv: KVNamespace,
+  owner: string,
+  id: number,
+  change: { seq: number; todo: string | null },
+): Promise<void> {
+  const key = todoKey(owner, id);
+  const { seq, todo } = change;
+  if (todo === null) return onKv(() => kv.delete(key));
+  const whole = { seq, todo: JSON.parse(todo) as Todo };
+  const fits = new TextEncoder().encode(JSON.stringify(whole)).length <= KV_METADATA_MAX_BYTES;
+  const metadata: TodoMetadata = fits ? whole : { seq };
+  return onKv(() => kv.put(key, todo, { metadata }));
+}
+
+/**
+ * One page of an owner's todos: one KV operation, and one for each 100 todos too large for metadata.
+ * @throws StorageError; `BadCursor` where KV refuses the cursor
+ */
+export async function listTodos(
+  kv: KVNamespace,
+  owner: string,
+  page: { limit: number; cursor?: string | undefined },
+): Promise<TodoPage> {
+  const listed = await list(kv, { prefix: ownerPrefix(owner), ...page });
+  const large = listed.keys.filter((key) => !key.metadata?.todo).map((key) => key.name);
+  const fetched = await readLarge(kv, large);
+  const todos = listed.keys.flatMap(({ name, metadata }) => {
+    const todo = metadata?.todo ?? fetched.get(name);
+    return todo ? [todo] : [];
+  });
+  return { todos, ...(listed.list_complete ? {} : { cursor: listed.cursor }) };
+}
+
+async function list(
+  kv: KVNamespace,
+  { cursor, ...options }: { prefix: string; limit: number; cursor?: string | undefined },
+) {
+  try {
+    return await kv.list<TodoMetadata>({ ...options, ...(cursor ? { cursor } : {}) });
+  } catch (cause) {
+    if (cursor && /cursor|\b400\b/i.test(String(cause))) throw new BadCursor();
+    return onKv(() => Promise.reject(cause));
+  }
+}
+
+async function readLarge(kv: KVNamespace, keys: string[]): Promise<Map<string, Todo>> {
+  const found = new Map<string, Todo>();
+  for (let start = 0; start < keys.length; start += KV_BULK_KEYS) {
+    const batch = keys.slice(start, start + KV_BULK_KEYS);
+    for (const [key, todo] of await onKv(() => kv.get<Todo>(batch, "json"))) {
+      if (todo) found.set(key, todo); // null: removed between list and read
+    }
+  }
+  return found;
+}

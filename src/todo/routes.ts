@@ -1,0 +1,116 @@
+/** /todo: HTTP in, HTTP out. */
+
+import type { Context } from "hono";
+import { v7 as uuidv7 } from "uuid";
+import { TODO_PAGE_MAX } from "../config.ts";
+import { finish, publishRead } from "../event/publish.ts";
+import type { AppEnv } from "../http.ts";
+import { newApp, problem, requireJson, unavailable, valid } from "../http.ts";
+import { EndpointQuery } from "../schema.ts";
+import { type Changed, change, randomTodoId, type Wish } from "./change.ts";
+import { listTodos, readTodo } from "./kv.ts";
+import type { Todo } from "./schema.ts";
+import { NewTodo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";
+
+/** Routes under /todo. */
+export const todo = newApp()
+  .get("/", valid("query", TodoListQuery), async (c) => {
+    const { limit = TODO_PAGE_MAX, cursor, endpoint } = c.req.valid("query");
+    const page = await listTodos(c.env.KV, c.get("owner"), { limit, cursor });
+    publishReadLater(c, endpoint, "retrieved", null, null);
+    return c.json({ data: page.todos, ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+  })
+  .get("/:id", valid("param", TodoPath), valid("query", EndpointQuery), async (c) => {
+    const { id } = c.req.valid("param");
+    const { endpoint } = c.req.valid("query");
+    const found = await readTodo(c.env.KV, c.get("owner"), id);
+    publishReadLater(c, endpoint, found === null ? "failed" : "retrieved", id, found);
+    if (found === null) return c.json({ error: "Todo not found" }, 404);
+    return c.json(JSON.parse(found) as Todo, 200);
+  })
+  .post("/", requireJson, valid("query", EndpointQuery), valid("json", NewTodo), async (c) => {
+    const { item, completed = false, ...body } = c.req.valid("json");
+    const id = body.id ?? randomTodoId();
+    const made = { id, item, completed };
+    await changeTodo(c, { type: "created", todoId: id, patch: made, fresh: body.id === undefined });
+    c.header("Location", `/todo/${id}`);
+    return c.json({ data: "Todo added", todo: made }, 201);
+  })
+  .put(
+    "/:id",
+    requireJson,
+    valid("param", TodoPath),
+    valid("query", EndpointQuery),
+    valid("json", TodoPatch),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      await changeTodo(c, { type: "updated", todoId: id, patch: c.req.valid("json") });
+      return c.json({ data: `Todo with id ${id} has been updated.` }, 200);
+    },
+  )
+  .delete("/:id", valid("param", TodoPath), valid("query", EndpointQuery), async (c) => {
+    const { id } = c.req.valid("param");
+    await changeTodo(c, { type: "deleted", todoId: id, patch: {} });
+    return c.json({ data: `Todo with id ${id} has been removed.` }, 200);
+  });
+
+// The types of a route's context differ in what was validated; these helpers need only its bindings.
+// biome-ignore lint/suspicious/noExplicitAny: Hono's input type is invariant
+type AnyContext = Context<AppEnv, any, any>;
+
+async function changeTodo(c: AnyContext, wish: Omit<Wish, "owner" | "endpointId">): Promise<void> {
+  const endpointId = c.req.query("endpoint") ?? null;
+  const changed = await change(c.env, { ...wish, owner: c.get("owner"), endpointId });
+  if (changed.logged) {
+    c.header("X-Event-Id", changed.id);
+    c.executionCtx.waitUntil(finish(c.env, changed.logged));
+  }
+  refuse(changed, wish.todoId);
+}
+
+/** Throws the answer to a change that was not committed. */
+function refuse({ id: eventId, result, logged }: Changed, id: number): void {
+  const headers: Record<string, string> = logged ? { "X-Event-Id": eventId } : {};
+  switch (result.kind) {
+    case "committed":
+      return;
+    case "endpoint-not-found":
+      throw problem(404, "Endpoint not found");
+    case "exists":
+      throw problem(409, `Todo with id ${id} already exists. Use PUT /todo/${id} to change it.`);
+    case "todo-not-found": {
+      const data = `Todo with id ${id} not found.`;
+      throw problem(404, "Todo not found", { data, headers });
+    }
+    case "busy":
+      throw unavailable("The todo is being changed by others all the time. Try again.");
+    case "unknown":
+      throw unavailable(
+        `The database did not answer: the change may have been made or not. GET /event/${eventId} tells, once it answers again.`,
+        { "X-Event-Id": eventId },
+      );
+  }
+}
+
+/** Publishes what a read says, once it is answered; only where the caller named an endpoint. */
+function publishReadLater(
+  c: AnyContext,
+  endpoint: string | undefined,
+  type: "retrieved" | "failed",
+  todoId: number | null,
+  found: string | null,
+): void {
+  if (!endpoint) return;
+  const now = Date.now();
+  c.executionCtx.waitUntil(
+    publishRead(c.env, {
+      id: uuidv7({ msecs: now }),
+      owner: c.get("owner"),
+      type,
+      endpoint_id: endpoint,
+      occurred_at: now,
+      todo_id: todoId,
+      todo: found,
+    }),
+  );
+}

@@ -1,0 +1,43 @@
+/** The contract of /todo: what callers may send, and what they get. */
+import * as z from "zod/mini";
+import { ITEM_MAX_CHARS } from "../config.ts";
+import { Cursor, EndpointId, Limit, notEmpty, numeral, pageOf, text } from "../schema.ts";
+
+/** A todo's id: a safe integer >= 0. */
+export const TodoId = z.int().check(z.nonnegative());
+
+const Item = text(1, ITEM_MAX_CHARS);
+
+/** Body of POST /todo. Without `id` the server chooses one. */
+export const NewTodo = z.strictObject({
+  id: z.optional(TodoId),
+  item: Item,
+  completed: z.optional(z.boolean()),
+});
+
+/** Body of PUT /todo/:id: at least one field. */
+export const TodoPatch = notEmpty(
+  z.strictObject({ item: z.optional(Item), completed: z.optional(z.boolean()) }),
+  "send item, completed or both",
+);
+
+/** `:id` of a todo in a path. */
+export const TodoPath = z.object({ id: numeral(TodoId) });
+
+/** Query of GET /todo. */
+export const TodoListQuery = z.object({
+  limit: Limit,
+  cursor: Cursor,
+  endpoint: z.optional(EndpointId),
+});
+
+/** A todo as stored and as given out. */
+export const Todo = z.object({ id: TodoId, item: z.string(), completed: z.boolean() });
+/** A todo as stored and as given out. */
+export type Todo = z.infer<typeof Todo>;
+
+/** Answer of GET /todo. */
+export const TodoPage = pageOf(Todo);
+
+/** Answer of POST /todo. */
+export const TodoAdded = z.object({ data: z.literal("Todo added"), todo: Todo });

@@ -1,0 +1,224 @@
+/** The commit: a lost connection, races, and the statement's plan. */
+import { describe, expect, test, vi } from "vitest";
+import type { Bindings } from "../../../src/config.ts";
+import { COMMIT, commit } from "../../../src/event/commit.ts";
+import { sleep } from "../../../src/time.ts";
+import { around, failing, type Operation } from "../../support/operations.ts";
+import {
+  accepted,
+  call,
+  cron,
+  letTimePass,
+  log,
+  newEndpoint,
+  newEnv,
+} from "../../support/worker.ts";
+
+const isInsert = ({ on, what }: Operation) => on === "D1" && what.includes("INSERT INTO event");
+const lost = new Error("D1_ERROR: Network connection lost.");
+
+/** Loses the connection at the first `times` inserts: before them, or after. */
+function losing(env: Bindings, times: number, done: boolean): Bindings {
+  let left = times;
+  return failing(env, (operation) => isInsert(operation) && left-- > 0, { error: lost, done });
+}
+
+const changes = [
+  { method: "POST", path: "/todo", body: { id: 2, item: "new" }, status: 201, type: "created" },
+  { method: "PUT", path: "/todo/1", body: { item: "new" }, status: 200, type: "updated" },
+  { method: "DELETE", path: "/todo/1", body: undefined, status: 200, type: "deleted" },
+];
+const cases = changes.flatMap((change) =>
+  [1, 2].flatMap((times) => [true, false].map((done) => ({ ...change, times, done }))),
+);
+
+describe("a connection to D1 that is lost at the commit", () => {
+  test.each(cases)(
+    "$method succeeds once where it was lost $times times, committed: $done",
+    async ({ method, path, body, status, type, times, done }) => {
+      const env = newEnv();
+      await call(env, "POST", "/todo", { id: 1, item: "old" });
+      const reply = await call(losing(env, times, done), method, path, body);
+      expect(reply.status).toBe(status);
+      const rows = (await log(env)).slice(1);
+      expect(rows).toMatchObject([{ id: reply.headers.get("X-Event-Id"), type, stored: 1 }]);
+      const keys = (await accepted(env)).map((event) => event.idempotency_key);
+      expect(keys.filter((key) => key === rows[0]?.id)).toHaveLength(1);
+    },
+  );
+
+  test.each(changes.flatMap((change) => [true, false].map((done) => ({ ...change, done }))))(
+    "for ever, committed: $done: $method is a 503 with X-Event-Id, and the log tells",
+    async ({ method, path, body, type, done }) => {
+      const env = newEnv();
+      await call(env, "POST", "/todo", { id: 1, item: "old" });
+      // After the first insert nothing reaches D1 any more.
+      let gone = false;
+      const cut = around(env, async (operation, run) => {
+        if (gone) throw lost;
+        if (!isInsert(operation)) return run();
+        gone = true;
+        if (done) await run();
+        throw lost;
+      });
+      const reply = await call(cut, method, path, body);
+      const id = reply.headers.get("X-Event-Id");
+      expect(reply.status).toBe(503);
+      expect(reply.body.error).toContain(`GET /event/${id}`);
+      expect(reply.headers.get("Retry-After")).toMatch(/^\d+$/);
+
+      const told = await call(env, "GET", `/event/${id}`);
+      expect(told.status).toBe(done ? 200 : 404);
+      expect((await log(env)).slice(1)).toMatchObject(done ? [{ id, type, stored: 0 }] : []);
+      // What was committed is finished by the sweeper, as any other change.
+      await letTimePass(env);
+      await cron(env);
+      expect(await accepted(env)).toHaveLength(done ? 2 : 1);
+      expect((await log(env)).every((row) => row.stored === 1)).toBe(true);
+    },
+  );
+
+  test("the failed event of a missing todo is written once", async () => {
+    const env = newEnv();
+    const endpoint = await newEndpoint(env);
+    let inserts = 0;
+    const cut = failing(env, (one) => isInsert(one) && ++inserts === 2, {
+      error: lost,
+      done: true,
+    });
+    const reply = await call(cut, "DELETE", `/todo/9?endpoint=${endpoint}`);
+    expect(reply.status).toBe(404);
+    expect(await log(env)).toMatchObject([{ id: reply.headers.get("X-Event-Id"), type: "failed" }]);
+  });
+
+  test("it waits longer before each further try", async () => {
+    await call(losing(newEnv(), 2, false), "POST", "/todo", { item: "x" });
+    expect(vi.mocked(sleep).mock.calls).toEqual([[50], [100]]);
+  });
+});
+
+describe("at the same time", () => {
+  test("of 50 POSTs of one id one wins, 49 are a 409, and there is one created event", async () => {
+    const env = newEnv();
+    const items = Array.from({ length: 50 }, (_, index) => `todo ${index}`);
+    const replies = await Promise.all(
+      items.map((item) => call(env, "POST", "/todo", { id: 7, item })),
+    );
+    const won = replies.filter(({ status }) => status === 201);
+    expect(won).toHaveLength(1);
+    expect(replies.filter(({ status }) => status === 409)).toHaveLength(49);
+    expect((await call(env, "GET", "/todo")).body.data).toEqual([won[0]?.body.todo]);
+    expect(await log(env)).toMatchObject([{ type: "created", stored: 1 }]);
+    expect(await accepted(env)).toHaveLength(1);
+  });
+
+  test("100 POSTs of different ids leave 100 todos and 100 events", async () => {
+    const env = newEnv();
+    const ids = Array.from({ length: 100 }, (_, index) => index);
+    const replies = await Promise.all(
+      ids.map((id) => call(env, "POST", "/todo", { id, item: `todo ${id}` })),
+    );
+    expect(replies.every(({ status }) => status === 201)).toBe(true);
+    const { data } = (await call(env, "GET", "/todo")).body;
+    expect(data.map((todo: { id: number }) => todo.id)).toEqual(ids);
+    const keys = (await accepted(env)).map((event) => event.idempotency_key);
+    expect(keys.sort()).toEqual(replies.map((r) => r.headers.get("X-Event-Id")).sort());
+  });
+
+  test("PUTs of item and of completed on one todo lose neither field", async () => {
+    const env = newEnv();
+    await call(env, "POST", "/todo", { id: 1, item: "old" });
+    await Promise.all([
+      ...Array.from({ length: 5 }, () => call(env, "PUT", "/todo/1", { item: "new" })),
+      ...Array.from({ length: 5 }, () => call(env, "PUT", "/todo/1", { completed: true })),
+    ]);
+    expect((await call(env, "GET", "/todo/1")).body).toEqual({
+      id: 1,
+      item: "new",
+      completed: true,
+    });
+    expect(await log(env)).toHaveLength(11);
+  });
+
+  test("of 20 DELETEs of one todo one wins", async () => {
+    const env = newEnv();
+    await call(env, "POST", "/todo", { id: 1, item: "x" });
+    const replies = await Promise.all(
+      Array.from({ length: 20 }, () => call(env, "DELETE", "/todo/1")),
+    );
+    expect(replies.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(replies.filter(({ status }) => status === 404)).toHaveLength(19);
+    expect((await log(env)).map(({ type }) => type)).toEqual(["created", "deleted"]);
+  });
+});
+
+describe("the log against what KV says", () => {
+  const wish = {
+    owner: "default",
+    todoId: 1,
+    endpointId: null,
+    now: 1_000,
+  };
+  const todo = '{"id":1,"item":"kv","completed":false}';
+
+  test("without a row in the log KV's word counts", async () => {
+    const { DB } = newEnv();
+    const base = { ...wish, patch: { completed: true } };
+    expect(await commit(DB, { ...base, id: "a", type: "updated", known: null })).toEqual({
+      kind: "todo-not-found",
+      event: null,
+    });
+    expect(await commit(DB, { ...base, id: "b", type: "created", known: todo })).toEqual({
+      kind: "exists",
+    });
+    expect(await commit(DB, { ...base, id: "c", type: "updated", known: todo })).toEqual({
+      kind: "committed",
+      seq: 1,
+      todo: '{"id":1,"item":"kv","completed":true}',
+      lease: 91_000,
+    });
+  });
+
+  test("with a row the log wins over a stale KV", async () => {
+    const { DB } = newEnv();
+    const create = { ...wish, type: "created" as const, patch: JSON.parse(todo) };
+    await commit(DB, { ...create, id: "a", known: null });
+    expect(await commit(DB, { ...create, id: "b", known: null })).toEqual({ kind: "exists" });
+    await commit(DB, { ...wish, id: "c", type: "deleted", patch: {}, known: null });
+    const late = { ...wish, id: "d", type: "updated" as const, patch: {}, known: todo };
+    expect(await commit(DB, late)).toEqual({ kind: "todo-not-found", event: null });
+  });
+
+  test("a todo that others create and delete all the time is a 503, and never half done", async () => {
+    const env = newEnv();
+    await call(env, "POST", "/todo", { id: 1, item: "x" });
+    let flips = 0;
+    // As each statement is about to look, somebody has changed the state again.
+    const racing = around(env, async (operation, run) => {
+      if (operation.on === "D1") {
+        const type = flips++ % 2 === 0 ? "deleted" : "created";
+        await env.DB.prepare(
+          `INSERT INTO event (id, owner, type, todo_id, todo, stored, occurred_at, due_at)
+           VALUES (?, 'default', ?, 1, iif(?2 = 'deleted', NULL, '{}'), 0, 0, 9e15)`,
+        )
+          .bind(`race ${flips}`, type)
+          .run();
+      }
+      return run();
+    });
+    const reply = await call(racing, "PUT", "/todo/1", { item: "y" });
+    expect(reply.status).toBe(503);
+    expect(reply.headers.has("Retry-After")).toBe(true);
+    expect((await log(env)).filter(({ type }) => type === "updated")).toEqual([]);
+  });
+});
+
+test("the commit is served by the index event_todo, and scans no table", async () => {
+  const { DB } = newEnv();
+  const plan = await DB.prepare(`EXPLAIN QUERY PLAN ${COMMIT}`)
+    .bind("id", "owner", 1, null, "endpoint", 0, 0, "updated", "{}", 1)
+    .all<{ detail: string }>();
+  const details = plan.results.map(({ detail }) => detail);
+  expect(details.some((one) => /SEARCH event USING INDEX event_todo/.test(one))).toBe(true);
+  expect(details.filter((one) => /SCAN (event|endpoint)/.test(one))).toEqual([]);
+});
