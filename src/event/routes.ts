@@ -7,7 +7,7 @@ import { shownReason } from "../convoy/reasons.ts";
 import { toDelivery } from "../endpoint/deliveries.ts";
 import { newApp, problem, requireJson, valid } from "../http.ts";
 import type { Todo } from "../todo/schema.ts";
-import { findEvent, type LogRow, listEvents } from "./log.ts";
+import { backlog, findEvent, type LogRow, listEvents } from "./log.ts";
 import { idempotencyKey } from "./message.ts";
 import { finish } from "./publish.ts";
 import { replay, replayDead } from "./replay.ts";
@@ -24,6 +24,7 @@ export const event = newApp()
     const last = rows.length > limit ? data.at(-1) : undefined;
     return c.json({ data, ...(last ? { cursor: String(last.sequence) } : {}) }, 200);
   })
+  .get("/summary", async (c) => c.json(await backlog(c.env.DB, c.get("owner"), Date.now()), 200))
   .get("/:id", valid("param", EventPath), async (c) => {
     const row = await findEvent(c.env.DB, c.get("owner"), c.req.valid("param").id);
     if (!row) throw problem(404, "Event not found");

@@ -1,0 +1,53 @@
+// What states mean, in words, and what to do about them.
+
+/** Event types of the log. */
+export const TYPES = ["created", "updated", "deleted", "failed", "ping"];
+
+/** States of an event, each with its tone and what it means. */
+export const STATES = {
+  pending: ["waiting", "Not sent yet. It is tried again by itself until it gets through."],
+  accepted: ["info", "Taken for delivery. Whether it was really processed is checked shortly."],
+  confirmed: ["good", "Taken for delivery, and checked: nothing is left to do."],
+  dead: ["bad", "Given up. Mend what the error names, then replay it."],
+};
+
+/** Statuses of an endpoint: tone, what is the case, and what to do. */
+export const STATUSES = {
+  active: ["good", ""],
+  pausing: ["waiting", "It is being paused."],
+  paused: ["off", "Paused: what happens meanwhile is kept, and sent once you activate it."],
+  activating: ["waiting", "It is active again; what it missed is being sent."],
+  inactive: [
+    "bad",
+    "It was turned off after too many failures. Mend the receiver, then activate it: what it missed is sent then.",
+  ],
+  missing: [
+    "bad",
+    "The delivery service no longer knows it, so nothing is sent to it. Remove it and add it again.",
+  ],
+};
+
+/** How many of these deliveries ended well, badly, or are not at their end. */
+export function tally(deliveries) {
+  const count = (...statuses) => deliveries.filter((one) => statuses.includes(one.status)).length;
+  return {
+    all: deliveries.length,
+    good: count("Success"),
+    bad: count("Failure"),
+    retrying: count("Retry"),
+  };
+}
+
+/** What is wrong with an endpoint: {tone, text}; undefined where all is well. */
+export function trouble(endpoint, deliveries = []) {
+  const [tone, text] = STATUSES[endpoint.status] ?? ["off", ""];
+  if (text !== "") return { tone, text };
+  const { all, bad, retrying } = tally(deliveries);
+  if (bad === 0 && retrying === 0) return undefined;
+  const parts = [
+    bad > 0 &&
+      (all === 1 ? "The only delivery failed" : `${bad} of the last ${all} deliveries failed`),
+    retrying > 0 && `${retrying} ${retrying === 1 ? "is" : "are"} being tried again`,
+  ].filter(Boolean);
+  return { tone: bad > 0 ? "bad" : "waiting", text: `${parts.join("; ")}.` };
+}
