@@ -138,8 +138,7 @@ function errorsOf(operation: Operation): number[] {
   const { method, caller = "owner", body, params, query, errors = [] } = operation;
   return [
     ...(body || params || query ? [400] : []),
-    ...(caller === "anybody" ? [] : [401]),
-    ...(caller === "anybody" ? [] : [429]),
+    ...(caller === "anybody" ? [] : [401, 403, 429]),
     // The limit holds for a body that nobody asked for, too.
     ...(method === "get" ? [] : [413]),
     ...(body ? [415] : []),

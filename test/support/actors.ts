@@ -72,7 +72,7 @@ export function createActor(stores: Stores, around: Around): Actor {
         body: JSON.stringify(body),
         headers: { "Content-Type": "application/json" },
       };
-      const request = new Request(`http://api.test${url}`, { method, ...sent });
+      const request = new Request(`http://localhost${url}`, { method, ...sent });
       return track(Promise.resolve(worker.fetch(request, env, ctx)));
     },
     scheduled(at) {
