@@ -4,7 +4,7 @@ import { deliveryList, open, openedNeeds } from "./delivery.js";
 import { exact } from "./format.js";
 import { openEdit, openRemove, openRotate } from "./forms.js";
 import { html, nothing } from "./lit-html/lit-html.js";
-import { copyButton, empty, facts, failed, loading, note, pill, turner } from "./parts.js";
+import { copyButton, empty, facts, failed, loading, missing, note, pill, turner } from "./parts.js";
 import { picture } from "./picture.js";
 import { ping, pingNeeds, pingNote } from "./ping.js";
 import { answer, change, failure, look, press, state } from "./store.js";
@@ -83,7 +83,7 @@ export function endpointView(id) {
   const error = failure(at);
   const back = html`<a class="back" href="#/">‹ Endpoints</a>`;
   if (!endpoint && error?.status === 404) {
-    return html`${back}${empty("There is no such endpoint", "It may have been removed, or the link to it is of somebody else.", html`<a class="button" href="#/">All endpoints</a>`)}`;
+    return html`${back}${missing("There is no such endpoint", "It may have been removed, or belong to somebody else.", "#/", "All endpoints")}`;
   }
   if (!endpoint)
     return html`${back}${error ? failed(error, "The endpoint cannot be shown.") : loading()}`;

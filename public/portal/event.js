@@ -5,7 +5,7 @@ import { ENDPOINTS } from "./endpoints.js";
 import { about, statePill } from "./events.js";
 import { exact, relative } from "./format.js";
 import { html, nothing } from "./lit-html/lit-html.js";
-import { copyButton, empty, facts, failed, loading, note } from "./parts.js";
+import { copyButton, empty, facts, failed, loading, missing, note } from "./parts.js";
 import { answer, failure, press } from "./store.js";
 import { STATES } from "./words.js";
 
@@ -46,7 +46,7 @@ export function eventView(id) {
   const error = failure(at);
   const back = html`<a class="back" href="#/events">‹ Events</a>`;
   if (!event && error?.status === 404) {
-    return html`${back}${empty("There is no such event", "Finished events leave the log after a while; reads are never in it.", html`<a class="button" href="#/events">All events</a>`)}`;
+    return html`${back}${missing("There is no such event", "Finished events leave the log after a while; reads are never in it.", "#/events", "All events")}`;
   }
   if (!event)
     return html`${back}${error ? failed(error, "The event cannot be shown.") : loading()}`;

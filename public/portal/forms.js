@@ -215,7 +215,16 @@ const DIALOGS = {
 export const dialogContent = () =>
   state.dialog ? DIALOGS[state.dialog.kind](state.dialog) : nothing;
 
-/** A press of Escape must not lose a secret that is shown once. */
+/**
+ * Escape: closes the dialog at once, not when the browser says that it has; but must not lose a secret that is shown
+ * this once.
+ */
 export function onCancel(event) {
-  if (state.dialog?.kind === "secret") event.preventDefault();
+  event.preventDefault();
+  if (state.dialog?.kind !== "secret") closeDialog();
+}
+
+/** Closed by the browser itself, which does not ask twice; by the time it says so another one may be open. */
+export function onClose(event) {
+  if (!event.currentTarget.open) closeDialog();
 }

@@ -4,7 +4,7 @@ import { endpointsNeeds, endpointsView } from "./endpoints.js";
 import { eventNeeds, eventView } from "./event.js";
 import { eventsNeeds, eventsView, filterEvents } from "./events.js";
 import { span } from "./format.js";
-import { closeDialog, dialogContent, onCancel } from "./forms.js";
+import { dialogContent, onCancel, onClose } from "./forms.js";
 import { html, nothing, render } from "./lit-html/lit-html.js";
 import { bearer, claims, takeToken } from "./session.js";
 import { answer, begin, change, look, setUp, state } from "./store.js";
@@ -81,7 +81,7 @@ function page() {
       </div>
     </header>
     <main id="main" tabindex="-1" class="within">${state.ended ? ended(state.ended) : view.draw(route.id)}</main>
-    <dialog aria-labelledby="dialog-title" @cancel=${onCancel} @close=${closeDialog}>${dialogContent()}</dialog>
+    <dialog aria-labelledby="dialog-title" @cancel=${onCancel} @close=${onClose}>${dialogContent()}</dialog>
     <p class="said" role="status" ?hidden=${said === ""}>${said}</p>
   `;
 }
@@ -98,10 +98,15 @@ function draw() {
   render(page(), root);
   const dialog = root.querySelector("dialog");
   const kind = state.ended ? undefined : state.dialog?.kind;
-  if (kind && !dialog.open) dialog.showModal();
-  // An open dialog that changes what it asks loses the element that had the focus.
-  else if (kind && kind !== shown) dialog.querySelector("[autofocus]")?.focus();
-  if (!kind && dialog.open) dialog.close();
+  if (kind !== shown) {
+    if (!kind) {
+      dialog.close();
+      // The element that opened it may be gone, as after a removal.
+      if (document.activeElement === document.body) document.getElementById("main").focus();
+    } else if (!dialog.open) dialog.showModal();
+    // An open dialog that changes what it asks loses the element that had the focus.
+    else dialog.querySelector("[autofocus]")?.focus();
+  }
   shown = kind;
   const title = state.ended ? "Ended" : VIEWS[state.route.view].title;
   document.title = `${title} · Webhooks`;

@@ -20,9 +20,13 @@ export const note = (tone, content, action = nothing) =>
 export const failed = (error, what) =>
   error ? note("bad", html`<strong>${what}</strong> ${error.message}`) : nothing;
 
-/** A button that copies. */
+/** A button that copies; one that says only "Copy" says to a screen reader what. */
 export const copyButton = (label, what, text) =>
-  html`<button type="button" @click=${() => copy(text, what)}>${label}</button>`;
+  html`<button
+    type="button"
+    aria-label=${label === "Copy" ? `Copy ${what}` : nothing}
+    @click=${() => copy(text, what)}
+  >${label}</button>`;
 
 /** Names and values; without those that have none. */
 export const facts = (rows) =>
@@ -35,6 +39,10 @@ export const facts = (rows) =>
 /** What is shown where there is nothing: what that means, and what to do. */
 export const empty = (title, about, action = nothing) =>
   html`<div class="empty"><h2>${title}</h2><p>${about}</p>${action}</div>`;
+
+/** A view of something that is not there. */
+export const missing = (title, about, href, label) =>
+  html`<div class="empty"><h1>${title}</h1><p>${about}</p><a class="button" href=${href}>${label}</a></div>`;
 
 /** What is shown before the first answer. */
 export const loading = () => html`<p class="loading">Loading …</p>`;

@@ -1,7 +1,8 @@
 /** A local Convoy over HTTP, and what its inbox says: the gateway's side of the whole-system tests. */
-import type { ConvoyOptions } from "../../local/convoy/index.ts";
+
 import type { Faults } from "../../local/convoy/faults.ts";
 import type { InboxDelivery, listEvents } from "../../local/convoy/inbox.ts";
+import type { ConvoyOptions } from "../../local/convoy/index.ts";
 import { serveConvoy } from "../../local/convoy/server.ts";
 
 /** What the API accepted, as the inbox lists it. */
