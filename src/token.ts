@@ -10,7 +10,7 @@ import {
   type Settings,
 } from "./config.ts";
 import { publishedKey } from "./jwks.ts";
-import { isLoopback } from "./limits.ts";
+import { isLoopback } from "./loopback.ts";
 
 /** Claim `scope` of a token that opens the portal's routes and nothing else. */
 export const PORTAL_SCOPE = "portal";
@@ -59,8 +59,11 @@ export function keysOf(settings: Settings): Keys {
   return PORTAL_SECRET ? { jwksUrl, secret: strong("PORTAL_SECRET", PORTAL_SECRET) } : { jwksUrl };
 }
 
-// White space is no part of a secret's strength: a blank line is what a botched copy leaves.
-function strong(name: string, secret: string): Uint8Array {
+/**
+ * The secret's bytes. White space is no part of its strength: it is what a botched copy leaves.
+ * @throws SettingError that says how to make a better one
+ */
+export function strong(name: string, secret: string): Uint8Array {
   if (new TextEncoder().encode(secret.trim()).length >= AUTH_SECRET_MIN_BYTES) {
     return new TextEncoder().encode(secret);
   }
