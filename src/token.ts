@@ -85,13 +85,12 @@ export async function verifyToken(
   try {
     const { payload, protectedHeader } = await jwtVerify(token, (header) => keyFor(keys, header), {
       algorithms: [...(keys.secret ? ["HS256"] : []), ...(keys.jwksUrl ? ["RS256", "ES256"] : [])],
-      requiredClaims: ["exp"],
       clockTolerance: CLOCK_LEEWAY_S,
       ...(AUTH_ISSUER ? { issuer: AUTH_ISSUER } : {}),
       ...(AUTH_AUDIENCE ? { audience: AUTH_AUDIENCE } : {}),
     });
     const { sub, exp, iat } = payload;
-    // JSON's 1e999 is Infinity: such a token would never end.
+    // Not there, or JSON's 1e999, which is Infinity: such a token would never end.
     if (!Number.isFinite(exp)) return { refused: "The token has no exp." };
     // jose looks at iat only for a token's greatest age.
     if (iat !== undefined && iat > Date.now() / 1_000 + CLOCK_LEEWAY_S) return { refused: EARLY };
