@@ -4,6 +4,7 @@ import { cors } from "hono/cors";
 import { RATE_LIMIT_PERIOD_S, type Settings } from "./config.ts";
 import type { AppEnv } from "./http.ts";
 import { problem } from "./http.ts";
+import { isLoopback } from "./loopback.ts";
 
 /** 429 with Retry-After once an owner has used up the Workers rate-limit binding; no binding, no limit. */
 export const limitRate: MiddlewareHandler<AppEnv> = async (c, next) => {
@@ -57,9 +58,4 @@ function listOf(setting = ""): string[] {
 
 function hostnameOf(host: string): string | undefined {
   return URL.parse(`http://${host}`)?.hostname;
-}
-
-/** Whether a URL's host name is this machine; 0.0.0.0 too, which systems take for it. */
-export function isLoopback(hostname: string): boolean {
-  return /^(127(\.\d{1,3}){3}|0\.0\.0\.0|\[::1\]|(.+\.)?localhost)$/.test(hostname);
 }

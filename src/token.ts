@@ -10,7 +10,7 @@ import {
   type Settings,
 } from "./config.ts";
 import { publishedKey } from "./jwks.ts";
-import { isLoopback } from "./limits.ts";
+import { isLoopback } from "./loopback.ts";
 
 /** Claim `scope` of a token that opens the portal's routes and nothing else. */
 export const PORTAL_SCOPE = "portal";
@@ -59,8 +59,11 @@ export function keysOf(settings: Settings): Keys {
   return PORTAL_SECRET ? { jwksUrl, secret: strong("PORTAL_SECRET", PORTAL_SECRET) } : { jwksUrl };
 }
 
-// White space is no part of a secret's strength: a blank line is what a botched copy leaves.
-function strong(name: string, secret: string): Uint8Array {
+/**
+ * The secret's bytes. White space is no part of its strength: it is what a botched copy leaves.
+ * @throws SettingError that says how to make a better one
+ */
+export function strong(name: string, secret: string): Uint8Array {
   if (new TextEncoder().encode(secret.trim()).length >= AUTH_SECRET_MIN_BYTES) {
     return new TextEncoder().encode(secret);
   }
@@ -82,13 +85,12 @@ export async function verifyToken(
   try {
     const { payload, protectedHeader } = await jwtVerify(token, (header) => keyFor(keys, header), {
       algorithms: [...(keys.secret ? ["HS256"] : []), ...(keys.jwksUrl ? ["RS256", "ES256"] : [])],
-      requiredClaims: ["exp"],
       clockTolerance: CLOCK_LEEWAY_S,
       ...(AUTH_ISSUER ? { issuer: AUTH_ISSUER } : {}),
       ...(AUTH_AUDIENCE ? { audience: AUTH_AUDIENCE } : {}),
     });
     const { sub, exp, iat } = payload;
-    // JSON's 1e999 is Infinity: such a token would never end.
+    // Not there, or JSON's 1e999, which is Infinity: such a token would never end.
     if (!Number.isFinite(exp)) return { refused: "The token has no exp." };
     // jose looks at iat only for a token's greatest age.
     if (iat !== undefined && iat > Date.now() / 1_000 + CLOCK_LEEWAY_S) return { refused: EARLY };

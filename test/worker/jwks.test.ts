@@ -129,6 +129,17 @@ test("a crowd while the issuer fails makes one fetch, and none until a while has
   expect(fetches).toBe(2);
 });
 
+test("the while after a look that failed begins when it has failed", async () => {
+  instead = () => {
+    pass(JWKS_TIMEOUT_MS - 1_000);
+    return new Response("oops", { status: 500 });
+  };
+  expect(await statusOf()).toBe(503);
+  pass(JWKS_RETRY_MS - 1_000);
+  expect(await statusOf()).toBe(503);
+  expect(fetches).toBe(1);
+});
+
 test("no redirect is followed", async () => {
   const redirects: unknown[] = [];
   instead = (init) => {

@@ -159,6 +159,26 @@ describe("headers", () => {
     },
   );
 
+  const wanted = PATHS.filter((path) => path !== "/health" && path !== "/openapi.json");
+  test.each([...wanted, "/health?deep", "/nothing"])(
+    "no cache keeps an answer of %s, good or bad",
+    async (path) => {
+      const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
+      const good = await as("alice");
+      for (const method of new Set(["GET", METHODS.find((one) => takes(one, path)) ?? "PATCH"])) {
+        for (const reply of [
+          await call(env, method, path, method === "GET" ? undefined : {}, good),
+          await call(env, method, path, method === "GET" ? undefined : "{", good),
+          await call(env, method, path),
+          await call({ ...env, AUTH_SECRET: "" }, method, path),
+        ]) {
+          const { status, headers } = reply;
+          expect([status, headers.get("Cache-Control")]).toEqual([status, "no-store"]);
+        }
+      }
+    },
+  );
+
   test.each(["abc-123", "0198f1c6-7d1b-7aa0-8000-000000000000", "a".repeat(255)])(
     "the caller's request id %s comes back",
     async (id) => {

@@ -4,7 +4,7 @@ import { app } from "../../src/app.ts";
 import { authenticate } from "../../src/auth.ts";
 import type { Bindings, Settings } from "../../src/config.ts";
 import { newApp, onError } from "../../src/http.ts";
-import { isOwner, mintPortalToken, mintToken } from "../../src/token.ts";
+import { isOwner, mintPortalToken, mintToken, verifyToken } from "../../src/token.ts";
 import { as, base64Url, type Payload, signHs256, TEST_SECRET } from "../support/token.ts";
 import { call, newEnv, state } from "../support/worker.ts";
 
@@ -140,6 +140,13 @@ describe.each([
     const { status } = await call(newSettings(), "GET", path, undefined, bearer(await token()));
     if (status < 300) count.letThrough++;
     expect([403, 404]).toContain(status);
+  });
+
+  test("is no operator's, whatever else its scope says", async () => {
+    for (const scope of ["portal operator", "operator portal"]) {
+      const caller = await verifyToken(newSettings(), await token({ scope }));
+      expect(caller).toEqual({ owner: "alice", portal: true, operator: false });
+    }
   });
 
   test("is its owner's, and ends when it was said to", async () => {
