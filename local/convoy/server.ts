@@ -26,16 +26,15 @@ function versionOf(value: string | undefined): ConvoyVersion | undefined {
 /**
  * Starts a local Convoy on 127.0.0.1; port 0 takes a free one. Rejects with EADDRINUSE where the port is taken.
  * LOCAL_CONVOY_VERSION in the environment (26.6 or 26.7) is the version that is played; throws where it is another one.
- * `allowedHosts` are the host names it answers to; this machine's own by default.
  */
 export async function serveConvoy(
-  options: ConvoyOptions & { port: number; allowedHosts?: ReadonlySet<string> },
+  options: ConvoyOptions & { port: number },
 ): Promise<ServedConvoy> {
   const version = versionOf(process.env.LOCAL_CONVOY_VERSION);
   const convoy = createConvoy({ ...(version === undefined ? {} : { version }), ...options });
   const server = createAdaptorServer({
     async fetch(request, env) {
-      const refused = refusalOf(request.headers, options.allowedHosts);
+      const refused = refusalOf(request.headers);
       if (refused !== undefined) return failure(403, refused);
       try {
         return await convoy.fetch(request);
