@@ -39,12 +39,12 @@ export default defineConfig({
         },
       },
       {
-        // In Node: the local Convoy, crash matrix, races, the whole system, the browser.
+        // In Node: the local Convoy, crash matrix, races, the whole system, the browser, the example receiver.
         test: {
           name: "node",
           restoreMocks: true,
           root,
-          include: ["test/{local,contract,crash,races,e2e,browser,docs}/**/*.test.ts"],
+          include: ["test/{local,contract,crash,races,e2e,browser,docs,receiver}/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

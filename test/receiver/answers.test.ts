@@ -1,4 +1,4 @@
-// The example receiver over HTTP: what it answers to a webhook, and what it then knows.
+// What the example receiver answers to a webhook, and what it then knows.
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import worker from "../../examples/receiver/index.ts";
 import { type Receiver, SECRET, startReceiver, type Webhook } from "../support/receiver.ts";
@@ -46,22 +46,6 @@ describe("a change", () => {
     expect((await receiver.list())[0]?.item).toBe("Buy milk");
   });
 
-  test("that comes after the todo was deleted does not bring it back", async () => {
-    await receiver.post(
-      webhook({ event: "deleted", event_id: "b", sequence: 13, todo: { id: 1 } }),
-    );
-    await receiver.post(webhook());
-    expect(await receiver.list()).toEqual([]);
-  });
-
-  test("that creates a deleted todo anew does", async () => {
-    await receiver.post(
-      webhook({ event: "deleted", event_id: "b", sequence: 13, todo: { id: 1 } }),
-    );
-    await receiver.post(webhook({ event_id: "c", sequence: 14 }));
-    expect(await receiver.list()).toHaveLength(1);
-  });
-
   test("keeps what a later version adds to a todo, and any text", async () => {
     const item = "<b>\"é中\u2028\ud800😀' -- \0";
     const body = { ...webhook(), todo: { id: 1, item, completed: true, due: null } };
@@ -82,51 +66,32 @@ describe("a change", () => {
     receiver.env.DB = double.db;
     expect(await result(await receiver.post(webhook()))).toEqual([200, { result: "applied" }]);
   });
-
-  test("whose answer was lost is a repeat the next time, and in the copy once", async () => {
-    vi.spyOn(console, "error").mockImplementation(() => {});
-    const { double } = receiver;
-    receiver.env.DB = double.view(async (_call, run) => {
-      run();
-      throw new Error("Network connection lost.");
-    });
-    expect((await receiver.post(webhook())).status).toBe(503);
-    receiver.env.DB = double.db;
-    expect(await result(await receiver.post(webhook()))).toEqual([200, { result: "repeat" }]);
-    expect(await receiver.list()).toHaveLength(1);
-  });
 });
 
-describe("what does not change the list is answered 204", () => {
-  test.each<[string, object]>([
-    ["ping", webhook({ event: "ping" })],
-    [
-      "retrieved, which has no sequence",
-      { ...webhook({ event: "retrieved" }), sequence: undefined },
-    ],
-    ["failure of a change", webhook({ event: "failure", todo: { id: 1 } })],
-    ["failure of a read", { ...webhook({ event: "failure" }), sequence: undefined }],
-    ["a type still to come", webhook({ event: "archived" })],
-    ["a change without sequence", { ...webhook(), sequence: undefined }],
-  ])("%s", async (_name, body) => {
-    await receiver.post(webhook({ event_id: "first", sequence: 1 }));
-    const before = receiver.double.sqlite.prepare("SELECT * FROM todo").all();
-    const answer = await receiver.post(body);
-    expect([answer.status, await answer.text()]).toEqual([204, ""]);
-    expect(receiver.double.sqlite.prepare("SELECT * FROM todo").all()).toEqual(before);
-  });
+test.each<[string, object]>([
+  ["ping", webhook({ event: "ping" })],
+  ["retrieved", { ...webhook({ event: "retrieved" }), sequence: undefined }],
+  ["failure of a change", webhook({ event: "failure", todo: { id: 1 } })],
+  ["failure of a read", { ...webhook({ event: "failure" }), sequence: undefined }],
+  ["a type still to come", webhook({ event: "archived" })],
+  ["a change without sequence", { ...webhook(), sequence: undefined }],
+])("what does not change the list is a 200 with a body: %s", async (_name, body) => {
+  await receiver.post(webhook({ event_id: "first", sequence: 1 }));
+  const before = await receiver.list();
+  expect(await result(await receiver.post(body))).toEqual([200, { result: "ignored" }]);
+  expect(await receiver.list()).toEqual(before);
 });
 
 describe("a signature", () => {
   const body = JSON.stringify(webhook());
-  const now = Math.floor(Date.now() / 1_000);
+  const hourAgo = Math.floor(Date.now() / 1_000) - 3_600;
 
   test.each<[string, Record<string, string>]>([
     ["missing", {}],
     ["of another secret", { "X-Convoy-Signature": advanced(["other"], body) }],
     ["of other bytes", { "X-Convoy-Signature": advanced([SECRET], `${body} `) }],
-    ["from an hour ago", { "X-Convoy-Signature": advanced([SECRET], body, now - 3_600) }],
-    ["nonsense", { "X-Convoy-Signature": "t=Infinity,v1=zz" }],
+    ["from an hour ago", { "X-Convoy-Signature": advanced([SECRET], body, hourAgo) }],
+    ["simple", { "X-Convoy-Signature": sign(SECRET, body) }],
   ])("that is %s is a 401 and changes nothing", async (_name, headers) => {
     const answer = await receiver.request("/", { method: "POST", headers, body });
     expect(answer.status).toBe(401);
@@ -134,15 +99,7 @@ describe("a signature", () => {
     expect(await receiver.list()).toEqual([]);
   });
 
-  test.each([
-    ["simple, in hex", sign(SECRET, body)],
-    ["simple, in base64", Buffer.from(sign(SECRET, body), "hex").toString("base64")],
-    ["with the secret before a rotation too", advanced(["before", SECRET], body)],
-  ])("%s is accepted", async (_name, signature) => {
-    expect((await receiver.post(body, { "X-Convoy-Signature": signature })).status).toBe(200);
-  });
-
-  test("of the old secret is accepted while WEBHOOK_SECRET_OLD has it", async () => {
+  test("of the old secret alone is accepted while WEBHOOK_SECRET_OLD has it", async () => {
     const headers = { "X-Convoy-Signature": advanced(["before"], body) };
     expect((await receiver.post(body, headers)).status).toBe(401);
     receiver.env.WEBHOOK_SECRET_OLD = "before";
@@ -158,18 +115,12 @@ describe("a signature", () => {
 
 test.each<[string, unknown]>([
   ["no JSON", "{"],
-  ["nothing", ""],
   ["null", "null"],
-  ["a string", '"created"'],
   ["an array", "[]"],
-  ["no event", {}],
   ["an event that is no text", { event: 1 }],
-  ["no event_id", { ...webhook(), event_id: undefined }],
   ["an empty event_id", webhook({ event_id: "" })],
   ["a sequence that is text", { ...webhook(), sequence: "12" }],
-  ["a sequence that is no whole number", webhook({ sequence: 1.5 })],
   ["a sequence past 2^53", webhook({ sequence: 2 ** 60 })],
-  ["no todo", { ...webhook(), todo: undefined }],
   ["a todo without item", webhook({ todo: { id: 1, completed: true } })],
   ["a todo with a text for an id", { ...webhook(), todo: { id: "1", item: "x", completed: true } }],
   ["a deleted todo without id", { ...webhook({ event: "deleted" }), todo: {} }],
