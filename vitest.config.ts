@@ -9,6 +9,8 @@ export default defineConfig({
   test: {
     // Vitest leaves one core free by default: of two, that is half.
     maxWorkers: "100%",
+    // The generated files of public/, as after a change of a schema.
+    globalSetup: "test/support/assets.ts",
     // What the Worker logs on purpose would bury the results.
     onConsoleLog: (log) => !log.startsWith('{"level":'),
     projects: [

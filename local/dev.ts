@@ -1,5 +1,6 @@
 /** `npm run dev`: the Worker, the local Convoy and cron, in one process that leaves nothing behind. */
 import path from "node:path";
+import { writeAssets } from "../openapi/assets.ts";
 import { serveConvoy } from "./convoy/server.ts";
 import { startCron } from "./dev/cron.ts";
 import { endInOrder } from "./dev/lifetime.ts";
@@ -33,6 +34,7 @@ async function run({ port, convoyPort, state }: DevOptions): Promise<void> {
     for (const close of closers.reverse()) await close();
   });
   console.log("Starting …");
+  writeAssets();
   await migrate(root, state);
   if (local) {
     const convoy = await serveConvoy({

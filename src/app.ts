@@ -8,7 +8,6 @@ import { type Bindings, checkBindings } from "./config.ts";
 import { onError, problem } from "./errors.ts";
 import { crossOrigin, limitRate } from "./limits.ts";
 import { newApp } from "./new-app.ts";
-import { docs } from "./routes/docs.ts";
 import { endpoint } from "./routes/endpoint.ts";
 import { event } from "./routes/event.ts";
 import { health } from "./routes/health.ts";
@@ -45,7 +44,6 @@ app.use("/portal-link", authenticate, limitRate);
 
 const routes = app
   .route("/health", health)
-  .route("/openapi.json", docs)
   .route("/todo", todo)
   .route("/endpoint", endpoint)
   .route("/event", event)
