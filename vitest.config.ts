@@ -1,3 +1,4 @@
+import "./local/wrangler-env.ts";
 import path from "node:path";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
@@ -13,6 +14,8 @@ export default defineConfig({
     globalSetup: "test/support/assets.ts",
     // What the Worker logs on purpose would bury the results.
     onConsoleLog: (log) => !log.startsWith('{"level":'),
+    // Ours comes last: its line is the last one.
+    reporters: ["default", "./test/support/reporter.ts"],
     projects: [
       {
         // In workerd, with real KV and D1 of Miniflare: mirrors src/.

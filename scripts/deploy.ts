@@ -3,6 +3,7 @@
  * The database comes first and is migrated before code that needs it takes traffic; wrangler makes the
  * KV namespace. Nothing is asked and wrangler.toml stays as it is (docs/deploy.md).
  */
+import "../local/wrangler-env.ts";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { writeAssets } from "../openapi/assets.ts";

@@ -1,4 +1,5 @@
-/** Ends the process in order: on a signal, and when the parent is gone. */
+/** Ends the process in order: on a signal, and when whoever started it is gone. */
+import { readFileSync } from "node:fs";
 import { PARENT_CHECK_MS, SHUTDOWN_MS } from "./numbers.ts";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -13,7 +14,7 @@ const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export function endInOrder(close: () => Promise<void>): () => void {
   let ending = false;
   const end = () => {
-    // Ctrl-C reaches us twice: from the terminal, and handed on by our parent.
+    // A signal may come twice: from the terminal, and handed on by npm.
     if (ending) return;
     ending = true;
     setTimeout(() => process.exit(1), SHUTDOWN_MS);
@@ -29,9 +30,24 @@ export function endInOrder(close: () => Promise<void>): () => void {
     for (const signal of STOP_SIGNALS) process.removeAllListeners(signal).on(signal, end);
   };
   claimSignals();
-  const parent = process.ppid;
+  const starters = ancestors();
   setInterval(() => {
-    if (process.ppid !== parent) end();
+    if (ancestors() !== starters) end();
   }, PARENT_CHECK_MS).unref();
   return claimSignals;
+}
+
+/**
+ * The parent's id, and under npm also npm's: not every sh makes way for the command that it runs, and
+ * one that waits for us outlives an npm that was killed. Where there is no /proc, only the parent's.
+ */
+function ancestors(): string {
+  const parent = process.ppid;
+  if (process.env.npm_lifecycle_event === undefined) return `${parent}`;
+  try {
+    const status = readFileSync(`/proc/${parent}/status`, "utf8");
+    return `${parent} ${/^PPid:\s*(\d+)$/m.exec(status)?.[1]}`;
+  } catch {
+    return `${parent}`;
+  }
 }

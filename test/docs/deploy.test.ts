@@ -13,13 +13,6 @@ const ROOT = path.resolve(import.meta.dirname, "../..");
 /** Largest bundle, gzipped: a small one starts fast. */
 const BUNDLE_MAX_BYTES = 40 * 1024;
 
-/** As scripts/run.mjs sets them: wrangler asks nobody else on the network (its banner looks for updates). */
-const QUIET = {
-  WRANGLER_SEND_METRICS: "false",
-  WRANGLER_WRITE_LOGS: "false",
-  WRANGLER_HIDE_BANNER: "true",
-};
-
 const SECRETS = ["AUTH_SECRET", "CONVOY_API_KEY", "CONVOY_PROJECT_ID"];
 
 let directory: string;
@@ -36,7 +29,7 @@ function run(
   return new Promise((resolve) => {
     const options = {
       cwd: ROOT,
-      env: { ...process.env, ...QUIET, ...env },
+      env: { ...process.env, ...env },
     };
     execFile(process.execPath, [script, ...args], options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) || 1 : 0, output: stdout + stderr });
