@@ -3,8 +3,10 @@
  * The database comes first and is migrated before code that needs it takes traffic; wrangler makes the
  * KV namespace. Nothing is asked and wrangler.toml stays as it is (docs/deploy.md).
  */
+import "../local/wrangler-env.ts";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { writeAssets } from "../openapi/assets.ts";
 
 const root = join(import.meta.dirname, "..");
 const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
@@ -16,6 +18,7 @@ const NEEDED = [["AUTH_SECRET", "AUTH_JWKS_URL"], ["CONVOY_API_KEY"], ["CONVOY_P
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: string[]): Promise<number> {
+  writeAssets();
   if (args.includes("--dry-run")) return (await run(["deploy", ...args])).code;
   const listed = await run(["d1", "list", "--json"], { quiet: true });
   if (listed.code !== 0) return fail(listed);

@@ -5,7 +5,6 @@ import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { authenticate } from "./auth.ts";
 import { checkBindings } from "./config.ts";
-import { docs } from "./docs.ts";
 import { endpoint } from "./endpoint/routes.ts";
 import { event } from "./event/routes.ts";
 import { health } from "./health.ts";
@@ -40,7 +39,6 @@ app.use("/portal-link", authenticate, limitRate);
 
 const routes = app
   .route("/health", health)
-  .route("/openapi.json", docs)
   .route("/todo", todo)
   .route("/endpoint", endpoint)
   .route("/event", event)

@@ -263,5 +263,3 @@ export const JWKS_RETRY_MS = 5_000;
 export const JWKS_TIMEOUT_MS = 5_000;
 /** Period of the rate limit in wrangler.toml, in seconds: 10 or 60 are what the platform takes. */
 export const RATE_LIMIT_PERIOD_S = 10;
-/** How long /openapi.json may be kept: it changes only with a deployment. */
-export const DOCUMENT_MAX_AGE_S = 300;
