@@ -69,7 +69,7 @@ export async function outcomesOf(
     }
     const tries = attempts + 1;
     const old = tries >= settings.maxTries && now - row.occurred_at >= settings.maxAgeMs;
-    if (old) othersGetThrough ??= await isAnyAccepted(db, now - EVIDENCE_MS);
+    if (old) othersGetThrough ??= await isAnyAccepted(db, now - evidenceMs(settings));
     const failed = answer.kind === "failed";
     const wait = (failed ? unprovenWaitMs : null) ?? backoff(tries);
     const asked = failed ? (answer.retryAfterMs ?? 0) : 0;
@@ -88,6 +88,14 @@ export async function outcomesOf(
 
 const MISSING_HINT =
   ", but it is on record here: deleted at Convoy, or a wrong CONVOY_API_KEY or CONVOY_PROJECT_ID?";
+
+/**
+ * How recent a success must be to be evidence against an event: so recent that an outage since then
+ * cannot have used up its tries.
+ */
+function evidenceMs({ maxTries }: DeliverySettings): number {
+  return Math.min(EVIDENCE_MS, (maxTries - 1) * GATEWAY_RETRY_MS);
+}
 
 /** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come at once. */
 export function backoff(tries: number): number {
