@@ -6,7 +6,6 @@ import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { authenticate } from "./auth.ts";
 import { checkBindings } from "./config.ts";
-import { docs } from "./docs.ts";
 import { endpoint } from "./endpoint/routes.ts";
 import { event } from "./event/routes.ts";
 import { health, isShallowHealth } from "./health.ts";
@@ -39,7 +38,6 @@ app.use(except(["/openapi.json", isShallowHealth], authenticate, limitRate));
 
 const routes = app
   .route("/health", health)
-  .route("/openapi.json", docs)
   .route("/todo", todo)
   .route("/endpoint", endpoint)
   .route("/event", event)
