@@ -7,7 +7,7 @@ import { exact, relative } from "./format.js";
 import { html, nothing } from "./lit-html/lit-html.js";
 import { copyButton, empty, facts, failed, loading, missing, note } from "./parts.js";
 import { answer, failure, press } from "./store.js";
-import { STATES } from "./words.js";
+import { stateOf } from "./words.js";
 
 /** From one look at the endpoints' names to the next. */
 const NAMES_MS = 30_000;
@@ -50,7 +50,7 @@ export function eventView(id) {
   }
   if (!event)
     return html`${back}${error ? failed(error, "The event cannot be shown.") : loading()}`;
-  const [tone, meaning] = STATES[event.state] ?? ["off", ""];
+  const [tone, meaning] = stateOf(event);
   const waits =
     event.next_try_at && event.state === "pending"
       ? ` Next try ${relative(event.next_try_at)}.`
@@ -64,7 +64,7 @@ export function eventView(id) {
     ${failed(error, "This may be out of date.")}
     ${note(tone, html`${event.error ? html`<strong>${event.error}.</strong> ` : nothing}${meaning}${waits}`)}
     <div class="actions">
-      <button type="button" class=${event.state === "dead" ? "primary" : ""} ?disabled=${event.state === "pending"} @click=${() => replay(id)}>Replay</button>
+      <button type="button" class=${event.state === "dead" ? "primary" : ""} ?disabled=${event.finished_at === null} @click=${() => replay(id)}>Replay</button>
       ${copyButton("Copy id", "the event's id", event.id)}
     </div>
     <section class="card padded" aria-label="About the event">

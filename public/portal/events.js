@@ -6,7 +6,7 @@ import { html, nothing } from "./lit-html/lit-html.js";
 import { empty, failed, loading, pill, turner, when } from "./parts.js";
 import { answer, change, failure, look, state } from "./store.js";
 import { backlog, SUMMARY } from "./waiting.js";
-import { STATES, TYPES } from "./words.js";
+import { STATES, stateOf, TYPES } from "./words.js";
 
 const PAGE = 50;
 
@@ -48,8 +48,10 @@ export function about({ todo_id, todo }) {
 }
 
 /** An event's state as a pill that says what it means. */
-export const statePill = ({ state: word }) =>
-  pill(...[STATES[word]?.[0] ?? "off", word, STATES[word]?.[1]]);
+export function statePill(event) {
+  const [tone, meaning] = stateOf(event);
+  return pill(tone, event.state, meaning);
+}
 
 function line(event) {
   return html`<li class="entry">
@@ -99,7 +101,7 @@ export function eventsView() {
     </header>
     ${backlog()}
     <div class="filters" role="group" aria-label="Filters">
-      ${choice("type", "Type", TYPES)} ${choice("state", "State", Object.keys(STATES))}
+      ${choice("type", "Type", TYPES)} ${choice("state", "State", STATES)}
       ${known ? html`<span class="soft">${count(known.data.length, "event")}${known.cursor ? " on this page" : ""}</span>` : nothing}
     </div>
     ${failed(failure(at), "The events cannot be shown.")}

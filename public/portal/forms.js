@@ -155,7 +155,7 @@ const endpointFields = (endpoint = {}) => html`
   ${field("name", "Name", { value: endpoint.name, autofocus: true })}
   ${field("url", "URL", { value: endpoint.url, inputmode: "url", placeholder: "https://example.com/webhooks", about: "It gets a POST for each event, and answers 2xx once it has stored it." })}
   ${field("description", "Description", { value: endpoint.description })}
-  ${field("http_timeout", "Timeout", { value: endpoint.http_timeout ? String(endpoint.http_timeout) : "", placeholder: "10", about: "Seconds it has for an answer; “1m30s” is fine, too." })}
+  ${field("http_timeout", "Timeout", { value: endpoint.http_timeout ? String(endpoint.http_timeout) : "", placeholder: "10", about: "Seconds it has for an answer. The service may keep its own: the endpoint shows what counts." })}
 `;
 
 function secretDialog({ title, about, secret, language = Object.keys(SNIPPETS)[0] }) {

@@ -3,13 +3,28 @@
 /** Event types of the log. */
 export const TYPES = ["created", "updated", "deleted", "failed", "ping"];
 
-/** States of an event, each with its tone and what it means. */
-export const STATES = {
-  pending: ["waiting", "Not sent yet. It is tried again by itself until it gets through."],
-  accepted: ["info", "Taken for delivery. Whether it was really processed is checked shortly."],
-  confirmed: ["good", "Taken for delivery, and checked: nothing is left to do."],
-  dead: ["bad", "Given up. Mend what the error names, then replay it."],
-};
+/** States of an event. */
+export const STATES = ["pending", "accepted", "confirmed", "dead"];
+
+/** An event's state: its tone, and what it means. Nothing more is done of itself once it is finished. */
+export function stateOf({ state, finished_at: finished }) {
+  switch (state) {
+    case "pending":
+      return ["waiting", "Not sent yet. It is tried again by itself until it gets through."];
+    case "accepted":
+      if (finished) return ["good", "Taken for delivery."];
+      return [
+        "info",
+        "Taken for delivery. Whether it was really processed is checked in a few minutes; until then it cannot be replayed.",
+      ];
+    case "confirmed":
+      return ["good", "Taken for delivery, and checked."];
+    case "dead":
+      return ["bad", "Given up. Mend what the error names, then replay it."];
+    default:
+      return ["off", ""];
+  }
+}
 
 /** Statuses of an endpoint: tone, what is the case, and what to do. */
 export const STATUSES = {
