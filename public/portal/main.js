@@ -102,7 +102,8 @@ function draw() {
     if (!kind) {
       dialog.close();
       // The element that opened it may be gone, as after a removal.
-      if (document.activeElement === document.body) document.getElementById("main").focus();
+      if (document.activeElement === document.body)
+        document.getElementById("main").focus({ preventScroll: true });
     } else if (!dialog.open) dialog.showModal();
     // An open dialog that changes what it asks loses the element that had the focus.
     else dialog.querySelector("[autofocus]")?.focus();

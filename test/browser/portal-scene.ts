@@ -31,6 +31,7 @@ export async function startPortalScene() {
   const arrivals: Arrival[] = [];
   /** Paths that answer 500 instead of 200. */
   const failing = new Set(["/fail"]);
+  const refusal = { body: EVIL };
   const server = createServer((request, response) => {
     let body = "";
     request.setEncoding("utf8");
@@ -39,7 +40,7 @@ export async function startPortalScene() {
       const url = request.url ?? "";
       arrivals.push({ url, signature: String(request.headers["x-convoy-signature"]), body });
       response.writeHead(failing.has(url) ? 500 : 200, { "Content-Type": "text/html" });
-      response.end(failing.has(url) ? EVIL : "stored");
+      response.end(failing.has(url) ? refusal.body : "stored");
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -55,6 +56,8 @@ export async function startPortalScene() {
     receiverUrl,
     arrivals,
     failing,
+    /** What those answer. */
+    refusal,
     /** Somebody new, who has nothing yet. */
     async owner(name = `owner-${++owners}`): Promise<Owner> {
       const exp = Math.floor(Date.now() / 1_000) + 600;
