@@ -22,6 +22,8 @@ export type EventRow = {
   state: EventState;
   /** Failed tries to post it under its present key. */
   attempts: number;
+  /** 1: at the last try Convoy knew no such endpoint. */
+  missing: 0 | 1;
   /** How often it took a new key: `id`, `id:1`, `id:2` … */
   replays: number;
   /** How often the audit has asked for it since Convoy accepted its present key. */
