@@ -211,4 +211,8 @@ test("a batch retry keeps others out for as long as the fault says", async () =>
   expect([await retry(query), await retry("endpointId=other")]).toEqual([200, 400]);
   clock.now += 5_000;
   expect(await retry(query)).toBe(200);
+  clock.now -= 60_000;
+  expect(await retry(query)).toBe(200);
+  await client.faults({});
+  expect(await retry(query)).toBe(200);
 });
