@@ -158,6 +158,8 @@ describe("when Redis loses its data", () => {
     const rows = await list<Delivery>("eventdeliveries?perPage=100");
     expect([count(rows, "Scheduled"), count(rows, "Success")]).toEqual([8, 1]);
     expect(rows.filter((one) => one.status === "Scheduled")[0]?.metadata.num_trials).toBe(0);
+    const seen = (await client.deliveries()).filter((one) => one.status === "Scheduled");
+    expect(seen.map((one) => one.strand)).toEqual(Array(8).fill("delivery"));
     const all = await events();
     expect(all.filter((one) => one === "Retry")).toHaveLength(1);
     expect(all).toHaveLength(42);
