@@ -19,7 +19,8 @@ export const ERRORS: Record<number, ErrorAnswer> = {
   },
   403: {
     name: "Forbidden",
-    description: "A portal's token outside of the portal, or, while AUTH is open, a host or site that is not let in.",
+    description:
+      "A portal's token outside of the portal, or, while AUTH is open, a host or site that is not let in.",
     example: { error: "A portal link opens /endpoint and /event, nothing else." },
   },
   404: {

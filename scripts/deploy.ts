@@ -4,8 +4,10 @@
  * The database comes first and is migrated before code that needs it takes traffic; wrangler makes the
  * KV namespace. Nothing is asked and wrangler.toml stays as it is (docs/deploy.md).
  */
+import "../local/wrangler-env.ts";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { writeAssets } from "../openapi/assets.ts";
 import { checkSecretsFiles } from "./secrets-file.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -27,6 +29,7 @@ async function main(args: string[]): Promise<number> {
     console.error((error as Error).message);
     return 1;
   }
+  writeAssets();
   if (args.includes("--dry-run")) return (await run(["deploy", ...args])).code;
   const listed = await run(["d1", "list", "--json"], { quiet: true });
   if (listed.code !== 0) return fail(listed);

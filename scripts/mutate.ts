@@ -12,7 +12,10 @@ import {
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "..");
-const COPIED = ["src", "test", "local", "migrations", "vitest.config.ts", "wrangler.toml"];
+const COPIED = [
+  ...["src", "test", "local", "openapi", "migrations", "public"],
+  ...["vitest.config.ts", "wrangler.toml"],
+];
 
 /** `from` must stand once in the file; `to` takes its place. */
 type Mutation = { name: string; file: string; from: string | RegExp; to: string };

@@ -6,7 +6,6 @@ import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { authenticate } from "./auth.ts";
 import { checkBindings } from "./config.ts";
-import { docs } from "./docs.ts";
 import { endpoint } from "./endpoint/routes.ts";
 import { event } from "./event/routes.ts";
 import { health, isShallowHealth } from "./health.ts";
@@ -35,11 +34,10 @@ app.use((c, next) => {
 app.use(crossOrigin);
 app.use(limitBody);
 // Whatever is not named here is an owner's: a route that comes later, too.
-app.use(except(["/openapi.json", isShallowHealth], authenticate, limitRate));
+app.use(except(isShallowHealth, authenticate, limitRate));
 
 const routes = app
   .route("/health", health)
-  .route("/openapi.json", docs)
   .route("/todo", todo)
   .route("/endpoint", endpoint)
   .route("/event", event)

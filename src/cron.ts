@@ -1,36 +1,118 @@
-/** What the cron does each minute, in order. */
-import { type Bindings, LEASE_MS, MOVES_MAX } from "./config.ts";
+/** What the cron does each minute: every task has its share, and none stops another. */
+import { type Budget, budgetOf, shareOf } from "./budget.ts";
+import {
+  type Bindings,
+  CRON_SHARES,
+  CRON_TIME_MS,
+  deliverySettings,
+  LEASE_MS,
+  MOVES_MAX,
+  SCRUB_DELAY_MS,
+} from "./config.ts";
+import { type Convoy, convoyOrWhy } from "./convoy/client.ts";
 import { finishMove } from "./endpoint/pause.ts";
 import { reconcile } from "./endpoint/reconcile.ts";
 import { claimStaleMoves } from "./endpoint/table.ts";
-import { audit } from "./event/audit.ts";
-import { newSweep, type Sweep, sweep } from "./event/sweep.ts";
-import { purgeLog, scrub } from "./event/upkeep.ts";
+import { type Agenda, type AgendaTimes, readAgenda } from "./event/cron-state.ts";
+import { lookUp } from "./event/lookup.ts";
+import { projectDue } from "./event/project.ts";
+import { purge } from "./event/purge.ts";
+import { idAt, scrub } from "./event/scrub.ts";
+import { postDue } from "./event/sweep.ts";
+import { walk } from "./event/walk.ts";
+import { logError } from "./log.ts";
+
+/** A piece of the cron's work. `run` gives what the report says of it; null where nothing was done. */
+type Task = { name: keyof typeof CRON_SHARES; run: (budget: Budget) => Promise<unknown> };
 
 /**
- * One run of the cron: on the hour the scrub, so that the sweep puts right what it finds; then the
- * sweep, the audit of what Convoy took, pauses and activations that were cut off, every ten minutes the
- * reconcile of endpoints, and the purge.
- * @throws StorageError where D1 does not answer: the next run goes on
+ * One run of the cron: post, project, scrub, walk Convoy's list, look up, endpoint life, purge. Each task
+ * that has something to do has its share of subrequests and time, and what it leaves goes to those after it.
+ * @throws StorageError where D1 did not answer a task: the others have run all the same
  */
 export async function runCron(env: Bindings, scheduledTime: number): Promise<void> {
-  const run: Sweep = newSweep(env);
-  const minute = new Date(scheduledTime).getUTCMinutes();
-  const scrubbed = minute === 0 ? await scrub(run) : 0;
-  const swept = await sweep(run);
-  const audited = await audit(run);
-  const moved = await finishMoves(run);
-  const reconciled = minute % 10 === 5 ? await reconcileAll(run) : null;
-  const purged = await purgeLog(run);
-  if (reconciled || swept.claimed + audited.checked + scrubbed + moved + purged > 0) {
-    const report = { scrubbed, swept, audited, moved, reconciled, purged };
-    console.log(JSON.stringify({ level: "info", cron: report }));
+  const settings = deliverySettings(env);
+  const begun = Date.now();
+  const times = {
+    now: begun,
+    scrubUntil: idAt(begun - SCRUB_DELAY_MS),
+    purgeBefore: begun - settings.retentionMs,
+  };
+  const whole = budgetOf(settings.subrequestBudget, begun + CRON_TIME_MS);
+  whole.take(1);
+  const agenda = await readAgenda(env.DB, times);
+  const tasks = tasksOf(env, agenda, times, scheduledTime);
+  const report: Record<string, unknown> = {};
+  const failures: unknown[] = [];
+  let reserved = tasks.reduce((sum, { name }) => sum + CRON_SHARES[name], 0);
+  for (const { name, run } of tasks) {
+    reserved -= CRON_SHARES[name];
+    const keep = Math.floor(settings.subrequestBudget * reserved);
+    try {
+      const done = await run(shareOf(whole, keep, begun + CRON_TIME_MS * (1 - reserved)));
+      if (done) report[name] = done;
+    } catch (error) {
+      logError({ cron: name }, error);
+      failures.push(error);
+    }
   }
+  if (Object.keys(report).length > 0) console.log(JSON.stringify({ level: "info", cron: report }));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** What there is to do, in order. */
+function tasksOf(env: Bindings, agenda: Agenda, times: AgendaTimes, scheduledTime: number): Task[] {
+  const settings = deliverySettings(env);
+  const convoy = convoyOrNull(env);
+  const tasks: Task[] = [];
+  const place = { walk: agenda.walk };
+  if (convoy && agenda.toPost && times.now >= agenda.closedUntil) {
+    tasks.push({
+      name: "post",
+      run: (budget) => postDue({ db: env.DB, convoy, settings }, budget),
+    });
+  }
+  // Not from the agenda: what was posted just now may lack its todo in KV.
+  tasks.push({ name: "project", run: (budget) => projectDue({ env, settings }, budget) });
+  if (agenda.toScrub) {
+    const range = { after: agenda.scrubAfter, until: times.scrubUntil };
+    tasks.push({ name: "scrub", run: (budget) => scrub(env, range, budget) });
+  }
+  if (convoy) {
+    const run = { db: env.DB, convoy, settings };
+    tasks.push({
+      name: "walk",
+      run: async (budget) => {
+        const report = await walk(run, agenda, budget);
+        place.walk = report.place;
+        return report.pages > 0 || report.problem ? report : null;
+      },
+    });
+    if (agenda.toLookUp) {
+      tasks.push({ name: "lookUp", run: (budget) => lookUp(run, place.walk, budget) });
+    }
+    tasks.push({ name: "moves", run: (budget) => finishMoves(env, convoy, budget) });
+    if (new Date(scheduledTime).getUTCMinutes() % 10 === 5) {
+      tasks.push({ name: "endpoints", run: (budget) => reconcile(env, convoy, null, budget) });
+    }
+  }
+  if (agenda.toPurge) {
+    const run = (budget: Budget) => purge(env.DB, times.purgeBefore, agenda.purgeAfter, budget);
+    tasks.push({ name: "purge", run });
+  }
+  return tasks;
+}
+
+function convoyOrNull(env: Bindings): Convoy | null {
+  const convoy = convoyOrWhy(env);
+  if (typeof convoy !== "string") return convoy;
+  logError({ cron: "no gateway" }, convoy);
+  return null;
 }
 
 // Only what nobody works on any more: a toggle that is still under way must not be repeated.
-async function finishMoves({ env, convoy, budget, gateway }: Sweep): Promise<number> {
-  if (!convoy || !gateway.open() || !budget.take(1)) return 0;
+async function finishMoves(env: Bindings, convoy: Convoy, budget: Budget): Promise<number> {
+  if (!budget.take(1)) return 0;
   const now = Date.now();
   const when = { before: now - LEASE_MS, now, limit: MOVES_MAX };
   const rows = await claimStaleMoves(env.DB, when);
@@ -42,8 +124,4 @@ async function finishMoves({ env, convoy, budget, gateway }: Sweep): Promise<num
     if (!failed) moved++;
   }
   return moved;
-}
-
-function reconcileAll({ env, convoy, budget, gateway }: Sweep) {
-  return convoy && gateway.open() ? reconcile(env, convoy, null, budget) : null;
 }

@@ -1,9 +1,9 @@
 /** /health: whether the Worker runs, what it depends on, and how much is waiting. */
 import type { Context } from "hono";
 import type { Bindings } from "./config.ts";
-import { health as convoyHealth, convoyOrWhy } from "./convoy/client.ts";
+import { convoyOrWhy, getProject } from "./convoy/client.ts";
 import { shownReason } from "./convoy/reasons.ts";
-import { backlog } from "./event/log.ts";
+import { backlog } from "./event/table.ts";
 import { type Health, HealthQuery } from "./health-schema.ts";
 import { newApp, valid } from "./http.ts";
 import { readTodo } from "./todo/kv.ts";
@@ -38,6 +38,9 @@ export async function checkHealth(env: Bindings, owner: string): Promise<Health>
 async function askConvoy(env: Bindings): Promise<string> {
   const convoy = convoyOrWhy(env);
   if (typeof convoy === "string") return convoy;
-  const answer = await convoyHealth(convoy);
-  return answer.ok ? "ok" : shownReason(answer);
+  const answer = await getProject(convoy);
+  if (!answer.ok) return shownReason(answer);
+  // Convoy answers with the key's project, whatever the path says (recorded).
+  const same = answer.data.uid === convoy.projectId;
+  return same ? "ok" : "CONVOY_API_KEY belongs to another project than CONVOY_PROJECT_ID";
 }

@@ -5,7 +5,7 @@ import { budgetOf } from "../budget.ts";
 import { DELIVERY_PAGE_DEFAULT, PAGE_DEFAULT, SYNC_BUDGET } from "../config.ts";
 import { convoyOf } from "../convoy/client.ts";
 import { getDelivery, listAttempts, listDeliveries } from "../convoy/deliveries.ts";
-import { logEvent } from "../event/commit.ts";
+import { commitPing } from "../event/commit.ts";
 import { finish } from "../event/publish.ts";
 import { newApp, problem, requireJson, requireJsonIfAny, valid } from "../http.ts";
 import { PageQuery } from "../schema.ts";
@@ -68,14 +68,12 @@ export const endpoint = newApp()
     const { id } = c.req.valid("param");
     const now = Date.now();
     const owner = c.get("owner");
-    const event = { id: uuidv7({ msecs: now }), owner, type: "ping" as const };
-    const logged = await logEvent(c.env.DB, { ...event, endpointId: id, now });
-    if (!logged) throw notFound();
-    const source = { ...event, endpoint_id: id, occurred_at: now, todo_id: null, todo: null };
-    const row = { ...source, ...logged, replays: 0, put: null, isChange: false };
-    c.executionCtx.waitUntil(finish(c.env, row));
-    c.header("X-Event-Id", event.id);
-    return c.json({ data: "Ping queued", event_id: event.id }, 202);
+    const eventId = uuidv7({ msecs: now });
+    const row = await commitPing(c.env.DB, { id: eventId, owner, endpointId: id, now });
+    if (!row) throw notFound();
+    c.executionCtx.waitUntil(finish(c.env, { row, put: null }));
+    c.header("X-Event-Id", eventId);
+    return c.json({ data: "Ping queued", event_id: eventId }, 202);
   })
   .post("/sync", async (c) => {
     const budget = budgetOf(SYNC_BUDGET, Number.POSITIVE_INFINITY);

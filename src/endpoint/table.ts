@@ -1,5 +1,5 @@
 /** Endpoint records in D1: who owns which endpoint of Convoy. No secret is ever stored. */
-import { onD1 } from "../storage.ts";
+import { batch, onD1 } from "../storage.ts";
 
 /** How an endpoint is: the words of design section 2. */
 export type EndpointStatus =
@@ -157,10 +157,26 @@ export async function removeEndpoint(db: D1Database, owner: string, id: string):
   );
 }
 
-/** Whether any owner has an endpoint of this id. @throws StorageError */
-export async function isKnownEndpoint(db: D1Database, id: string): Promise<boolean> {
-  const row = await onD1(() => db.prepare("SELECT 1 FROM endpoint WHERE id = ?").bind(id).first());
-  return row !== null;
+/**
+ * Marks endpoints that Convoy does not know as missing; those under way are left to whoever moves them.
+ * @returns those of `ids` that are on record
+ * @throws StorageError
+ */
+export async function markMissing(
+  db: D1Database,
+  ids: string[],
+  now: number,
+): Promise<Set<string>> {
+  const named = JSON.stringify(ids);
+  const [, found = []] = await batch<{ id: string }>(db, [
+    [
+      `UPDATE endpoint SET status = 'missing', updated_at = ?2
+       WHERE id IN (SELECT value FROM json_each(?1)) AND status IN ('active', 'paused', 'inactive')`,
+      ...[named, now],
+    ],
+    ["SELECT id FROM endpoint WHERE id IN (SELECT value FROM json_each(?1))", named],
+  ]);
+  return new Set(found.map(({ id }) => id));
 }
 
 /**

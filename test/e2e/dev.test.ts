@@ -46,10 +46,12 @@ const exitCode = (child: ChildProcess) =>
   new Promise<number | null>((resolve) => child.once("close", resolve));
 
 describe.concurrent("npm run dev", () => {
+  const serverOf = (npm: number) =>
+    familyOf(npm).find((pid) => commandLine(pid).includes("local/dev/serve.ts"));
   const ends: [string, (npm: number) => void][] = [
     ["Ctrl-C", (npm) => process.kill(-npm, "SIGINT")],
-    ["SIGTERM of npm alone", (npm) => process.kill(npm, "SIGTERM")],
     ["SIGKILL of npm alone", (npm) => process.kill(npm, "SIGKILL")],
+    ["SIGKILL of the server", (npm) => process.kill(serverOf(npm) ?? 0, "SIGKILL")],
   ];
   test.each(ends)(
     "answers under each local name, and leaves nothing after %s",
@@ -80,6 +82,15 @@ describe.concurrent("npm run dev", () => {
       await expect(fetch(`http://127.0.0.1:${convoyPort}/`)).rejects.toThrow();
     },
   );
+
+  test("leaves nothing after SIGTERM of npm alone, while it is still starting", async () => {
+    const args = ["--port", `${await freePort()}`, "--convoy-port", `${await freePort()}`];
+    const { npm } = npmRunDev([...args, "--state", path.join(folder, "starting")]);
+    await until("the server's process", () => serverOf(npm.pid ?? 0) !== undefined);
+    const family = familyOf(npm.pid ?? 0);
+    npm.kill("SIGTERM");
+    await until("the end of every process", () => !family.some(isRunning));
+  });
 
   test.each(["--port", "--convoy-port"])(
     "says in one line that the port of %s is taken",

@@ -146,7 +146,8 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
       await settle();
       beQuiet();
       d1.sqlite.exec(
-        "DELETE FROM event; DELETE FROM endpoint; DELETE FROM history; DELETE FROM sqlite_sequence",
+        `DELETE FROM event; DELETE FROM endpoint; DELETE FROM history; DELETE FROM sqlite_sequence;
+         DELETE FROM cron_state; INSERT INTO cron_state (id) VALUES (1)`,
       );
       kv.clear();
       calls.length = 0;
