@@ -129,7 +129,7 @@ function errorsOf(operation: Operation): number[] {
   const { method, body, params, query, errors = [] } = operation;
   return [
     ...(body || params || query ? [400] : []),
-    ...[401, 429],
+    ...[401, 403, 429],
     // The limit holds for a body that nobody asked for, too.
     ...(method === "get" ? [] : [413]),
     ...(body ? [415] : []),

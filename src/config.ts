@@ -7,6 +7,8 @@ export const SETTING_NAMES = [
   "AUTH_JWKS_URL",
   "AUTH_ISSUER",
   "AUTH_AUDIENCE",
+  "PORTAL_SECRET",
+  "OPEN_HOSTS",
   "CONVOY_BASE_URL",
   "CONVOY_API_KEY",
   "CONVOY_PROJECT_ID",
@@ -23,6 +25,17 @@ export const SETTING_NAMES = [
 /** A setting's name. */
 export type SettingName = (typeof SETTING_NAMES)[number];
 
+/** Settings that are secrets: all that `npm run deploy` takes from a file of secrets. */
+export const SECRET_NAMES = [
+  "AUTH_SECRET",
+  "PORTAL_SECRET",
+  "CONVOY_API_KEY",
+  "CONVOY_PROJECT_ID",
+] as const satisfies SettingName[];
+
+/** The settings, each a string or absent. */
+export type Settings = { [name in SettingName]?: string };
+
 /** What the Worker is given: storage, settings, and two bindings that may be absent. */
 export type Bindings = {
   KV: KVNamespace;
@@ -31,7 +44,7 @@ export type Bindings = {
   RATE_LIMIT?: RateLimit;
   /** A way to Convoy that is not the public internet (service or VPC binding); absent means fetch. */
   CONVOY?: Pick<Fetcher, "fetch">;
-} & { [name in SettingName]?: string };
+} & Settings;
 
 /** A setting is missing or wrong: answered with 503 and this message, which says what to set. */
 export class SettingError extends Error {
@@ -251,6 +264,8 @@ export function checkBindings(env: Bindings): void {
 export const OWNER_MAX_BYTES = 255;
 /** Characters of a token; RS256 tokens with many claims stay far below. */
 export const TOKEN_MAX_CHARS = 8_192;
+/** Bytes of a secret that signs tokens: HS256 wants a key as long as its hash (RFC 7518, 3.2). */
+export const AUTH_SECRET_MIN_BYTES = 32;
 /** How far the issuer's clock and ours may differ. */
 export const CLOCK_LEEWAY_S = 60;
 /** How long fetched keys are used while they know the token's kid. */

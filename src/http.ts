@@ -12,8 +12,8 @@ import { logError } from "./log.ts";
 import type { ErrorBody } from "./schema.ts";
 import { BadCursor, StorageError } from "./storage.ts";
 
-/** What every handler has: the bindings, and the owner once authenticated. */
-export type AppEnv = { Bindings: Bindings; Variables: { owner: string } };
+/** What every handler has: the bindings, and once authenticated the owner, and whether it operates the service. */
+export type AppEnv = { Bindings: Bindings; Variables: { owner: string; operator: boolean } };
 
 /** An empty Hono app with the one router that method-not-allowed brings anyway: Hono's presets add others. */
 export function newApp() {

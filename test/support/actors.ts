@@ -88,7 +88,7 @@ function actorIn(env: Bindings, around: Around): Actor {
         body: JSON.stringify(body),
         headers: { "Content-Type": "application/json" },
       };
-      const request = new Request(`http://api.test${url}`, { method, ...sent });
+      const request = new Request(`http://localhost${url}`, { method, ...sent });
       return track(invocation.run(take, async () => worker.fetch(request, env, ctx)));
     },
     scheduled(at) {

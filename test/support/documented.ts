@@ -46,13 +46,11 @@ export function undocumented({ method, path, status, headers, body }: Answered):
 // What the document cannot describe, since no operation is there: 404, 405, and 4xx or 503 before routing.
 function offTheMap(known: Node | undefined, status: number, headers: Headers, body: unknown) {
   const expected = known ? 405 : 404;
-  const early = [413, 503].includes(status);
+  const early = [401, 403, 413, 503].includes(status);
   const allowed = Object.keys(known ?? {}).map((name) => name.toUpperCase());
   const told = (headers.get("Allow") ?? "").split(", ").filter((name) => name !== "HEAD");
   return [
-    ...(status === expected || early || (!known && status === 401)
-      ? []
-      : [`${status}, not ${expected}`]),
+    ...(status === expected || early ? [] : [`${status}, not ${expected}`]),
     ...(status === 405 && [...told].sort().join() !== [...allowed].sort().join()
       ? [`Allow: ${headers.get("Allow")}, not ${allowed.join(", ")}`]
       : []),
