@@ -1,10 +1,10 @@
 /** Answers by the name that the document gives them. */
 import * as endpoint from "../src/endpoint/schema.ts";
-import * as event from "../src/event/schema.ts";
+import * as event from "../src/event/answers.ts";
 import * as health from "../src/health-schema.ts";
 import { PortalLink } from "../src/portal-schema.ts";
 import { Done, ErrorBody } from "../src/schema.ts";
-import * as todo from "../src/todo/schema.ts";
+import * as todo from "../src/todo/answers.ts";
 import { namedSchemas } from "./json-schema.ts";
 
 const answers = {

@@ -1,6 +1,6 @@
 /** The contract of /health. */
 import * as z from "zod/mini";
-import { Backlog } from "./event/schema.ts";
+import { Backlog } from "./event/answers.ts";
 
 /** Query of GET /health. */
 export const HealthQuery = z.object({ deep: z.optional(z.string()) });

@@ -1,7 +1,8 @@
 /** The event log in D1: its row, and what its owner reads of it. */
 import { BACKLOG_COUNT_MAX, EVENT_WINDOW_ROWS } from "../config.ts";
 import { all, batch, first } from "../storage.ts";
-import type { Backlog, EventState, LoggedType } from "./schema.ts";
+import type { Backlog } from "./answers.ts";
+import type { EventState, LoggedType } from "./schema.ts";
 
 /** A row of the table `event`. Times in ms. */
 export type EventRow = {
