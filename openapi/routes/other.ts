@@ -1,5 +1,5 @@
 /** Health and the portal. */
-import { HealthQuery } from "../../src/health-schema.ts";
+import { HealthQuery } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */
