@@ -49,7 +49,9 @@ export default defineConfig({
           name: "node",
           restoreMocks: true,
           root,
-          include: ["test/{local,contract,crash,races,life,e2e,browser,docs,receiver}/**/*.test.ts"],
+          include: [
+            "test/{local,contract,crash,races,life,e2e,browser,docs,receiver}/**/*.test.ts",
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

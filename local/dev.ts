@@ -8,7 +8,10 @@ import { constants } from "node:os";
 import path from "node:path";
 import { GRACE_MS, PARENT_CHECK_MS, STOP_SIGNALS } from "./dev/numbers.ts";
 
-const starters = ancestors();
+const startedBy = starter();
+// npm, its sh and we are one process group: who is of another one has adopted us, and npm is gone already.
+const ourGroup = stat("self")[2];
+if (process.env.npm_lifecycle_event === "dev" && stat(startedBy)[2] !== ourGroup) process.exit(1);
 const detached = process.platform !== "win32";
 const server = fork(path.join(import.meta.dirname, "dev/serve.ts"), process.argv.slice(2), {
   detached,
@@ -22,7 +25,7 @@ server.on("exit", (code, signal) => {
 for (const signal of STOP_SIGNALS) process.on(signal, stop);
 // A SIGKILL of npm sends us no signal.
 setInterval(() => {
-  if (ancestors() !== starters) stop("SIGTERM");
+  if (starter() !== startedBy) stop("SIGTERM");
 }, PARENT_CHECK_MS);
 
 function stop(signal: NodeJS.Signals): void {
@@ -41,16 +44,24 @@ function endGroup(leader: number | undefined): void {
 }
 
 /**
- * The parent's id, and under npm also npm's: not every sh makes way for the command that it runs, and
- * one that waits for us outlives an npm that was killed. Where there is no /proc, only the parent's.
+ * Who started us: the parent, or the parent of the sh that npm runs its script in. Not every sh makes
+ * way for the command that it runs, and one that waits for us outlives an npm that was killed.
  */
-function ancestors(): string {
-  const parent = process.ppid;
-  if (process.env.npm_lifecycle_event === undefined) return `${parent}`;
+function starter(): string {
+  const parent = `${process.ppid}`;
+  return (read(parent, "cmdline").includes("local/dev.ts") && stat(parent)[1]) || parent;
+}
+
+/** State, parent and process group of a process, and more; nothing where there is no /proc. */
+function stat(pid: string): string[] {
+  const text = read(pid, "stat");
+  return text.slice(text.lastIndexOf(")") + 2).split(" ");
+}
+
+function read(pid: string, file: string): string {
   try {
-    const status = readFileSync(`/proc/${parent}/status`, "utf8");
-    return `${parent} ${/^PPid:\s*(\d+)$/m.exec(status)?.[1]}`;
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {
-    return `${parent}`;
+    return "";
   }
 }

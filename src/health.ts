@@ -1,11 +1,12 @@
 /** /health: whether the Worker runs, what it depends on, and how much is waiting. */
 import type { Context } from "hono";
+import type { Health } from "./answers.ts";
 import type { Bindings } from "./config.ts";
 import { convoyOrWhy, getProject } from "./convoy/client.ts";
 import { shownReason } from "./convoy/reasons.ts";
 import { backlog } from "./event/table.ts";
-import { type Health, HealthQuery } from "./health-schema.ts";
 import { newApp, valid } from "./http.ts";
+import { HealthQuery } from "./schema.ts";
 import { readTodo } from "./todo/kv.ts";
 
 /** Whether this asks only if the Worker runs: everybody may, as often as they like. */

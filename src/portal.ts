@@ -2,7 +2,7 @@
 
 import { isPortalOn, PORTAL_LINK_DEFAULT_MIN } from "./config.ts";
 import { newApp, problem, requireJsonIfAny, valid } from "./http.ts";
-import { NewPortalLink } from "./portal-schema.ts";
+import { NewPortalLink } from "./schema.ts";
 import { mintPortalToken } from "./token.ts";
 
 /** POST /portal-link: a link into the page where the caller's owner manages its webhooks. */

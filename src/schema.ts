@@ -1,6 +1,6 @@
 /** Shapes that every noun's contract is made of: texts, numbers in a path or query, pages, the error body. */
 import * as z from "zod/mini";
-import { PAGE_MAX } from "./config.ts";
+import { PAGE_MAX, PORTAL_LINK_MAX_MIN } from "./config.ts";
 
 /** Text of at most `max` characters, counted as JSON Schema does: in code points. */
 export function text(min: number, max: number) {
@@ -48,15 +48,10 @@ export const EndpointId = text(1, 255);
 /** Query of a call that may name an endpoint. */
 export const EndpointQuery = z.object({ endpoint: z.optional(EndpointId) });
 
-/** Body of every error: what happened and what to do; `details` name the fields that are wrong. */
-export const ErrorBody = z.object({
-  error: z.string(),
-  details: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
-  /** The tutorial's text, beside `error` where its code has one. */
-  data: z.optional(z.string()),
-});
-/** Body of every error. */
-export type ErrorBody = z.infer<typeof ErrorBody>;
+/** Query of GET /health. */
+export const HealthQuery = z.object({ deep: z.optional(z.string()) });
 
-/** A change that was made, in the tutorial's words. */
-export const Done = z.object({ data: z.string() });
+/** Body of POST /portal-link; all of it may be left out. */
+export const NewPortalLink = z.strictObject({
+  expires_in_minutes: z.optional(z.int().check(z.gte(1), z.lte(PORTAL_LINK_MAX_MIN))),
+});

@@ -1,6 +1,5 @@
 /** Health and the portal. */
-import { HealthQuery } from "../../src/health-schema.ts";
-import { NewPortalLink } from "../../src/portal-schema.ts";
+import { HealthQuery, NewPortalLink } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */

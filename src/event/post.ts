@@ -1,5 +1,11 @@
 /** One post of an event to Convoy: what its answer means, and what the log records of it. */
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, type DeliverySettings, EVIDENCE_MS } from "../config.ts";
+import {
+  BACKOFF_MAX_MS,
+  BACKOFF_MIN_MS,
+  type DeliverySettings,
+  EVIDENCE_MS,
+  GATEWAY_RETRY_MS,
+} from "../config.ts";
 import type { Convoy } from "../convoy/client.ts";
 import { isEndpointMissing } from "../convoy/endpoints.ts";
 import { postEvent } from "../convoy/events.ts";
@@ -46,16 +52,17 @@ export async function outcomesOf(
   settings: DeliverySettings,
   { now, unprovenWaitMs }: { now: number; unprovenWaitMs: number | null },
 ): Promise<Outcome[]> {
-  const missing = posted.flatMap(({ row, answer }) =>
+  const unknown = posted.flatMap(({ row, answer }) =>
     answer.kind === "missing" && row.endpoint_id !== null ? [row.endpoint_id] : [],
   );
-  const known = missing.length > 0 ? await markMissing(db, missing, now) : new Set<string>();
+  const known = unknown.length > 0 ? await markMissing(db, unknown, now) : new Set<string>();
   let othersGetThrough: boolean | null =
     posted.some(({ answer }) => answer.kind === "accepted") || null;
   const outcomes: Outcome[] = [];
   for (const { row, answer } of posted) {
     const { attempts, replays, lookups, stranded } = row;
-    const same = { attempts, replays, lookups, stranded, accepted_at: null };
+    const missing = answer.kind === "missing" ? (1 as const) : (0 as const);
+    const same = { attempts, missing, replays, lookups, stranded, accepted_at: null };
     if (answer.kind === "accepted") {
       const due_at = settings.audit ? now + settings.audit.patienceMs : null;
       outcomes.push({ ...same, state: "accepted", error: null, accepted_at: now, due_at });
@@ -106,6 +113,16 @@ export function backoff(tries: number): number {
 
 /** The row's columns as they are, due at `dueAt`: it was not tried. */
 export function untouched(row: EventRow, dueAt: number): Outcome {
-  const { state, attempts, replays, lookups, stranded, error, accepted_at } = row;
-  return { state, attempts, replays, lookups, stranded, error, accepted_at, due_at: dueAt };
+  const { state, attempts, missing, replays, lookups, stranded, error, accepted_at } = row;
+  return {
+    state,
+    attempts,
+    missing,
+    replays,
+    lookups,
+    stranded,
+    error,
+    accepted_at,
+    due_at: dueAt,
+  };
 }

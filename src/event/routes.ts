@@ -8,11 +8,11 @@ import { shownReason } from "../convoy/reasons.ts";
 import { toDelivery } from "../endpoint/deliveries.ts";
 import type { Delivery } from "../endpoint/schema.ts";
 import { newApp, problem, requireJson, valid } from "../http.ts";
-import type { Todo } from "../todo/schema.ts";
+import type { Todo } from "../todo/answers.ts";
+import type { LoggedEvent } from "./answers.ts";
 import { idempotencyKey } from "./message.ts";
 import { finish } from "./publish.ts";
 import { replay, replayDead } from "./replay.ts";
-import type { LoggedEvent } from "./schema.ts";
 import { BulkReplay, EventListQuery, EventPath } from "./schema.ts";
 import { backlog, type EventRow, findEvent, listEvents } from "./table.ts";
 

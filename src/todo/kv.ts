@@ -2,7 +2,7 @@
 import { encodeBase64Url } from "hono/utils/encode";
 import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
 import { BadCursor, onKv } from "../storage.ts";
-import type { Todo } from "./schema.ts";
+import type { Todo } from "./answers.ts";
 
 /** Metadata of a todo's key: the version it holds, and the todo itself where it fits. */
 export type TodoMetadata = { seq: number; todo?: Todo };

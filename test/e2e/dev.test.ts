@@ -13,14 +13,16 @@ import { until } from "../support/until.ts";
 const SECRET = "a-secret-of-at-least-32-characters-for-HS256";
 
 let folder: string;
+/** All that was seen of what the tests started. */
+const started: number[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), "todo-dev-"));
 });
 afterAll(async () => {
-  // A test that fails half-way must not leave a server behind; the folder's name is in its arguments.
-  const left = allProcesses()
-    .filter((pid) => commandLine(pid).includes(folder))
-    .flatMap(familyOf);
+  // A test that fails half-way must not leave a server behind; the folder's name is in its arguments,
+  // but not in those of a workerd without its parent.
+  const servers = allProcesses().filter((pid) => commandLine(pid).includes(folder));
+  const left = [...started, ...servers.flatMap(familyOf)];
   for (const pid of left.filter(isRunning)) process.kill(pid, "SIGKILL");
   await until("their end", () => !left.some(isRunning));
   await rm(folder, { recursive: true, force: true });
@@ -69,10 +71,14 @@ describe.concurrent("npm run dev", () => {
       // A setting from the environment has reached the Worker: no token, no answer.
       const refused = await fetch(`http://127.0.0.1:${port}/todo`);
       expect(refused.status, await refused.text()).toBe(401);
+      const portal = `http://127.0.0.1:${port}/portal/`;
+      expect(said.text).toContain(portal);
+      expect(await (await fetch(portal)).text()).toContain("/portal/main.js");
       const inbox = await fetch(`http://127.0.0.1:${convoyPort}/inbox/deliveries`);
       expect(await inbox.json()).toMatchObject({ data: [] });
 
       const family = familyOf(npm.pid ?? 0);
+      started.push(...family);
       expect(family.map(commandLine).join("\n")).toContain("workerd");
       expect(family.map(commandLine).join("\n")).not.toContain(SECRET);
       expect(said.text).not.toContain(SECRET);
@@ -88,6 +94,7 @@ describe.concurrent("npm run dev", () => {
     const { npm } = npmRunDev([...args, "--state", path.join(folder, "starting")]);
     await until("the server's process", () => serverOf(npm.pid ?? 0) !== undefined);
     const family = familyOf(npm.pid ?? 0);
+    started.push(...family);
     npm.kill("SIGTERM");
     await until("the end of every process", () => !family.some(isRunning));
   });

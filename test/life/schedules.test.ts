@@ -6,7 +6,7 @@
 import { afterEach, expect, it } from "vitest";
 import type { Around } from "../support/actors.ts";
 import { goOnUntil } from "../support/virtual-clock.ts";
-import { healthy, type Life, openLife } from "./world.ts";
+import { type Life, openLife } from "./world.ts";
 
 const SCHEDULES = Number(process.env.LIFE ?? 60);
 const FIRST_SEED = Number(process.env.SEED ?? 1);
@@ -120,7 +120,8 @@ async function play(seed: number) {
     const elapsed = Date.now() - begun;
     if (elapsed >= END_MS || (elapsed > HEALED_MS + 90 * MINUTE_MS && open().length === 0)) return;
     const runs = random() < 0.1 ? 2 : 1;
-    for (let i = 0; i < runs; i++) void isolate()(healed ? healthy : frail()).scheduled(Date.now());
+    for (let i = 0; i < runs; i++)
+      void isolate()(healed ? life!.healthy : frail()).scheduled(Date.now());
     at(elapsed < HEALED_MS + 60 * MINUTE_MS ? MINUTE_MS : 5 * MINUTE_MS, cron);
   };
   const open = () => rows().filter((row) => row.due_at !== null && row.endpoint_id !== "gone");

@@ -1,7 +1,13 @@
 /** The Worker, its stores and a model of Convoy on virtual time, for the whole life of events. */
 import { vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
-import { type Actor, type Around, createIsolate, openDatabase } from "../support/actors.ts";
+import {
+  type Actor,
+  type Around,
+  createIsolate,
+  openDatabase,
+  type Step,
+} from "../support/actors.ts";
 import type { D1Double } from "../support/d1-sqlite.ts";
 import { memoryKv } from "../support/memory-kv.ts";
 import { type ModelConvoy, modelConvoy, type Trouble } from "../support/model-convoy.ts";
@@ -28,6 +34,10 @@ export type Life = {
   kv: KVNamespace;
   convoy: ModelConvoy;
   random: () => number;
+  /** How long a step takes, in ms, by its store. */
+  latencyMs: Partial<Record<Step["store"], number>>;
+  /** Runs every step as it comes, after its latency. */
+  healthy: Around;
   /** A new isolate of the Worker. */
   isolate: () => (around: Around) => Actor;
   /** Records endpoints of the owner, as if they had been made. */
@@ -40,9 +50,6 @@ export type Life = {
   states: () => Record<string, number>;
   close: () => void;
 };
-
-/** Runs every step as it comes. */
-export const healthy: Around = (_step, run) => run();
 
 /** Opens one; virtual time begins anew. */
 export function openLife(
@@ -64,11 +71,19 @@ export function openLife(
   const isolate = () => createIsolate({ d1, kv, convoy, settings });
   const rows = <T = Row>(sql = "SELECT * FROM event ORDER BY seq") =>
     d1.sqlite.prepare(sql).all() as T[];
+  const latencyMs: Life["latencyMs"] = {};
+  const healthy: Around = async (step, run) => {
+    const ms = latencyMs[step.store] ?? 0;
+    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+    return run();
+  };
   return {
     d1,
     kv,
     convoy,
     random,
+    latencyMs,
+    healthy,
     isolate,
     rows,
     endpoints(ids) {
@@ -117,7 +132,7 @@ export async function createMany(
   for (let made = 0; made < count; made += atOnce) {
     const actors: Actor[] = [];
     for (let i = made; i < Math.min(made + atOnce, count); i++) {
-      const actor = begin(healthy);
+      const actor = begin(life.healthy);
       actors.push(actor);
       void life.create(actor, endpointOf()).then((response) => {
         const id = response.headers.get("X-Event-Id");

@@ -3,13 +3,14 @@
 /** How it answers a post: as it should, not at all, 201 without taking it, or taking it without an answer. */
 export type Mode = "ok" | "down" | "swallow" | "lost";
 
-/** An event of its list. `seenAt`: when the list shows it. */
+/** An event of its list. `seenAt`: when the list shows it. `doneAt`: when it is delivered, never if not finite. */
 export type Listed = {
   key: string;
   duplicate: boolean;
   createdAt: number;
   seenAt: number;
-  status: "Processing" | "Success" | "Failure" | "Retry";
+  status: "Processing" | "Failure" | "Retry";
+  doneAt: number;
   endpointId: string | null;
 };
 
@@ -22,8 +23,6 @@ export type Trouble = {
   strands: number;
   /** Share of the posts whose answer is lost. */
   loses: number;
-  /** How long a call takes. */
-  latencyMs: number;
   /** How long an event takes to be processed, at most. */
   lagMs: number;
   /** Endpoints that it does not know, and those whose events fail. */
@@ -49,7 +48,9 @@ const LIST_SEEN_MS = 3_000;
 /** A healthy one, with nothing in its list. */
 export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}): ModelConvoy {
   const byKey = new Map<string, Listed>();
-  const delivered = new Map<string, number>();
+  const byId = new Map<string, Listed[]>();
+  // What it took and has not processed yet. Looked at when somebody asks: thousands of timers are slow.
+  let queue: { at: number; key: string; endpointId: string | null }[] = [];
   const convoy: ModelConvoy = {
     trouble: {
       mode: "ok",
@@ -57,7 +58,6 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
       skewMs: 0,
       strands: 0,
       loses: 0,
-      latencyMs: 0,
       lagMs: 3_000,
       gone: () => false,
       poisoned: () => false,
@@ -71,41 +71,51 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
       for (let i = 0; i < count; i++) {
         const at = Date.now();
         const key = `other-${convoy.records.length}`;
-        const common = { duplicate: false, status: "Success" as const, endpointId: "other" };
-        convoy.records.push({ key, createdAt: at, seenAt: at, ...common });
+        const common = { duplicate: false, status: "Processing" as const, endpointId: "other" };
+        convoy.records.push({ key, createdAt: at, seenAt: at, doneAt: at, ...common });
       }
     },
-    deliveredOf: (id) => delivered.get(id) ?? 0,
+    deliveredOf(id) {
+      catchUp();
+      return (byId.get(id) ?? []).filter(({ doneAt }) => doneAt <= Date.now()).length;
+    },
   };
-  const later = (ms: number, run: () => void) => (ms > 0 ? void setTimeout(run, ms) : run());
 
-  function process(key: string, endpointId: string | null): void {
-    const { skewMs, strands, poisoned } = convoy.trouble;
+  function catchUp(): void {
+    const now = Date.now();
+    const due = queue.filter(({ at }) => at <= now).sort((a, b) => a.at - b.at);
+    if (due.length === 0) return;
+    queue = queue.filter(({ at }) => at > now);
+    for (const each of due) process(each);
+  }
+
+  function process({ at, key, endpointId }: (typeof queue)[number]): void {
+    const { skewMs, strands, poisoned, lagMs } = convoy.trouble;
     const duplicate = byKey.has(key);
-    const createdAt = Date.now() + skewMs + Math.floor(random() * LIST_SEEN_MS);
-    const seenAt = Date.now() + Math.floor(random() * LIST_SEEN_MS);
-    const record: Listed = { key, duplicate, createdAt, seenAt, status: "Processing", endpointId };
+    const record: Listed = {
+      key,
+      duplicate,
+      createdAt: Math.floor(at + skewMs + random() * LIST_SEEN_MS),
+      seenAt: at + random() * LIST_SEEN_MS,
+      status: "Processing",
+      doneAt: Number.POSITIVE_INFINITY,
+      endpointId,
+    };
     convoy.records.push(record);
     if (duplicate) return;
     byKey.set(key, record);
+    const id = key.slice(0, 36);
+    byId.set(id, [...(byId.get(id) ?? []), record]);
     if (endpointId !== null && poisoned(endpointId)) record.status = "Failure";
     else if (random() < strands) record.status = "Retry";
-    else {
-      later(random() * convoy.trouble.lagMs, () => {
-        record.status = "Success";
-        const id = key.slice(0, 36);
-        delivered.set(id, (delivered.get(id) ?? 0) + 1);
-      });
-    }
+    else record.doneAt = at + random() * lagMs;
   }
 
   async function fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
     const path = url.pathname.replace(/^.*\/projects\/[^/]+/, "");
-    const { latencyMs } = convoy.trouble;
     const body =
       request.method === "POST" ? ((await request.json()) as Record<string, string>) : {};
-    if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));
     if (path.startsWith("/events") && request.method === "POST") return post(body);
     if (convoy.trouble.mode === "down") return failure(400, "outage");
     if (path === "/events") return list(url.searchParams);
@@ -119,7 +129,7 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
     if (mode === "down") return failure(400, "outage");
     if (mode !== "swallow") {
       const lag = random() * lagMs + Math.max(0, stalledUntil - Date.now());
-      later(lag, () => process(key ?? "", endpoint_id));
+      queue.push({ at: Date.now() + lag, key: key ?? "", endpointId: endpoint_id });
     }
     if (mode === "lost" || random() < loses) throw new TypeError("connection lost");
     return success(null, 201);
@@ -127,6 +137,7 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
 
   function list(query: URLSearchParams): Response {
     convoy.lists++;
+    catchUp();
     const now = Date.now();
     const key = query.get("idempotencyKey");
     const from = Date.parse(`${query.get("startDate")}Z`);
@@ -146,7 +157,7 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
         project_id: "local",
         idempotency_key: each.key,
         is_duplicate_event: each.duplicate,
-        status: each.status,
+        status: each.doneAt <= now ? "Success" : each.status,
         failure_reason: each.status === "Failure" ? "poisoned" : undefined,
         endpoints: each.endpointId === null ? [] : [each.endpointId],
         created_at: new Date(each.createdAt).toISOString(),

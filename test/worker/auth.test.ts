@@ -91,7 +91,6 @@ describe("with AUTH_SECRET", () => {
     ["with a list as sub", { ...GOOD, sub: ["alice"] }, /sub/],
     ["with an object as sub", { ...GOOD, sub: { toString: "alice" } }, /sub/],
     ["with a blank as sub", { ...GOOD, sub: " " }, /sub/],
-    ["with blanks as sub", { ...GOOD, sub: "   " }, /sub/],
     ["with a blank before its sub", { ...GOOD, sub: " alice" }, /sub/],
     ["with a blank after its sub", { ...GOOD, sub: "alice " }, /sub/],
     ["with a no-break space after its sub", { ...GOOD, sub: "alice\u00a0" }, /sub/],
@@ -99,7 +98,6 @@ describe("with AUTH_SECRET", () => {
     ["with U+0000 as sub", { ...GOOD, sub: "\0" }, /sub/],
     ["with U+0000 in its sub", { ...GOOD, sub: "a\0b" }, /sub/],
     ["with a line break after its sub", { ...GOOD, sub: "alice\n" }, /sub/],
-    ["with a tab in its sub", { ...GOOD, sub: "a\tb" }, /sub/],
     ["with DEL in its sub", { ...GOOD, sub: "a\x7f" }, /sub/],
     ["with NEL after its sub", { ...GOOD, sub: "alice\u0085" }, /sub/],
   ])("a token %s is refused with the reason", async (_, payload, reason) => {

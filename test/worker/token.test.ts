@@ -80,8 +80,8 @@ const ROUTES = [
     app.routes.filter(({ method }) => method !== "ALL").map((r) => `${r.method} ${r.path}`),
   ),
 ].map((route) => route.replace(/:\w+/g, "1").split(" ") as [string, string]);
-const OPEN = ["/health", "/openapi.json"];
-const owned = ROUTES.filter(([, path]) => !OPEN.includes(path)).concat([["GET", "/health?deep"]]);
+
+const owned = ROUTES.filter(([, path]) => path !== "/health").concat([["GET", "/health?deep"]]);
 const inPortal = ([, path]: [string, string]) => /^\/(endpoint|event)\b/.test(path);
 
 const secretEnv = () => newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
