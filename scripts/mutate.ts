@@ -126,7 +126,7 @@ const MUTATIONS: Mutation[] = [
   {
     name: "what the walk did not find takes a new key at once",
     file: "src/event/lookup.ts",
-    from: "if (row.lookups === 0) return { ...again, lookups,",
+    from: "if (row.lookups === 0)\n    return { ...again, lookups,",
     to: "if (row.lookups === 0) return { ...again, replays: row.replays + 1, lookups,",
   },
   {

@@ -1,6 +1,6 @@
 /** Who is calling: the owner of everything a request touches (docs/design.md, section 8). */
 import type { Context, MiddlewareHandler } from "hono";
-import { SettingError, TOKEN_MAX_CHARS } from "./config.ts";
+import { isPortalOn, SettingError, TOKEN_MAX_CHARS } from "./config.ts";
 import type { AppEnv } from "./http.ts";
 import { problem } from "./http.ts";
 import { openRefusal } from "./limits.ts";
@@ -41,6 +41,7 @@ async function callerOf(c: Context<AppEnv>): Promise<Caller> {
   keysOf(c.env);
   const checked = await verifyToken(c.env, bearer(c.req.header("Authorization")));
   if ("refused" in checked) throw unauthorized(checked.refused);
+  if (checked.portal && !isPortalOn(c.env)) throw unauthorized("The portal is turned off here.");
   return checked;
 }
 

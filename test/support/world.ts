@@ -81,7 +81,7 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
     CREATE TRIGGER remember AFTER INSERT ON event BEGIN INSERT INTO history
       VALUES (new.seq, new.id, new.type, new.endpoint_id, new.todo_id, new.todo); END`);
   const kv = stalestKv();
-  const convoy = createConvoy({ portal: true });
+  const convoy = createConvoy();
   const stores: Stores = { d1, kv: kv.kv, convoy, settings };
   const calls: Call[] = [];
   const rows = <T>(sql: string) => d1.sqlite.prepare(sql).all() as T[];

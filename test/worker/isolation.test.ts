@@ -99,10 +99,11 @@ const EXPECTED: Record<string, Look[]> = {
     { path: () => "/event?cursor=1000", expects: "own" },
     { path: () => "/event?state=accepted&type=created", expects: "own" },
   ],
+  "GET /event/summary": [{ path: () => "/event/summary", expects: "own" }],
   "GET /event/:id": [{ path: ({ event }) => `/event/${event}`, expects: "hidden" }],
   "POST /event/replay": [{ path: () => "/event/replay", body: { state: "dead" }, expects: "own" }],
   "POST /event/:id/replay": [{ path: ({ event }) => `/event/${event}/replay`, expects: "hidden" }],
-  "POST /portal-link": [{ path: () => "/portal-link", expects: "own" }],
+  "POST /portal-link": [{ path: () => "/portal-link", expects: "made" }],
 };
 
 const ROUTES = [

@@ -32,6 +32,7 @@ const ORDER = [
   "updateTodo",
   "deleteTodo",
   "replayDeadEvents",
+  "summarizeEvents",
   "deleteEndpoint",
   "health",
 ];
