@@ -1,15 +1,5 @@
 /** Health and the portal. */
-<<<<<<< HEAD
-
 import { HealthQuery, NewPortalLink } from "../../src/schema.ts";
-
-=======
-
-import { HealthQuery } from "../../src/health-schema.ts";
-import { NewPortalLink } from "../../src/portal-schema.ts";
-
->>>>>>> portal
-
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */
