@@ -2,9 +2,9 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { sign } from "hono/jwt";
-import type { Browser, Page } from "playwright-core";
-import { type Answer, callerOf } from "../support/client.ts";
-import { startSystem } from "../support/system.ts";
+import { callerOf } from "../../support/client.ts";
+import { startSystem } from "../../support/system.ts";
+import { until } from "../../support/until.ts";
 
 /** Signs every token here. */
 export const SECRET = "portal-scene-secret-of-32-bytes-and-more";
@@ -15,13 +15,6 @@ export const EVIL = `<img src=x onerror="document.title='owned'"><script>documen
 /** One webhook as it arrived; header names in lower case. */
 export type Arrival = { url: string; signature: string; body: string };
 
-/** An owner: calls to the API in its name, and a link into its portal. */
-export type Owner = {
-  name: string;
-  call: <T = Record<string, unknown>>(m: string, p: string, body?: unknown) => Promise<Answer<T>>;
-  link: string;
-};
-
 /** A running system with a portal. */
 export type PortalScene = Awaited<ReturnType<typeof startPortalScene>>;
 
@@ -31,6 +24,7 @@ export async function startPortalScene() {
   const arrivals: Arrival[] = [];
   /** Paths that answer 500 instead of 200. */
   const failing = new Set(["/fail"]);
+  /** What those answer. */
   const refusal = { body: EVIL };
   const server = createServer((request, response) => {
     let body = "";
@@ -51,52 +45,56 @@ export async function startPortalScene() {
   );
 
   let owners = 0;
+  /** Somebody new, who has nothing yet: calls to the API in its name, and a link into its portal. */
+  async function newcomer(name = `owner-${++owners}`) {
+    const exp = Math.floor(Date.now() / 1_000) + 600;
+    const call = callerOf(system.url, await sign({ sub: name, exp }, SECRET, "HS256"));
+    const { status, body } = await call<{ url: string }>("POST", "/portal-link", {});
+    if (status !== 201) throw new Error(JSON.stringify(body));
+    return {
+      owner: { name, call, link: body.url },
+      /** An endpoint that it has already. */
+      async endpoint(to = "/ok", title = "Shop backend") {
+        const made = await call<{ endpoint: { id: string }; secret: string }>("POST", "/endpoint", {
+          name: title,
+          url: receiverUrl + to,
+        });
+        return { id: made.body.endpoint.id, secret: made.body.secret };
+      },
+      /** A todo that is added elsewhere; its event goes to that endpoint. @returns the event's id */
+      async todo(endpointId: string, item: string) {
+        const added = await call("POST", `/todo?endpoint=${endpointId}`, { item });
+        if (added.status !== 201) throw new Error(JSON.stringify(added.body));
+        return added.headers.get("X-Event-Id") ?? "";
+      },
+      /** Gives its events of these todos up, by SQL's LIKE. */
+      async giveUp(pattern: string) {
+        await system.db
+          .prepare(
+            `UPDATE event SET state = 'dead', error = 'Convoy answered 413', accepted_at = NULL,
+               due_at = NULL, finished_at = 1, stored = iif(stored IS NULL, NULL, 1)
+             WHERE owner = ? AND todo LIKE ?`,
+          )
+          .bind(name, pattern)
+          .run();
+      },
+    };
+  }
+
   return {
     ...system,
     receiverUrl,
     arrivals,
     failing,
-    /** What those answer. */
     refusal,
-    /** Somebody new, who has nothing yet. */
-    async owner(name = `owner-${++owners}`): Promise<Owner> {
-      const exp = Math.floor(Date.now() / 1_000) + 600;
-      const call = callerOf(system.url, await sign({ sub: name, exp }, SECRET, "HS256"));
-      const answer = await call<{ url: string }>("POST", "/portal-link", {});
-      if (answer.status !== 201) throw new Error(JSON.stringify(answer.body));
-      return { name, call, link: answer.body.url };
-    },
+    newcomer,
+    /** Waits until so many webhooks have come to this path. */
+    arrived: (url: string, count = 1) =>
+      until(`${count} at ${url}`, () => arrivals.filter((one) => one.url === url).length >= count),
     async close() {
       await system.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-/** A page at this address. What it complains of, failed requests apart, and what it asks for is collected. */
-export async function openPortal(
-  browser: Browser,
-  url: string,
-  options: { width?: number; height?: number; dark?: boolean; clock?: boolean } = {},
-): Promise<{ page: Page; complaints: string[]; requests: string[] }> {
-  const context = await browser.newContext({
-    viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
-    colorScheme: options.dark ? "dark" : "light",
-    permissions: ["clipboard-read", "clipboard-write"],
-  });
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  if (options.clock) await page.clock.install();
-  const complaints: string[] = [];
-  const requests: string[] = [];
-  page.on("request", (request) => requests.push(request.url()));
-  page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("console", (message) => {
-    // The browser says this of each answer that is an error; the page says it in words.
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
-      complaints.push(message.text());
-  });
-  await page.goto(url);
-  return { page, complaints, requests };
 }
