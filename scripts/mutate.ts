@@ -105,13 +105,13 @@ const MUTATIONS: Mutation[] = [
   {
     name: "a pause toggles without reading the status",
     file: "src/endpoint/pause.ts",
-    from: "if (status === wanted) return { ...read, data: wanted };",
+    from: "  if (status === wanted) return null;\n",
     to: "",
   },
   {
     name: "a crashed creation is never removed",
-    file: "src/endpoint/reconcile.ts",
-    from: "await removeEndpoint(env.DB, draft.owner, draft.id);",
+    file: "src/endpoint/create.ts",
+    from: "if (done) await removeEndpoint(db, draft.owner, draft.id);",
     to: "",
   },
 ];

@@ -2,7 +2,7 @@
 
 import { convoyOf } from "./convoy/client.ts";
 import { createPortalLink, isUnlicensed } from "./convoy/portal.ts";
-import { refusal } from "./endpoint/refusal.ts";
+import { refusal } from "./endpoint/routes.ts";
 import { newApp, problem } from "./http.ts";
 
 /** POST /portal-link: Convoy's own dashboard, scoped to the owner's endpoints. */

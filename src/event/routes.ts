@@ -4,7 +4,7 @@ import { type Bindings, LOOKUP_TIMEOUT_MS, PAGE_DEFAULT } from "../config.ts";
 import { convoyOrWhy } from "../convoy/client.ts";
 import { listDeliveries } from "../convoy/deliveries.ts";
 import { shownReason } from "../convoy/reasons.ts";
-import { toDelivery } from "../endpoint/deliveries.ts";
+import { toDelivery } from "../endpoint/schema.ts";
 import { newApp, problem, requireJson, valid } from "../http.ts";
 import type { Todo } from "../todo/schema.ts";
 import { findEvent, type LogRow, listEvents } from "./log.ts";

@@ -88,7 +88,7 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
   const one = (sql: string) => Object.values(rows<Record<string, number | null>>(sql)[0]!)[0]!;
   const waiting = () =>
     one("SELECT count(*) FROM event WHERE due_at IS NOT NULL") +
-    one("SELECT count(*) FROM endpoint WHERE status IN ('creating', 'pausing', 'activating')");
+    one("SELECT count(*) FROM endpoint WHERE due_at IS NOT NULL");
 
   const call: World["call"] = (actor, method, url, body) => {
     const noted: Call = {
@@ -146,7 +146,8 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
       await settle();
       beQuiet();
       d1.sqlite.exec(
-        "DELETE FROM event; DELETE FROM endpoint; DELETE FROM history; DELETE FROM sqlite_sequence",
+        `DELETE FROM event; DELETE FROM endpoint; DELETE FROM history; DELETE FROM sqlite_sequence;
+         DELETE FROM delivery_walk; DELETE FROM reposted`,
       );
       kv.clear();
       calls.length = 0;
