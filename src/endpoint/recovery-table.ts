@@ -116,7 +116,7 @@ export function recoverResumed(
   return [
     `INSERT INTO recovery (project, endpoint_id, status, since, action, due_at)
      SELECT ?1, id, 'Discarded', min(coalesce(paused_at, ?3), ?3), 'retry', ?3 FROM endpoint
-     WHERE id IN (SELECT value FROM json_each(?2)) AND due_at IS NULL AND updated_at < ?4
+     WHERE id IN (SELECT value FROM json_each(?2)) AND (due_at IS NULL OR due_at <= ?3) AND updated_at < ?4
        AND status IN ('paused', 'inactive', 'missing')
      ON CONFLICT (endpoint_id, status) DO UPDATE SET since = min(since, excluded.since),
        action = excluded.action, due_at = excluded.due_at, project = excluded.project`,

@@ -162,7 +162,7 @@ async function syncPage(run: Sync, cursor: string | undefined): Promise<string |
     }
     const unlisted = records.filter((one) => one.owner === owner && !ids.includes(one.id));
     for (const one of unlisted) {
-      if (one.status === "creating" || one.status === "missing" || one.due_at !== null) continue;
+      if (["creating", "missing"].includes(one.status) || (one.due_at ?? 0) > askedAt) continue;
       // Asked by its id: its owner may have been changed.
       if (!budget.take(1)) return;
       const read = await readEndpoint(convoy, one.id);

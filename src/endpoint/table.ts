@@ -69,7 +69,8 @@ export async function beginCreating(
 }
 
 /**
- * Ends a creation: the row takes Convoy's uid and timeout. Null where the cron has removed it meanwhile.
+ * Ends a creation: the row takes Convoy's uid and timeout. It is due: the cron looks once whether Convoy has it, since a
+ * creation whose answer from D1 was lost is undone there. Null where the cron has removed the draft meanwhile.
  * @throws StorageError
  */
 export function finishCreating(
@@ -79,7 +80,7 @@ export function finishCreating(
 ): Promise<EndpointRow | null> {
   return first<EndpointRow>(
     db,
-    `UPDATE endpoint SET id = ?2, subscription_id = ?3, http_timeout_s = ?4, status = 'active', due_at = NULL,
+    `UPDATE endpoint SET id = ?2, subscription_id = ?3, http_timeout_s = ?4, status = 'active', due_at = ?5,
        updated_at = ?5 WHERE id = ?1 AND status = 'creating' RETURNING *`,
     draftId,
     made.id,
@@ -220,7 +221,7 @@ export function follow(seen: SeenStatus[], askedAt: number, now: number): Statem
          coalesce(v.value ->> 'description', e.description) AS description,
          coalesce(v.value ->> 'http_timeout_s', e.http_timeout_s) AS http_timeout_s, v.value ->> 'status' AS status
        FROM json_each(?1) AS v JOIN endpoint AS e ON e.id = v.value ->> 'id') AS s
-     WHERE endpoint.id = s.id AND endpoint.due_at IS NULL AND endpoint.updated_at < ?2
+     WHERE endpoint.id = s.id AND (endpoint.due_at IS NULL OR endpoint.due_at <= ?3) AND endpoint.updated_at < ?2
        AND endpoint.status IN ${RESTING}
        AND (endpoint.name, endpoint.url, endpoint.description, endpoint.http_timeout_s, endpoint.status)
          <> (s.name, s.url, s.description, s.http_timeout_s, s.status) RETURNING endpoint.id`,

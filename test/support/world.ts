@@ -1,6 +1,6 @@
 /** A world for the crash matrix: log, KV at its worst, local Convoy, callers who note what they were told. */
 import { vi } from "vitest";
-import { createConvoy } from "../../local/convoy/index.ts";
+import { type ConvoyOptions, createConvoy } from "../../local/convoy/index.ts";
 import type { Bindings } from "../../src/config.ts";
 import { type Actor, type Around, createActor, openDatabase, type Stores } from "./actors.ts";
 import type { D1Double } from "./d1-sqlite.ts";
@@ -72,8 +72,11 @@ function beQuiet(): void {
   }
 }
 
-/** Opens a world on virtual time; `settings` over the defaults. */
-export function openWorld(settings: Partial<Bindings> = {}): World {
+/** Opens a world on virtual time; `settings` over the defaults, with a local Convoy of this version. */
+export function openWorld(
+  settings: Partial<Bindings> = {},
+  convoyOptions: Pick<ConvoyOptions, "version"> = {},
+): World {
   startClock();
   const d1 = openDatabase();
   // Purge takes rows out of the log; what was promised holds all the same.
@@ -81,7 +84,7 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
     CREATE TRIGGER remember AFTER INSERT ON event BEGIN INSERT INTO history
       VALUES (new.seq, new.id, new.type, new.endpoint_id, new.todo_id, new.todo); END`);
   const kv = stalestKv();
-  const convoy = createConvoy({ portal: true });
+  const convoy = createConvoy(convoyOptions);
   const stores: Stores = { d1, kv: kv.kv, convoy, settings };
   const calls: Call[] = [];
   const rows = <T>(sql: string) => d1.sqlite.prepare(sql).all() as T[];

@@ -88,7 +88,9 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
     if (batchRunning || now < batchUntil)
       throw new Refusal(400, "an active batch retry already exists");
     batchRunning = true;
-    batchUntil = now + (context.faults.get().batch_ms ?? 0);
+    const { batch_ms: ms } = context.faults.get();
+    // Not `now` without the fault: a test may set its clock back.
+    batchUntil = ms ? now + ms : 0;
     engine.later(() => {
       batchRunning = false;
       if (c.env?.trouble !== "redis_down") retryBatch(query, conditions);

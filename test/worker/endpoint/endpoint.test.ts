@@ -228,6 +228,7 @@ describe("PUT", () => {
   test("that Convoy fails changes nothing on record", async () => {
     const env = newEnv();
     const id = await newEndpoint(env);
+    await cron(env);
     const before = await rows(env);
     const broken = once(env, convoyCall(`PUT /endpoints/${id}`), () => refusalOf(500, "x"));
     expect((await call(broken, "PUT", `/endpoint/${id}`, { name: "y" })).status).toBe(503);
