@@ -65,7 +65,8 @@ type Run = {
 
 /**
  * Looks through Convoy's deliveries that are stuck, a page at a time, and has them sent again: by batch retries, and by
- * posting the event again where a batch retry does nothing. Half of the budget is for what was found before.
+ * posting the event again where a batch retry does nothing. What was found before and what is looked for take turns, so
+ * that a budget of 8 subrequests is enough for both to get on.
  * @throws StorageError
  */
 export async function recoverDeliveries(
@@ -75,9 +76,9 @@ export async function recoverDeliveries(
 ): Promise<RecoveryReport> {
   const report = { pages: 0, found: 0, batches: 0, cleared: 0, reposted: 0 };
   const run: Run = { db, convoy, budget, report, ownProject: null, busy: false };
-  await sendAgain(run, Math.floor(budget.left() / 2));
+  const more = await sendAgain(run);
   await walk(run);
-  if (report.found > 0) await sendAgain(run, 0);
+  while ((more || report.found > 0) && (await sendAgain(run))) {}
   return report;
 }
 
@@ -243,26 +244,26 @@ async function postAgain(run: Run, stuck: ConvoyDelivery[]): Promise<boolean> {
 /** The key of an event of our log: its id, or its id and the number of its replay. */
 const EVENT_KEY = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?::\d+)?$/;
 
-/** Works on what was found, a group of endpoints at a time, keeping `keep` of the budget. */
-async function sendAgain(run: Run, keep: number): Promise<void> {
+/** Works on a group of endpoints that were found. @returns whether there may be more that can be worked on now */
+async function sendAgain(run: Run): Promise<boolean> {
   const { db, convoy, budget, report } = run;
-  // The claim; then Convoy's answer, what is recorded of it, and whose project it is.
-  while (budget.left() >= keep + 5 && budget.take(1)) {
-    const now = Date.now();
-    const claimed = await claimRecoveries(db, convoy.projectId, {
-      now,
-      lease: now + CHANGE_LEASE_MS,
-      limit: RECOVERY_GROUP,
-      looksOnly: run.busy,
-    });
-    if (!claimed[0]) return;
-    budget.take(2);
-    const settled = await (claimed[0].action === "look" ? look(run, claimed) : retry(run, claimed));
-    // Convoy does not answer: they are due again when their lease is over.
-    if (!settled) return;
-    report.cleared += settled.filter(({ next }) => next === null).length;
-    await batch(db, settleRecoveries(settled));
-  }
+  // The claim; then Convoy's answer, what is recorded of it, whose project it is, and how the endpoints are.
+  if (budget.left() < 5 || !budget.take(1)) return false;
+  const now = Date.now();
+  const claimed = await claimRecoveries(db, convoy.projectId, {
+    now,
+    lease: now + CHANGE_LEASE_MS,
+    limit: RECOVERY_GROUP,
+    looksOnly: run.busy,
+  });
+  if (!claimed[0]) return false;
+  budget.take(2);
+  const settled = await (claimed[0].action === "look" ? look(run, claimed) : retry(run, claimed));
+  // Convoy does not answer: they are due again when their lease is over.
+  if (!settled) return false;
+  report.cleared += settled.filter(({ next }) => next === null).length;
+  await batch(db, settleRecoveries(settled));
+  return true;
 }
 
 /** Has Convoy send again what a group of endpoints was not sent; whether that was all is looked at later. */

@@ -15,7 +15,7 @@ export type Around = <T>(step: Step, run: () => Promise<T>) => Promise<T>;
 export type Stores = {
   d1: D1Double;
   kv: KVNamespace;
-  convoy: { fetch: (request: Request) => Promise<Response> };
+  convoy: { fetch: (request: Request) => Promise<Response>; idle: () => Promise<void> };
   settings: Partial<Bindings>;
 };
 

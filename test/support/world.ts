@@ -57,7 +57,7 @@ export type World = {
   waiting: () => number;
   history: () => Committed[];
   accepted: () => Promise<Accepted[]>;
-  inbox: <T>(path: string) => Promise<T[]>;
+  inbox: <T>(path: string, limit?: number) => Promise<T[]>;
   rows: <T>(sql: string) => T[];
   close: () => Promise<void>;
 };
@@ -131,8 +131,10 @@ export function openWorld(
     await pass(CUT_OFF_MS);
     await runUntilNothingWaits(40);
   };
-  const inbox = async <T>(what: string) => {
-    const response = await convoy.fetch(new Request(`http://convoy.test/inbox/${what}?limit=5000`));
+  const inbox = async <T>(what: string, limit = 5_000) => {
+    const response = await convoy.fetch(
+      new Request(`http://convoy.test/inbox/${what}?limit=${limit}`),
+    );
     return ((await response.json()) as { data: T[] }).data;
   };
 
