@@ -21,3 +21,9 @@ export function budgetOf(subrequests: number, endsAt: number): Budget {
     },
   };
 }
+
+/** A part of `whole`: all of it but `keep`, which is for others, until `endsAt` (ms). */
+export function shareOf(whole: Budget, keep: number, endsAt: number): Budget {
+  const left = () => (Date.now() < endsAt ? Math.max(0, whole.left() - keep) : 0);
+  return { left, take: (n, more = 0) => left() >= n + more && whole.take(n) };
+}

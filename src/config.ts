@@ -7,6 +7,8 @@ export const SETTING_NAMES = [
   "AUTH_JWKS_URL",
   "AUTH_ISSUER",
   "AUTH_AUDIENCE",
+  "PORTAL_SECRET",
+  "OPEN_HOSTS",
   "CONVOY_BASE_URL",
   "CONVOY_API_KEY",
   "CONVOY_PROJECT_ID",
@@ -25,6 +27,17 @@ export const SETTING_NAMES = [
 /** A setting's name. */
 export type SettingName = (typeof SETTING_NAMES)[number];
 
+/** Settings that are secrets: all that `npm run deploy` takes from a file of secrets. */
+export const SECRET_NAMES = [
+  "AUTH_SECRET",
+  "PORTAL_SECRET",
+  "CONVOY_API_KEY",
+  "CONVOY_PROJECT_ID",
+] as const satisfies SettingName[];
+
+/** The settings, each a string or absent. */
+export type Settings = { [name in SettingName]?: string };
+
 /** What the Worker is given: storage, settings, and two bindings that may be absent. */
 export type Bindings = {
   KV: KVNamespace;
@@ -33,7 +46,7 @@ export type Bindings = {
   RATE_LIMIT?: RateLimit;
   /** A way to Convoy that is not the public internet (service or VPC binding); absent means fetch. */
   CONVOY?: Pick<Fetcher, "fetch">;
-} & { [name in SettingName]?: string };
+} & Settings;
 
 /** A setting is missing or wrong: answered with 503 and this message, which says what to set. */
 export class SettingError extends Error {
@@ -73,50 +86,98 @@ export const COMMIT_ROUNDS = 3;
 export const D1_TRIES = 3;
 /** Wait before a statement is sent again; doubled each time. */
 export const D1_RETRY_MS = 50;
-/** Puts of one todo in one projection before it is left to the sweeper: others keep changing it. */
+/** Puts of one todo in one request before it is left to the cron: others keep changing it. */
 export const PROJECT_ROUNDS = 4;
+
+/** Time of one run of the cron: the next one begins after 60 s. */
+export const CRON_TIME_MS = 50_000;
+/**
+ * What each task of the cron is sure of, as a share of subrequests and of time, where it has something to
+ * do; posting takes what the others do not need. Of the default 45: 6, 3, 7, 4, 4, 5, 2.
+ */
+export const CRON_SHARES = {
+  post: 0,
+  project: 0.15,
+  scrub: 0.07,
+  walk: 0.16,
+  lookUp: 0.1,
+  moves: 0.14,
+  recover: 0.18,
+  purge: 0.05,
+} as const;
 
 /** One attempt to hand an event to Convoy. */
 export const POST_TIMEOUT_MS = 5_000;
 /** Waits between the attempts in waitUntil: three of 5 s and these make 20 s of its 30 s. */
 export const POST_RETRY_MS = [1_000, 4_000] as const;
+/** How long the check after the put waits for Convoy's answer, to be one statement with it. */
+export const CHECK_ALONE_MS = 1_000;
+/** How long a result waits for others to be recorded with it; nobody waits for it but waitUntil. */
+export const SETTLE_WAIT_MS = 25;
+/** Results of one statement: some 60 KB of D1's 2 MB for a parameter. */
+export const SETTLE_MAX = 200;
+/** After so long without an answer of whoever took it along, a request records its result itself. */
+export const SETTLE_PATIENCE_MS = 5_000;
 /** One call about an endpoint: Convoy pings an https URL for up to 10 s on create. */
 export const ENDPOINT_TIMEOUT_MS = 15_000;
 /** Convoy's answer while a caller waits for something that is only extra (deliveries of an event). */
 export const LOOKUP_TIMEOUT_MS = 5_000;
-/** Posts at the same time: a Worker may have six connections waiting for headers. */
-export const POST_CONCURRENCY = 5;
+/** Requests to Convoy at the same time: a Worker may have six connections waiting for headers. */
+export const POST_CONCURRENCY = 6;
 
-/** Rows of one claim; with their posts they fit the free plan's 50 subrequests. */
-export const CLAIM_MAX = 45;
-/** Time for one sweep: the next one starts after 60 s. */
-export const SWEEP_TIME_MS = 45_000;
-/** Subrequests kept back from posting, for settling, audit and purge. */
-export const SWEEP_RESERVE = 6;
-/** When the gateway is down: one probe round a minute, as often as the cron. */
-export const GATEWAY_RETRY_MS = 60_000;
-/** Rows that were only handed back go before the probes that failed, so that other events probe next. */
-export const UNTRIED_RETRY_MS = 50_000;
+/** Rows of one claim; what a run cannot try it hands back. */
+export const CLAIM_MAX = 200;
+/** The next rows are claimed while so many are still to be posted: claiming holds nobody up. */
+export const CLAIM_AHEAD = 50;
+/** Rows that are recorded at once while posting goes on. */
+export const RECORD_BATCH = 100;
+/** Failures in a row, of any endpoints, that end a run's posting; of different ones, two do. */
+export const STREAK_MAX = 5;
+/** Where nothing got through, a run tries again in the next one, which begins a minute later. */
+export const GATEWAY_RETRY_MS = 50_000;
+/** "Others get through": within this time. */
+export const EVIDENCE_MS = 3_600_000;
+/** When KV refused a todo, or others keep changing it, it is put again after this. */
+export const UNSTORED_RETRY_MS = 50_000;
+/** Puts that KV refuses, one after the other, before a run stops putting. */
+export const PUT_FAILURES_MAX = 3;
 /** Longest Retry-After that is honoured; a typo there must not stop delivery for days. */
 export const RETRY_AFTER_MAX_MS = 3_600_000;
-/** First wait after a failure that counts against the event; doubled each time. */
+/** A Retry-After above this, in seconds (a year), is a UNIX time: Convoy v26.6.6 to v26.7.2 with Redis down (recorded). */
+export const RETRY_AFTER_TIME_S = 31_536_000;
+/** First wait after a failure; doubled each time. */
 export const BACKOFF_MIN_MS = 60_000;
 /** Longest wait between two tries of an event. */
 export const BACKOFF_MAX_MS = 3_600_000;
-/** Rows whose acceptance is audited at once: one settle statement, and a page holds 100. */
-export const AUDIT_CLAIM_MAX = 200;
-/** Events of one page of Convoy's list. */
-export const AUDIT_PAGE = 100;
+
+/** Events of one page of Convoy's list: one statement confirms them, some 250 KB of JSON. */
+export const WALK_PAGE = 250;
+/** With nothing to find, the walk moves on without reading, once its place is so old. */
+export const WALK_IDLE_MS = 600_000;
 /** Convoy's clock and ours may differ by this much. */
 export const CLOCK_SKEW_MS = 60_000;
-/** Rows of one purge statement; small, since D1 has one writer. */
-export const PURGE_BATCH = 500;
-/** The scrub looks at todos changed within this time. */
-export const SCRUB_WINDOW_MS = 2 * 3_600_000;
-/** Todos of one scrub, so that it stays within its share of the budget. */
-export const SCRUB_MAX = 1_000;
+/** Rows of one claim of the look-up, each a call. */
+export const LOOKUP_CLAIM_MAX = 50;
+/** Look-ups of one key, half an hour in all, before an event that Convoy lists as unfinished takes a new key. */
+export const LOOKUPS_MAX = 4;
+/** New keys because Convoy never finished the old ones, before the event is dead. */
+export const STRANDED_MAX = 3;
+/** So many patiences late, an event is looked up although the walk has not come to it. */
+export const WALK_LAG_MAX = 6;
+/** An answer of Convoy that did not come, or was not asked for, is asked for again after this. */
+export const LOOKUP_RETRY_MS = 60_000;
+/** Seqs that one purge statement looks at; small, since D1 has one writer. */
+export const PURGE_WINDOW = 500;
+/** The scrub compares a change with KV after this: later than any put that was on its way, or stale read. */
+export const SCRUB_DELAY_MS = 10 * 60_000;
 /** Events brought back by one bulk replay. */
 export const REPLAY_MAX = 1_000;
+/** Rows of the log that one page looks at where no index serves its filter. */
+export const EVENT_WINDOW_ROWS = 1_000;
+/** Keys of one event whose deliveries are shown, the newest. */
+export const SHOWN_KEYS_MAX = 10;
+/** A backlog is counted up to this. */
+export const BACKLOG_COUNT_MAX = 10_000;
 
 /** How long a change of an endpoint is its maker's alone: three calls of 15 s, and D1. Then the cron ends it. */
 export const CHANGE_LEASE_MS = 60_000;
@@ -167,11 +228,9 @@ export const TIMEOUT_MAX_S = 60;
 /** The http_timeout Convoy uses when none is given, in seconds (recorded). */
 export const HTTP_TIMEOUT_DEFAULT_S = 10;
 
-/** The numbers of delivery that are settings. */
+/** The numbers of delivery that are settings. `audit`: null where what Convoy accepts is taken for done. */
 export type DeliverySettings = {
-  audit: boolean;
-  auditDelayMs: number;
-  auditPatienceMs: number;
+  audit: { delayMs: number; patienceMs: number } | null;
   maxTries: number;
   maxAgeMs: number;
   retentionMs: number;
@@ -186,12 +245,14 @@ export function deliverySettings(env: Bindings): DeliverySettings {
   if (env.AUDIT !== undefined && env.AUDIT !== "on" && env.AUDIT !== "off") {
     throw new SettingError('AUDIT must be "on" or "off".');
   }
-  return {
-    audit: env.AUDIT !== "off",
+  const audit = {
     // Convoy lists an event within seconds; two minutes leave it time to finish.
-    auditDelayMs: number(env, "AUDIT_DELAY_S", 120, 0, 86_400, 1_000),
+    delayMs: number(env, "AUDIT_DELAY_S", 120, 0, 86_400, 1_000),
     // Convoy's own queue retries for minutes.
-    auditPatienceMs: number(env, "AUDIT_PATIENCE_S", 600, 0, 86_400, 1_000),
+    patienceMs: number(env, "AUDIT_PATIENCE_S", 600, 0, 86_400, 1_000),
+  };
+  return {
+    audit: env.AUDIT === "off" ? null : audit,
     maxTries: number(env, "EVENT_MAX_TRIES", 10, 1, 1_000),
     maxAgeMs: number(env, "EVENT_MAX_AGE_H", 72, 0, 8_760, 3_600_000),
     // Longer than any stale read, and long enough to look an event up on Monday.
@@ -249,6 +310,8 @@ export function checkBindings(env: Bindings): void {
 export const OWNER_MAX_BYTES = 255;
 /** Characters of a token; RS256 tokens with many claims stay far below. */
 export const TOKEN_MAX_CHARS = 8_192;
+/** Bytes of a secret that signs tokens: HS256 wants a key as long as its hash (RFC 7518, 3.2). */
+export const AUTH_SECRET_MIN_BYTES = 32;
 /** How far the issuer's clock and ours may differ. */
 export const CLOCK_LEEWAY_S = 60;
 /** How long fetched keys are used while they know the token's kid. */
@@ -261,5 +324,3 @@ export const JWKS_RETRY_MS = 5_000;
 export const JWKS_TIMEOUT_MS = 5_000;
 /** Period of the rate limit in wrangler.toml, in seconds: 10 or 60 are what the platform takes. */
 export const RATE_LIMIT_PERIOD_S = 10;
-/** How long /openapi.json may be kept: it changes only with a deployment. */
-export const DOCUMENT_MAX_AGE_S = 300;

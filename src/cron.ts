@@ -1,36 +1,110 @@
-/** What the cron does each minute, in order. */
-import type { Bindings } from "./config.ts";
+/** What the cron does each minute: every task has its share, and none stops another. */
+import { type Budget, budgetOf, shareOf } from "./budget.ts";
+import {
+  type Bindings,
+  CRON_SHARES,
+  CRON_TIME_MS,
+  deliverySettings,
+  SCRUB_DELAY_MS,
+} from "./config.ts";
+import { type Convoy, convoyOrWhy } from "./convoy/client.ts";
 import { recoverDeliveries } from "./endpoint/recover.ts";
 import { finishMoves } from "./endpoint/sync.ts";
-import { audit } from "./event/audit.ts";
-import { newSweep, type Sweep, sweep } from "./event/sweep.ts";
-import { purgeLog, scrub } from "./event/upkeep.ts";
+import { type Agenda, type AgendaTimes, readAgenda } from "./event/cron-state.ts";
+import { lookUp } from "./event/lookup.ts";
+import { projectDue } from "./event/project.ts";
+import { purge } from "./event/purge.ts";
+import { idAt, scrub } from "./event/scrub.ts";
+import { postDue } from "./event/sweep.ts";
+import { walk } from "./event/walk.ts";
+import { logError } from "./log.ts";
+
+/** A piece of the cron's work. `run` gives what the report says of it; null where nothing was done. */
+type Task = { name: keyof typeof CRON_SHARES; run: (budget: Budget) => Promise<unknown> };
 
 /**
- * One run of the cron: on the hour the scrub, so that the sweep puts right what it finds; then the
- * sweep, the audit of what Convoy took, changes of endpoints that were cut off, deliveries that would be
- * forgotten, and the purge.
- * @throws StorageError where D1 does not answer: the next run goes on
+ * One run of the cron: post, project, scrub, walk Convoy's list, look up, endpoint life, purge. Each task
+ * that has something to do has its share of subrequests and time, and what it leaves goes to those after it.
+ * @throws StorageError where D1 did not answer a task: the others have run all the same
  */
-export async function runCron(env: Bindings, scheduledTime: number): Promise<void> {
-  const run: Sweep = newSweep(env);
-  const minute = new Date(scheduledTime).getUTCMinutes();
-  const scrubbed = minute === 0 ? await scrub(run) : 0;
-  const swept = await sweep(run);
-  const audited = await audit(run);
-  const { convoy } = run;
-  const moved = convoy && (await finishMoves(env.DB, convoy, run.budget));
-  const recovered = convoy && (await recoverDeliveries(env.DB, convoy, run.budget));
-  const purged = await purgeLog(run);
-  const worked =
-    swept.claimed +
-    audited.checked +
-    scrubbed +
-    purged +
-    (moved?.claimed ?? 0) +
-    (recovered ? recovered.found + recovered.batches + recovered.cleared + recovered.reposted : 0);
-  if (worked > 0) {
-    const report = { scrubbed, swept, audited, moved, recovered, purged };
-    console.log(JSON.stringify({ level: "info", cron: report }));
+export async function runCron(env: Bindings): Promise<void> {
+  const settings = deliverySettings(env);
+  const begun = Date.now();
+  const times = {
+    now: begun,
+    scrubUntil: idAt(begun - SCRUB_DELAY_MS),
+    purgeBefore: begun - settings.retentionMs,
+  };
+  const whole = budgetOf(settings.subrequestBudget, begun + CRON_TIME_MS);
+  whole.take(1);
+  const agenda = await readAgenda(env.DB, times, env.CONVOY_PROJECT_ID ?? "");
+  const tasks = tasksOf(env, agenda, times);
+  const report: Record<string, unknown> = {};
+  const failures: unknown[] = [];
+  let reserved = tasks.reduce((sum, { name }) => sum + CRON_SHARES[name], 0);
+  for (const { name, run } of tasks) {
+    reserved -= CRON_SHARES[name];
+    const keep = Math.floor(settings.subrequestBudget * reserved);
+    try {
+      const done = await run(shareOf(whole, keep, begun + CRON_TIME_MS * (1 - reserved)));
+      if (done) report[name] = done;
+    } catch (error) {
+      logError({ cron: name }, error);
+      failures.push(error);
+    }
   }
+  if (Object.keys(report).length > 0) console.log(JSON.stringify({ level: "info", cron: report }));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** What there is to do, in order. */
+function tasksOf(env: Bindings, agenda: Agenda, times: AgendaTimes): Task[] {
+  const settings = deliverySettings(env);
+  const convoy = convoyOrNull(env);
+  const tasks: Task[] = [];
+  const place = { walk: agenda.walk };
+  if (convoy && agenda.toPost && times.now >= agenda.closedUntil) {
+    tasks.push({
+      name: "post",
+      run: (budget) => postDue({ db: env.DB, convoy, settings }, budget),
+    });
+  }
+  // Not from the agenda: what was posted just now may lack its todo in KV.
+  tasks.push({ name: "project", run: (budget) => projectDue({ env, settings }, budget) });
+  if (agenda.toScrub) {
+    const range = { after: agenda.scrubAfter, until: times.scrubUntil };
+    tasks.push({ name: "scrub", run: (budget) => scrub(env, range, budget) });
+  }
+  if (convoy) {
+    const run = { db: env.DB, convoy, settings };
+    tasks.push({
+      name: "walk",
+      run: async (budget) => {
+        const report = await walk(run, agenda, budget);
+        place.walk = report.place;
+        return report.pages > 0 || report.problem ? report : null;
+      },
+    });
+    if (agenda.toLookUp) {
+      tasks.push({ name: "lookUp", run: (budget) => lookUp(run, place.walk, budget) });
+    }
+    if (agenda.toMove) {
+      tasks.push({ name: "moves", run: (budget) => finishMoves(env.DB, convoy, budget) });
+    }
+    if (agenda.toRecover) {
+      tasks.push({ name: "recover", run: (budget) => recoverDeliveries(env.DB, convoy, budget) });
+    }
+  }
+  if (agenda.toPurge) {
+    const run = (budget: Budget) => purge(env.DB, times.purgeBefore, agenda.purgeAfter, budget);
+    tasks.push({ name: "purge", run });
+  }
+  return tasks;
+}
+
+function convoyOrNull(env: Bindings): Convoy | null {
+  const convoy = convoyOrWhy(env);
+  if (typeof convoy !== "string") return convoy;
+  logError({ cron: "no gateway" }, convoy);
+  return null;
 }

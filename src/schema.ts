@@ -72,15 +72,5 @@ export const EndpointId = text(1, 255);
 /** Query of a call that may name an endpoint. */
 export const EndpointQuery = z.object({ endpoint: z.optional(EndpointId) });
 
-/** Body of every error: what happened and what to do; `details` name the fields that are wrong. */
-export const ErrorBody = z.object({
-  error: z.string(),
-  details: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
-  /** The tutorial's text, beside `error` where its code has one. */
-  data: z.optional(z.string()),
-});
-/** Body of every error. */
-export type ErrorBody = z.infer<typeof ErrorBody>;
-
-/** A change that was made, in the tutorial's words. */
-export const Done = z.object({ data: z.string() });
+/** Query of GET /health. */
+export const HealthQuery = z.object({ deep: z.optional(z.string()) });

@@ -1,8 +1,8 @@
-/** Health, the portal, the document itself. */
-import { HealthQuery } from "../../src/health-schema.ts";
+/** Health and the portal. */
+import { HealthQuery } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
-/** Health, the portal, the document itself. */
+/** Health and the portal. */
 export const OTHER: Operation[] = [
   {
     method: "post",
@@ -37,21 +37,6 @@ export const OTHER: Operation[] = [
       503: {
         description: "Not well, or a setting is missing.",
         schema: ["Health", "Error"],
-      },
-    },
-  },
-  {
-    method: "get",
-    path: "/openapi.json",
-    id: "document",
-    tag: "Service",
-    summary: "This document",
-    caller: "anybody",
-    answers: {
-      200: {
-        description: "To read: /docs.",
-        schema: "Document",
-        example: { openapi: "3.1.1" },
       },
     },
   },

@@ -6,6 +6,7 @@ import {
   ENDPOINT_TIMEOUT_MS,
   LOOKUP_TIMEOUT_MS,
   RETRY_AFTER_MAX_MS,
+  RETRY_AFTER_TIME_S,
   SettingError,
 } from "../config.ts";
 import { withTimeout } from "../time.ts";
@@ -136,7 +137,9 @@ function parseEnvelope(text: string) {
 
 function retryAfter(header: string | null): number | null {
   if (!header) return null;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
+  const seconds = Number(header);
+  const at = seconds > RETRY_AFTER_TIME_S ? seconds * 1_000 : Date.parse(header);
+  const ms = seconds <= RETRY_AFTER_TIME_S ? seconds * 1_000 : at - Date.now();
   return Number.isFinite(ms) && ms > 0 ? Math.min(ms, RETRY_AFTER_MAX_MS) : null;
 }
 
@@ -174,7 +177,7 @@ export function convoyTime(ms: number): string {
   return new Date(ms).toISOString().slice(0, 19);
 }
 
-/** Whether Convoy answers with our key: its health, which needs one. */
-export function health(convoy: Convoy) {
-  return call<null>(convoy, "/health", { timeoutMs: LOOKUP_TIMEOUT_MS });
+/** The project of our key, whatever id the path has (recorded); 401 with a bad key. */
+export function getProject(convoy: Convoy) {
+  return call<{ uid: string }>(convoy, "", { timeoutMs: LOOKUP_TIMEOUT_MS });
 }

@@ -1,5 +1,13 @@
 /** Endpoints and subscriptions at Convoy. */
-import { type Answer, type Convoy, call, list, type PageOptions, paging } from "./client.ts";
+import {
+  type Answer,
+  type Convoy,
+  call,
+  getProject,
+  list,
+  type PageOptions,
+  paging,
+} from "./client.ts";
 
 /** What Convoy's PUT takes as its GET gives it, and empties where it is not sent (facts; openapi3.json, UpdateEndpoint). */
 type Kept = {
@@ -48,7 +56,7 @@ export function createEndpoint(convoy: Convoy, fields: ConvoyEndpointFields) {
  * answers with the key's project, whatever id is asked for (facts).
  */
 export async function isOwnProject(convoy: Convoy): Promise<boolean> {
-  const answer = await call<{ uid: string }>(convoy, "");
+  const answer = await getProject(convoy);
   return answer.ok && answer.data.uid === convoy.projectId;
 }
 

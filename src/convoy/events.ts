@@ -5,6 +5,7 @@ import {
   type Convoy,
   call,
   convoyTime,
+  type Failure,
   list,
   type PageOptions,
   paging,
@@ -43,14 +44,19 @@ export type ConvoyEventRecord = {
   is_duplicate_event: boolean;
   status: string;
   failure_reason?: string;
+  endpoints?: string[] | null;
   created_at: string;
 };
 
-/** Events that Convoy processed between two times. */
+/**
+ * Events that Convoy processed between two times, in the order of its ids: each of them once, over all
+ * pages (recorded). That is not the order of created_at.
+ */
 export function listEvents(convoy: Convoy, page: PageOptions & { fromMs: number; toMs: number }) {
   return list<ConvoyEventRecord>(convoy, "/events", {
     query: {
       ...paging(page),
+      sort: "ASC",
       startDate: convoyTime(page.fromMs),
       // Whole seconds: round up, or the last second is cut off.
       endDate: convoyTime(page.toMs + 999),
@@ -58,9 +64,19 @@ export function listEvents(convoy: Convoy, page: PageOptions & { fromMs: number;
   });
 }
 
-/** Events of one idempotency key: the one that counts, and duplicates. */
-export function listEventsOfKey(convoy: Convoy, key: string) {
-  return list<ConvoyEventRecord>(convoy, "/events", {
-    query: { idempotencyKey: key, perPage: 20 },
+/** The event that Convoy took under a key, null where it has none: the oldest, since repeats are listed after it. */
+export async function findEventOfKey(
+  convoy: Convoy,
+  key: string,
+): Promise<Answer<ConvoyEventRecord | null>> {
+  const answer = await list<ConvoyEventRecord>(convoy, "/events", {
+    query: { idempotencyKey: key, perPage: 10, sort: "ASC" },
   });
+  if (!answer.ok) return answer;
+  return { ...answer, data: answer.data.items.find((item) => !item.is_duplicate_event) ?? null };
+}
+
+/** Whether Convoy has no event of the key that was asked for: 400 "event not found" for its deliveries (recorded). */
+export function isEventUnknown(answer: Failure): boolean {
+  return answer.status === 400 && answer.message === "event not found";
 }

@@ -21,7 +21,7 @@ import {
 } from "../convoy/deliveries.ts";
 import { isOwnProject } from "../convoy/endpoints.ts";
 import { postEvent } from "../convoy/events.ts";
-import { toConvoyEvent } from "../event/message.ts";
+import { parseKey, toConvoyEvent } from "../event/message.ts";
 import { batch, type Statement } from "../storage.ts";
 import {
   claimRecoveries,
@@ -67,19 +67,21 @@ type Run = {
  * Looks through Convoy's deliveries that are stuck, a page at a time, and has them sent again: by batch retries, and by
  * posting the event again where a batch retry does nothing. What was found before and what is looked for take turns, so
  * that a budget of 8 subrequests is enough for both to get on.
+ * @returns null where nothing is stuck
  * @throws StorageError
  */
 export async function recoverDeliveries(
   db: D1Database,
   convoy: Convoy,
   budget: Budget,
-): Promise<RecoveryReport> {
+): Promise<RecoveryReport | null> {
   const report = { pages: 0, found: 0, batches: 0, cleared: 0, reposted: 0 };
   const run: Run = { db, convoy, budget, report, ownProject: null, busy: false };
   const more = await sendAgain(run);
   await walk(run);
   while ((more || report.found > 0) && (await sendAgain(run))) {}
-  return report;
+  const { pages: _, ...done } = report;
+  return Object.values(done).some((count) => count > 0) ? report : null;
 }
 
 /** Looks through pages until nothing is due, Convoy fails, or the budget is spent: of each status in turn. */
@@ -211,7 +213,7 @@ async function isOurs(run: Run): Promise<boolean> {
 async function postAgain(run: Run, stuck: ConvoyDelivery[]): Promise<boolean> {
   const { db, convoy, budget, report } = run;
   const ours = stuck.flatMap((item) => {
-    const eventId = EVENT_KEY.exec(item.idempotency_key)?.[1];
+    const eventId = parseKey(item.idempotency_key)?.id;
     return eventId && isActive(item)
       ? [{ deliveryId: item.uid, eventId, endpointId: item.endpoint_id }]
       : [];
@@ -240,9 +242,6 @@ async function postAgain(run: Run, stuck: ConvoyDelivery[]): Promise<boolean> {
   }
   return true;
 }
-
-/** The key of an event of our log: its id, or its id and the number of its replay. */
-const EVENT_KEY = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?::\d+)?$/;
 
 /** Works on a group of endpoints that were found. @returns whether there may be more that can be worked on now */
 async function sendAgain(run: Run): Promise<boolean> {

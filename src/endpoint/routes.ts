@@ -14,7 +14,7 @@ import {
 import { convoyOf, type Failure } from "../convoy/client.ts";
 import { getDelivery, listAttempts, listDeliveries } from "../convoy/deliveries.ts";
 import { mendableReason, shownReason } from "../convoy/reasons.ts";
-import { logEvent } from "../event/commit.ts";
+import { commitPing } from "../event/commit.ts";
 import { finish } from "../event/publish.ts";
 import {
   type AppEnv,
@@ -95,14 +95,12 @@ export const endpoint = newApp()
     const { id } = c.req.valid("param");
     const now = Date.now();
     const owner = c.get("owner");
-    const event = { id: uuidv7({ msecs: now }), owner, type: "ping" as const };
-    const logged = await logEvent(c.env.DB, { ...event, endpointId: id, now });
-    if (!logged) throw notFound();
-    const source = { ...event, endpoint_id: id, occurred_at: now, todo_id: null, todo: null };
-    const row = { ...source, ...logged, replays: 0, put: null, isChange: false };
-    c.executionCtx.waitUntil(finish(c.env, row));
-    c.header("X-Event-Id", event.id);
-    return c.json({ data: "Ping queued", event_id: event.id }, 202);
+    const eventId = uuidv7({ msecs: now });
+    const row = await commitPing(c.env.DB, { id: eventId, owner, endpointId: id, now });
+    if (!row) throw notFound();
+    c.executionCtx.waitUntil(finish(c.env, { row, put: null }));
+    c.header("X-Event-Id", eventId);
+    return c.json({ data: "Ping queued", event_id: eventId }, 202);
   })
   .post("/sync", valid("query", SyncQuery), async (c) => {
     const { cursor } = c.req.valid("query");

@@ -13,10 +13,10 @@ import {
   putEndpoint,
 } from "../convoy/endpoints.ts";
 import { all, batch, type Statement } from "../storage.ts";
+import type { ReconcileReport } from "./answers.ts";
 import { isMadeBy, removeCutOff } from "./create.ts";
 import { finishMove } from "./pause.ts";
 import { recoverDiscarded } from "./recovery-table.ts";
-import type { ReconcileReport } from "./schema.ts";
 import {
   type Adopted,
   adopt,
@@ -36,13 +36,14 @@ export type MovesReport = { claimed: number; finished: number };
 /**
  * Ends changes of endpoints that were cut off, those that wait longest first: creations, pauses, activations, and others,
  * after which the record says what Convoy has. One that cannot be ended now does not hold up the next.
+ * @returns null where there was none
  * @throws StorageError
  */
 export async function finishMoves(
   db: D1Database,
   convoy: Convoy,
   budget: Budget,
-): Promise<MovesReport> {
+): Promise<MovesReport | null> {
   const report = { claimed: 0, finished: 0 };
   const begun = Date.now();
   // The claim; then status, toggle, batch and record, or a page, its records and the end of a creation.
@@ -52,7 +53,7 @@ export async function finishMoves(
     report.claimed++;
     if (await finishOne(db, convoy, claimed, budget)) report.finished++;
   }
-  return report;
+  return report.claimed > 0 ? report : null;
 }
 
 async function finishOne(
@@ -134,7 +135,8 @@ async function syncPage(run: Sync, cursor: string | undefined): Promise<string |
     ]);
     report.updated += results[1]?.length ?? 0;
     report.adopted += results[2]?.length ?? 0;
-    if (missing.length > 0) report.missing += await markMissing(db, missing, now);
+    report.missing += missing.length;
+    if (missing.length > 0) await markMissing(db, missing, now);
   };
   /** Undefined where the budget or Convoy ends it. */
   const done = await (async () => {

@@ -116,14 +116,31 @@ export function listEndpoints(
   );
 }
 
-/** Whether any owner has an endpoint of this id. @throws StorageError */
-export async function isKnownEndpoint(db: D1Database, id: string): Promise<boolean> {
-  return (await first(db, "SELECT 1 FROM endpoint WHERE id = ?", id)) !== null;
-}
-
 /** Removes the row, a draft of a creation too. @throws StorageError */
 export async function removeEndpoint(db: D1Database, owner: string, id: string): Promise<void> {
   await run(db, "DELETE FROM endpoint WHERE id = ?1 AND owner = ?2", id, owner);
+}
+
+/**
+ * Marks endpoints that Convoy does not know as missing; those under way are left to whoever moves them.
+ * @returns those of `ids` that are on record
+ * @throws StorageError
+ */
+export async function markMissing(
+  db: D1Database,
+  ids: string[],
+  now: number,
+): Promise<Set<string>> {
+  const named = JSON.stringify(ids);
+  const [, found = []] = await batch<{ id: string }>(db, [
+    [
+      `UPDATE endpoint SET status = 'missing', updated_at = ?2
+       WHERE id IN (SELECT value FROM json_each(?1)) AND status IN ('active', 'paused', 'inactive')`,
+      ...[named, now],
+    ],
+    ["SELECT id FROM endpoint WHERE id IN (SELECT value FROM json_each(?1))", named],
+  ]);
+  return new Set(found.map(({ id }) => id));
 }
 
 /**
@@ -229,22 +246,6 @@ export function follow(seen: SeenStatus[], askedAt: number, now: number): Statem
     askedAt - CLOCK_SKEW_MS,
     now,
   ];
-}
-
-/**
- * Marks records as missing, since Convoy says that it does not have them; never removes any. A creation, pause or activation
- * that is under way finds out by itself.
- * @returns how many
- * @throws StorageError
- */
-export function markMissing(db: D1Database, ids: string[], now: number): Promise<number> {
-  return run(
-    db,
-    `UPDATE endpoint SET status = 'missing', updated_at = ?2
-     WHERE id IN (SELECT value FROM json_each(?1)) AND status IN ('active', 'paused', 'inactive')`,
-    JSON.stringify(ids),
-    now,
-  );
 }
 
 /**

@@ -1,10 +1,10 @@
 /** The commit point: one statement writes the event and is the commit of the change (docs/design.md, 3). */
 import { COMMIT_ROUNDS, D1_RETRY_MS, D1_TRIES, LEASE_MS } from "../config.ts";
-import { onD1, StorageError } from "../storage.ts";
+import { first, type Statement, StorageError } from "../storage.ts";
 import { sleep } from "../time.ts";
-import type { LoggedType } from "./schema.ts";
+import type { EventRow } from "./table.ts";
 
-/** A change somebody wants. `known`: the todo as KV has it, maybe stale, or null. `patch`: RFC 7396. */
+/** A change to commit. `known`: the todo as KV has it, maybe stale, or null. `patch`: RFC 7396. */
 export type Change = {
   id: string;
   owner: string;
@@ -16,15 +16,13 @@ export type Change = {
   now: number;
 };
 
-/** A committed change: its row, which we hold until `lease`. `todo` is null once deleted. */
-export type Committed = { kind: "committed"; seq: number; todo: string | null; lease: number };
-
-/** What became of it. `event`: a `failed` event was written, for the endpoint that the caller named. */
+/** What became of it. `row`: the event that was written, which is ours until its `due_at`. */
 export type CommitResult =
-  | Committed
+  | { kind: "committed"; row: EventRow }
   | { kind: "exists" }
   | { kind: "endpoint-not-found" }
-  | { kind: "todo-not-found"; event: { seq: number; lease: number } | null }
+  /** With a row where the caller named an endpoint of theirs: a `failed` event. */
+  | { kind: "todo-not-found"; row: EventRow | null }
   | { kind: "busy" }
   /** The connection to D1 was lost and stayed lost: it may have been committed or not. */
   | { kind: "unknown" };
@@ -33,7 +31,7 @@ export type CommitResult =
 const CURRENT = `
 WITH latest AS (
   SELECT type, todo FROM event
-  WHERE owner = ?2 AND todo_id = ?3 AND stored IS NOT NULL ORDER BY seq DESC LIMIT 1
+  WHERE owner = ?2 AND todo_id = ?3 AND type NOT IN ('ping', 'failed') ORDER BY seq DESC LIMIT 1
 ), current AS (
   SELECT CASE WHEN EXISTS (SELECT 1 FROM latest)
     THEN (SELECT iif(type = 'deleted', NULL, todo) FROM latest) ELSE ?4 END AS todo
@@ -48,51 +46,54 @@ SELECT ?1, ?2, ?3, ?5, ?6, ?7, ?8,
   iif(?8 = 'deleted', NULL, json_patch(coalesce(current.todo, '{}'), ?9)), 0
 FROM current
 WHERE (current.todo IS NOT NULL) = ?10 AND (?5 IS NULL OR ${ENDPOINT_IS_OWNERS})
-ON CONFLICT (id) DO NOTHING RETURNING seq, todo`;
+ON CONFLICT (id) DO NOTHING RETURNING *`;
 
 // The todo is missing and the caller named an endpoint of theirs: that is an event too.
 const FAILED = `${CURRENT}
 INSERT INTO event (id, owner, todo_id, endpoint_id, occurred_at, due_at, type, stored)
 SELECT ?1, ?2, ?3, ?5, ?6, ?7, 'failed', NULL FROM current
 WHERE current.todo IS NULL AND ${ENDPOINT_IS_OWNERS}
-ON CONFLICT (id) DO NOTHING RETURNING seq`;
+ON CONFLICT (id) DO NOTHING RETURNING *`;
 
 const EXPLAIN = `${CURRENT}
 SELECT ?1 AS id, current.todo IS NOT NULL AS present, ?5 IS NULL OR ${ENDPOINT_IS_OWNERS} AS endpoint
 FROM current`;
 
+const PING = `
+INSERT INTO event (id, owner, todo_id, todo, endpoint_id, occurred_at, due_at, type, stored)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'ping', NULL WHERE ${ENDPOINT_IS_OWNERS}
+ON CONFLICT (id) DO NOTHING RETURNING *`;
+
 /**
  * Commits the change, or says why not. A lost connection is tried again with the same id, which can
  * commit only once.
- * @throws StorageError where the tables are missing
+ * @throws StorageError where nothing was changed: the tables are missing, or D1 refused
  */
 export async function commit(db: D1Database, change: Change): Promise<CommitResult> {
-  const lease = change.now + LEASE_MS;
-  const place = [change.id, change.owner, change.todoId, change.known, change.endpointId];
-  const due = [change.now, lease];
-  const mustExist = change.type === "created" ? 0 : 1;
+  const { id, owner, todoId, known, endpointId, now, type, patch } = change;
+  const place = [id, owner, todoId, known, endpointId];
+  const due = [now, now + LEASE_MS];
+  const mustExist = type === "created" ? 0 : 1;
   try {
     for (let round = 0; round < COMMIT_ROUNDS; round++) {
-      const row = await insertOnce(db, change.id, () =>
-        db
-          .prepare(COMMIT)
-          .bind(...place, ...due, change.type, JSON.stringify(change.patch), mustExist)
-          .first<{ seq: number; todo: string | null }>(),
-      );
-      if (row) return { kind: "committed", ...row, lease };
-      if (mustExist && change.endpointId !== null) {
-        const event = await insertOnce(db, change.id, () =>
-          db
-            .prepare(FAILED)
-            .bind(...place, ...due)
-            .first<{ seq: number }>(),
-        );
-        if (event) return { kind: "todo-not-found", event: { seq: event.seq, lease } };
+      const statement: Statement = [
+        COMMIT,
+        ...place,
+        ...due,
+        type,
+        JSON.stringify(patch),
+        mustExist,
+      ];
+      const row = await insertOnce(db, id, statement);
+      if (row) return { kind: "committed", row };
+      if (mustExist && endpointId !== null) {
+        const failed = await insertOnce(db, id, [FAILED, ...place, ...due]);
+        if (failed) return { kind: "todo-not-found", row: failed };
       }
-      const why = await explain(db, place);
-      if (!why.endpoint) return { kind: "endpoint-not-found" };
+      const why = await first<{ present: number; endpoint: number }>(db, EXPLAIN, ...place);
+      if (!why?.endpoint) return { kind: "endpoint-not-found" };
       if (!mustExist && why.present) return { kind: "exists" };
-      if (mustExist && !why.present) return { kind: "todo-not-found", event: null };
+      if (mustExist && !why.present) return { kind: "todo-not-found", row: null };
     }
     return { kind: "busy" };
   } catch (error) {
@@ -101,49 +102,28 @@ export async function commit(db: D1Database, change: Change): Promise<CommitResu
   }
 }
 
-/** Writes an event that is no change (a ping) as a row of ours until `lease`; idempotent by id. @throws StorageError */
-export async function logEvent(
+/**
+ * Writes a ping of the owner's endpoint, idempotent by id.
+ * @returns its row, ours until its `due_at`; null where the owner has no such endpoint
+ * @throws StorageError
+ */
+export function commitPing(
   db: D1Database,
-  event: { id: string; owner: string; type: LoggedType; endpointId: string; now: number },
-): Promise<{ seq: number; lease: number } | null> {
-  const lease = event.now + LEASE_MS;
-  const row = await insertOnce(db, event.id, () =>
-    db
-      .prepare(
-        `INSERT INTO event (id, owner, todo_id, todo, endpoint_id, occurred_at, due_at, type, stored)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL WHERE ${ENDPOINT_IS_OWNERS}
-         ON CONFLICT (id) DO NOTHING RETURNING seq`,
-      )
-      .bind(event.id, event.owner, null, null, event.endpointId, event.now, lease, event.type)
-      .first<{ seq: number }>(),
-  );
-  return row && { seq: row.seq, lease };
-}
-
-async function explain(db: D1Database, place: unknown[]) {
-  const row = await onD1(() =>
-    db
-      .prepare(EXPLAIN)
-      .bind(...place)
-      .first<{ present: number; endpoint: number }>(),
-  );
-  return { present: row?.present === 1, endpoint: row?.endpoint === 1 };
+  { id, owner, endpointId, now }: { id: string; owner: string; endpointId: string; now: number },
+): Promise<EventRow | null> {
+  return insertOnce(db, id, [PING, id, owner, null, null, endpointId, now, now + LEASE_MS]);
 }
 
 /**
  * Sends an insert that is idempotent by id, again where the connection is lost. After any retry the id
  * is looked up first: found means that an earlier try was committed.
  */
-async function insertOnce<T extends { seq: number }>(
-  db: D1Database,
-  id: string,
-  insert: () => Promise<T | null>,
-): Promise<T | null> {
+async function insertOnce(db: D1Database, id: string, insert: Statement): Promise<EventRow | null> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const found = attempt > 1 ? await findCommitted<T>(db, id) : null;
-      const row = found ?? (await onD1(insert));
-      return row ?? (attempt > 1 ? await findCommitted<T>(db, id) : null);
+      const found = attempt > 1 ? await findCommitted(db, id) : null;
+      const row = found ?? (await first<EventRow>(db, ...insert));
+      return row ?? (attempt > 1 ? await findCommitted(db, id) : null);
     } catch (error) {
       const lost = error instanceof StorageError && error.reason === "lost";
       if (!lost || attempt === D1_TRIES) throw error;
@@ -152,6 +132,6 @@ async function insertOnce<T extends { seq: number }>(
   }
 }
 
-function findCommitted<T>(db: D1Database, id: string): Promise<T | null> {
-  return onD1(() => db.prepare("SELECT seq, todo FROM event WHERE id = ?").bind(id).first<T>());
+function findCommitted(db: D1Database, id: string): Promise<EventRow | null> {
+  return first<EventRow>(db, "SELECT * FROM event WHERE id = ?", id);
 }

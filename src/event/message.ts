@@ -1,8 +1,9 @@
 /** What a receiver gets: the webhook's body (the tutorial's words and what repeats and order need). */
 
 import type { ConvoyEvent } from "../convoy/events.ts";
-import type { Todo } from "../todo/schema.ts";
+import type { Todo } from "../todo/answers.ts";
 import type { EventType } from "./schema.ts";
+import type { EventRow } from "./table.ts";
 
 /** The tutorial's table: `event` and `description` of each type. */
 export const WORDS = {
@@ -15,17 +16,10 @@ export const WORDS = {
 } as const satisfies Record<EventType, { event: string; description: string }>;
 
 /** What a message is made of: a row of the log, or an event of a read, which has no `seq`. */
-export type Source = {
-  id: string;
-  owner: string;
-  type: EventType;
-  endpoint_id: string | null;
-  occurred_at: number;
-  todo_id: number | null;
-  todo: string | null;
-  seq?: number;
-  replays?: number;
-};
+export type Source = Pick<
+  EventRow,
+  "id" | "owner" | "endpoint_id" | "occurred_at" | "todo_id" | "todo"
+> & { type: EventType; seq?: number; replays?: number };
 
 /** The event as Convoy takes it. A replay has a new key and the same `event_id`. */
 export function toConvoyEvent(source: Source): ConvoyEvent {
@@ -46,6 +40,12 @@ export function toConvoyEvent(source: Source): ConvoyEvent {
 /** The key under which Convoy takes the event once: its id, or `id:n` of its n-th replay. */
 export function idempotencyKey({ id, replays }: Pick<Source, "id" | "replays">): string {
   return replays ? `${id}:${replays}` : id;
+}
+
+/** The event id and the number of the key that `idempotencyKey` made; null for a key that is not ours. */
+export function parseKey(key: string): { id: string; replays: number } | null {
+  const [, id, replays] = /^([0-9a-f-]{36})(?::([1-9]\d{0,8}))?$/.exec(key) ?? [];
+  return id === undefined ? null : { id, replays: Number(replays ?? 0) };
 }
 
 function todoOf({ todo, todo_id }: Source): { todo?: Todo | { id: number } } {

@@ -1,68 +1,97 @@
 /** KV follows the log: after a put, look again (docs/design.md, section 3). */
-
 import type { Budget } from "../budget.ts";
-import { KV_WRITE_INTERVAL_MS, PROJECT_ROUNDS } from "../config.ts";
-import { sleep } from "../time.ts";
+import {
+  type Bindings,
+  CLAIM_MAX,
+  type DeliverySettings,
+  LEASE_MS,
+  POST_CONCURRENCY,
+  PUT_FAILURES_MAX,
+  UNSTORED_RETRY_MS,
+} from "../config.ts";
 import { writeTodo } from "../todo/kv.ts";
-import { type Latest, latestOf, markStored, type Projected } from "./outbox.ts";
+import { claim, type LatestChange, latestOf, record } from "./lease.ts";
 
-/** A row we hold whose todo KV may lack; `put`: the version we have already put, if any. */
-export type Unstored = {
-  seq: number;
-  lease: number;
-  owner: string;
-  todo_id: number;
-  put: number | null;
-};
+/** A row that is ours until `lease` and whose todo KV may lack. */
+export type Unstored = { seq: number; owner: string; todo_id: number };
 
-type Stores = { KV: KVNamespace; DB: D1Database };
+type Stores = Pick<Bindings, "DB" | "KV">;
 
 /**
- * Puts each todo's last word into KV and marks the rows stored once no later change is found after the
- * put. What others keep changing, or KV refuses, is left unmarked, for the sweeper. Nothing is put once
- * the lease is over: the put could land on somebody else's.
+ * Puts the last change of each row's todo into KV, as long as `may` says so. Nothing is put once the
+ * lease is over: the put could land on somebody else's.
+ * @returns the version that was put, by the row's seq; a row that is not in it was not put
  * @throws StorageError where D1 does not answer
  */
-export async function project(env: Stores, rows: Unstored[], budget: Budget): Promise<void> {
-  let open = rows;
-  for (let round = 0; round < PROJECT_ROUNDS && open.length > 0; round++) {
-    const ready = open.filter((row) => row.put !== null);
-    if (ready.length > 0 && budget.take(1)) {
-      const marked = new Set(await markStored(env.DB, ready as Projected[], Date.now()));
-      open = open.filter((row) => !marked.has(row.seq));
-    }
-    if (open.length === 0 || round === PROJECT_ROUNDS - 1) return;
-    // The first put of a new row may follow at once; a further one on the same key may not.
-    if (round > 0 || ready.length > 0) await sleep(KV_WRITE_INTERVAL_MS);
-    if (!budget.take(1)) return;
-    open = await putLatest(env, open, budget);
-  }
-}
-
-/** Puts the last words. @returns the rows that are still open: `put` is what KV got for them */
-async function putLatest(env: Stores, rows: Unstored[], budget: Budget): Promise<Unstored[]> {
+export async function putLatest(
+  env: Stores,
+  rows: Unstored[],
+  lease: number,
+  may: () => boolean = () => true,
+): Promise<Map<number, number>> {
   const byTodo = Map.groupBy(rows, todoOf);
   const todos = [...byTodo.values()].flatMap(([row]) => (row ? [row] : []));
-  const open = (await latestOf(env.DB, todos)).map(async (word) => {
-    // Where the last word is in KV already and yet not marked, the row is no longer ours.
-    const held = (byTodo.get(todoOf(word)) ?? []).filter((row) => row.put !== word.seq);
-    if (held.length === 0 || !(await put(env.KV, word, held, budget))) return held;
-    return held.map((row) => ({ ...row, put: word.seq }));
-  });
-  return (await Promise.all(open)).flat();
+  const put = new Map<number, number>();
+  const queue = await latestOf(env.DB, todos);
+  let failures = 0;
+  const work = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      if (Date.now() >= lease || failures >= PUT_FAILURES_MAX || !may()) return;
+      if (await putOne(env.KV, next)) {
+        failures = 0;
+        for (const row of byTodo.get(todoOf(next)) ?? []) put.set(row.seq, next.seq);
+      } else failures++;
+    }
+  };
+  await Promise.all(Array.from({ length: POST_CONCURRENCY }, work));
+  return put;
+}
+
+async function putOne(kv: KVNamespace, change: LatestChange): Promise<boolean> {
+  try {
+    await writeTodo(kv, change.owner, change.todo_id, change);
+    return true;
+  } catch {
+    return false; // KV's 429, its quota or an outage: later
+  }
 }
 
 function todoOf({ owner, todo_id }: { owner: string; todo_id: number }): string {
   return JSON.stringify([owner, todo_id]);
 }
 
-async function put(kv: KVNamespace, word: Latest, rows: Unstored[], budget: Budget) {
-  const leaseEnds = Math.min(...rows.map((row) => row.lease));
-  if (Date.now() >= leaseEnds || !budget.take(1)) return false;
-  try {
-    await writeTodo(kv, word.owner, word.todo_id, word);
-    return true;
-  } catch {
-    return false; // KV's 429 or an outage: the next round, or the sweeper
+/**
+ * The cron's part: what requests left undone. A run that KV refuses stops putting, and takes nothing
+ * from others.
+ * @returns how many rows KV now holds
+ * @throws StorageError where D1 does not answer: what was claimed is due when its lease ends
+ */
+export async function projectDue(
+  { env, settings }: { env: Stores; settings: DeliverySettings },
+  budget: Budget,
+): Promise<number> {
+  const patienceMs = settings.audit?.patienceMs ?? null;
+  let stored = 0;
+  for (;;) {
+    // A claim, the last changes; then a put each.
+    const limit = Math.min(CLAIM_MAX, budget.left() - 2);
+    if (limit < 1 || !budget.take(2)) return stored;
+    const now = Date.now();
+    const lease = now + LEASE_MS;
+    const rows = await claim(env.DB, "project", { until: now, lease, limit });
+    const unstored = rows.map((row) => ({ ...row, todo_id: row.todo_id ?? 0 }));
+    const put = await putLatest(env, unstored, lease, () => budget.take(1));
+    const later = Date.now() + UNSTORED_RETRY_MS;
+    const results = rows.map((row) => ({
+      seq: row.seq,
+      lease,
+      outcome: null,
+      put: put.get(row.seq) ?? null,
+      unstoredDueAt: later,
+      pendingDueAt: now,
+    }));
+    const done = await record(env.DB, results, { now: Date.now(), patienceMs });
+    stored += done.filter((row) => row.stored === 1).length;
+    if (rows.length < limit || put.size < rows.length) return stored;
   }
 }

@@ -1,28 +1,28 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
 
-import { type Bindings, LOOKUP_TIMEOUT_MS, PAGE_DEFAULT } from "../config.ts";
+import { type Bindings, LOOKUP_TIMEOUT_MS, PAGE_DEFAULT, SHOWN_KEYS_MAX } from "../config.ts";
 import { convoyOrWhy } from "../convoy/client.ts";
 import { listDeliveries } from "../convoy/deliveries.ts";
+import { isEventUnknown } from "../convoy/events.ts";
 import { shownReason } from "../convoy/reasons.ts";
+import type { Delivery } from "../endpoint/answers.ts";
 import { toDelivery } from "../endpoint/schema.ts";
 import { newApp, problem, requireJson, valid } from "../http.ts";
-import type { Todo } from "../todo/schema.ts";
-import { findEvent, type LogRow, listEvents } from "./log.ts";
+import type { Todo } from "../todo/answers.ts";
+import type { LoggedEvent } from "./answers.ts";
 import { idempotencyKey } from "./message.ts";
 import { finish } from "./publish.ts";
 import { replay, replayDead } from "./replay.ts";
-import type { LoggedEvent } from "./schema.ts";
 import { BulkReplay, EventListQuery, EventPath } from "./schema.ts";
+import { type EventRow, findEvent, listEvents } from "./table.ts";
 
 /** Routes under /event. */
 export const event = newApp()
   .get("/", valid("query", EventListQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor, ...filter } = c.req.valid("query");
-    const page = { ...filter, limit: limit + 1, before: cursor };
-    const rows = await listEvents(c.env.DB, c.get("owner"), page);
-    const data = rows.slice(0, limit).map(toEvent);
-    const last = rows.length > limit ? data.at(-1) : undefined;
-    return c.json({ data, ...(last ? { cursor: String(last.sequence) } : {}) }, 200);
+    const page = { ...filter, limit, before: cursor };
+    const { rows, next } = await listEvents(c.env.DB, c.get("owner"), page);
+    return c.json({ data: rows.map(toEvent), ...(next ? { cursor: String(next) } : {}) }, 200);
   })
   .get("/:id", valid("param", EventPath), async (c) => {
     const row = await findEvent(c.env.DB, c.get("owner"), c.req.valid("param").id);
@@ -30,33 +30,42 @@ export const event = newApp()
     return c.json({ ...toEvent(row), ...(await deliveriesOf(c.env, row)) }, 200);
   })
   .post("/replay", requireJson, valid("json", BulkReplay), async (c) => {
-    const replayed = await replayDead(c.env, c.get("owner"));
+    const replayed = await replayDead(c.env.DB, c.get("owner"), Date.now());
     return c.json({ data: `${replayed} events queued`, replayed }, 202);
   })
   .post("/:id/replay", valid("param", EventPath), async (c) => {
     const { id } = c.req.valid("param");
-    const replayed = await replay(c.env, c.get("owner"), id);
-    if (!replayed) {
+    const row = await replay(c.env.DB, c.get("owner"), id, Date.now());
+    if (!row) {
       if (!(await findEvent(c.env.DB, c.get("owner"), id))) throw problem(404, "Event not found");
       throw problem(409, "The event is still on its way: it is delivered without a replay.");
     }
-    c.executionCtx.waitUntil(finish(c.env, replayed.logged));
+    c.executionCtx.waitUntil(finish(c.env, { row, put: null }));
     c.header("X-Event-Id", id);
-    return c.json({ data: "Event queued", event_id: id, idempotency_key: replayed.key }, 202);
+    const key = idempotencyKey(row);
+    return c.json({ data: "Event queued", event_id: id, idempotency_key: key }, 202);
   });
 
-/** What Convoy says of it, or why it says nothing: the log's own word does not depend on Convoy. */
-async function deliveriesOf(env: Bindings, row: LogRow) {
+/** What Convoy says of it, under each of its newest keys, or why it says nothing: the log does not depend on Convoy. */
+async function deliveriesOf(env: Bindings, row: EventRow) {
   const convoy = convoyOrWhy(env);
   if (typeof convoy === "string") return { deliveries: null, deliveries_error: convoy };
-  const page = { key: idempotencyKey(row), perPage: 100, timeoutMs: LOOKUP_TIMEOUT_MS };
-  const answer = await listDeliveries(convoy, page);
-  if (answer.ok) return { deliveries: answer.data.items.map(toDelivery) };
-  return { deliveries: null, deliveries_error: shownReason(answer) };
+  const deliveries: Delivery[] = [];
+  const oldest = Math.max(0, row.replays - SHOWN_KEYS_MAX + 1);
+  for (let replays = row.replays; replays >= oldest; replays--) {
+    const key = idempotencyKey({ id: row.id, replays });
+    const page = { key, perPage: 100, timeoutMs: LOOKUP_TIMEOUT_MS };
+    const answer = await listDeliveries(convoy, page);
+    if (answer.ok) deliveries.push(...answer.data.items.map(toDelivery));
+    else if (!isEventUnknown(answer)) {
+      return { deliveries: null, deliveries_error: shownReason(answer) };
+    }
+  }
+  return { deliveries };
 }
 
 /** The row as given out. `next_try_at`: when a pending event is tried, or an accepted one checked. */
-function toEvent(row: LogRow): LoggedEvent {
+function toEvent(row: EventRow): LoggedEvent {
   return {
     id: row.id,
     sequence: row.seq,

@@ -1,155 +1,164 @@
-/** The sweeper: finishes what requests left undone. Runs each minute (docs/design.md, section 5). */
-
-import { type Budget, budgetOf } from "../budget.ts";
+/** The cron's posting: a backlog drains through a moving window (docs/design.md, section 5). */
+import type { Budget } from "../budget.ts";
 import {
-  type Bindings,
+  CLAIM_AHEAD,
   CLAIM_MAX,
   type DeliverySettings,
-  deliverySettings,
   GATEWAY_RETRY_MS,
   LEASE_MS,
   POST_CONCURRENCY,
-  SWEEP_RESERVE,
-  SWEEP_TIME_MS,
-  UNTRIED_RETRY_MS,
+  RECORD_BATCH,
+  STREAK_MAX,
 } from "../config.ts";
-import { type Convoy, convoyOrWhy } from "../convoy/client.ts";
-import { logError } from "../log.ts";
-import { type Gateway, newGateway } from "./gateway.ts";
-import { claim, type OutboxRow, postponePending, type Settlement, settle } from "./outbox.ts";
-import { attempt, type Outcome } from "./outcome.ts";
-import { project, type Unstored } from "./project.ts";
-import { handBack, settlementOf } from "./settlement.ts";
+import type { Convoy } from "../convoy/client.ts";
+import { closeUntil } from "./cron-state.ts";
+import { claim, record } from "./lease.ts";
+import { type Answer, outcomesOf, post, untouched } from "./post.ts";
+import type { EventRow } from "./table.ts";
 
-/** What one run did, for the log and for tests. */
+/** What one run posted. `open`: whether Convoy took events to the end of it. */
 export type SweepReport = { claimed: number; posted: number; accepted: number; open: boolean };
 
-/** What a run works with. */
-export type Sweep = {
-  env: Bindings;
-  settings: DeliverySettings;
-  budget: Budget;
-  gateway: Gateway;
-  /** Null where the settings for Convoy are missing: KV is made right all the same. */
-  convoy: Convoy | null;
+/** What this run has seen of Convoy. */
+type Evidence = {
+  /** Whether to go on. */
+  open: boolean;
+  /** Whether anything got through: before that, one post at a time. */
+  proven: boolean;
+  /** Endpoints of the posts that failed since the last success. */
+  streak: string[];
+  /** Convoy's Retry-After, in ms; null where it gave none. */
+  retryAfterMs: number | null;
 };
 
-/** A run with its whole budget. */
-export function newSweep(env: Bindings): Sweep {
-  const settings = deliverySettings(env);
-  const budget = budgetOf(settings.subrequestBudget, Date.now() + SWEEP_TIME_MS);
-  return { env, settings, budget, gateway: newGateway(), convoy: convoyOrNull(env) };
-}
-
-function convoyOrNull(env: Bindings): Convoy | null {
-  const convoy = convoyOrWhy(env);
-  if (typeof convoy !== "string") return convoy;
-  logError({ sweep: "no gateway" }, convoy);
-  return null;
-}
+type Leased = { row: EventRow; lease: number };
 
 /**
- * Claims, projects, posts and settles until nothing is due or the budget is spent. Once the gateway is
- * down only projection goes on: KV does not need Convoy.
+ * Posts what is due, fewest failures first, until nothing is due, the budget is spent, or events of two
+ * different endpoints (or any five) failed in a row. What happened is recorded outside of the budget.
  * @throws StorageError where D1 does not answer: what was claimed is due when its lease ends
  */
-export async function sweep(run: Sweep): Promise<SweepReport> {
+export async function postDue(
+  { db, convoy, settings }: { db: D1Database; convoy: Convoy; settings: DeliverySettings },
+  budget: Budget,
+): Promise<SweepReport> {
   const report = { claimed: 0, posted: 0, accepted: 0, open: true };
-  const { env, budget, gateway } = run;
-  for (;;) {
-    const publishing = run.convoy !== null && gateway.open();
-    // A row costs a claim's share, maybe a put and a post; four statements surround them.
-    const limit = Math.min(CLAIM_MAX, budget.left() - SWEEP_RESERVE - 4);
-    if (limit < 1 || !budget.take(1)) break;
+  const evidence: Evidence = { open: true, proven: false, streak: [], retryAfterMs: null };
+  const queue: Leased[] = [];
+  const workers: Promise<void>[] = [];
+  const recordings: Promise<unknown>[] = [];
+  let done: (Leased & { answer: Answer })[] = [];
+  let more = true;
+  let claiming: Promise<void> | null = null;
+
+  const claimMore = async () => {
+    const limit = Math.min(CLAIM_MAX, budget.left() - queue.length - 1);
+    more = limit > 0 && budget.take(1);
+    if (!more) return;
     const now = Date.now();
     const lease = now + LEASE_MS;
-    const rows = await claim(env.DB, publishing ? "publish" : "project", { now, lease, limit });
+    const rows = await claim(db, "post", { until: now, lease, limit });
     report.claimed += rows.length;
-    if (rows.length === 0) break;
-    await project(env, rows.filter(isUnstored).map(toUnstored), withReserve(budget));
-    const outcomes = publishing ? await post(run, rows.filter(isPending)) : new Map();
-    report.posted += outcomes.size;
-    report.accepted += [...outcomes.values()].filter((o) => o.kind === "accepted").length;
-    if (budget.take(1)) {
-      const settledAt = Date.now();
-      // Not at once: what KV refuses now it would refuse again in this run.
-      const when = { now: settledAt, unstoredDueAt: settledAt + UNTRIED_RETRY_MS };
-      await settle(env.DB, judge(run, rows, outcomes), when);
+    more = rows.length === limit;
+    queue.push(...atRandom(rows).map((row) => ({ row, lease })));
+  };
+  const next = async (): Promise<Leased | undefined> => {
+    if (!evidence.open) return undefined;
+    // Ahead of time, so that nobody waits for it.
+    if (more && queue.length <= CLAIM_AHEAD) {
+      claiming ??= claimMore().finally(() => {
+        claiming = null;
+      });
     }
-    if (rows.length < limit && !isPartial(rows, outcomes)) break;
+    if (queue.length === 0 && claiming !== null) {
+      await claiming;
+      return next();
+    }
+    if (queue.length === 0 || budget.take(1)) return queue.shift();
+    more = false;
+    return undefined;
+  };
+  const work = async () => {
+    for (let leased = await next(); leased; leased = await next()) {
+      const answer = await post(convoy, leased.row);
+      report.posted++;
+      if (answer.kind === "accepted") report.accepted++;
+      see(evidence, leased.row, answer);
+      done.push({ ...leased, answer });
+      if (done.length >= RECORD_BATCH) {
+        recordings.push(recordPosted(db, done, settings, evidence));
+        done = [];
+      }
+      while (evidence.proven && workers.length < POST_CONCURRENCY) workers.push(work());
+    }
+  };
+
+  workers.push(work());
+  const failures: unknown[] = [];
+  for (const worker of workers) await worker.catch((error) => failures.push(error));
+  recordings.push(recordPosted(db, done, settings, evidence), handBack(db, queue, settings));
+  if (evidence.retryAfterMs !== null) {
+    recordings.push(closeUntil(db, Date.now() + evidence.retryAfterMs));
   }
-  await postpone(run);
-  return { ...report, open: gateway.open() };
-}
-
-// Posting and projecting must leave enough to settle: an unsettled row waits out its lease.
-function withReserve(budget: Budget): Budget {
-  return { left: budget.left, take: (n) => budget.take(n, SWEEP_RESERVE) };
-}
-
-function isUnstored(row: OutboxRow): boolean {
-  return row.stored === 0 && row.todo_id !== null;
-}
-
-function toUnstored(row: OutboxRow): Unstored {
-  return { seq: row.seq, lease: row.lease, owner: row.owner, todo_id: row.todo_id ?? 0, put: null };
-}
-
-function isPending(row: OutboxRow): boolean {
-  return row.state === "pending";
-}
-
-/**
- * Posts one at a time until the gateway is proven, then a few at once; stops when it is down. Probes are
- * drawn at random: else two poisonous events at the head would pass for an outage for ever.
- */
-async function post(run: Sweep, rows: OutboxRow[]): Promise<Map<number, Outcome>> {
-  const { env, convoy, budget, gateway } = run;
-  const outcomes = new Map<number, Outcome>();
-  const queue = [...rows];
-  while (convoy && queue.length > 0 && gateway.open()) {
-    const batch = gateway.proven()
-      ? queue.splice(0, POST_CONCURRENCY)
-      : queue.splice(Math.floor(Math.random() * queue.length), 1);
-    if (!budget.take(batch.length, SWEEP_RESERVE)) break;
-    const seen = await Promise.all(
-      batch.map(async (row) => {
-        const outcome = await attempt(convoy, env.DB, row);
-        outcomes.set(row.seq, outcome);
-        return { id: row.id, outcome };
-      }),
-    );
-    gateway.see(seen);
+  for (const end of await Promise.allSettled(recordings)) {
+    if (end.status === "rejected") failures.push(end.reason);
   }
-  return outcomes;
+  if (failures.length > 0) throw failures[0];
+  return { ...report, open: evidence.open };
 }
 
-/** What the log records of all claimed rows, the untried ones too. */
-function judge(run: Sweep, rows: OutboxRow[], outcomes: Map<number, Outcome>): Settlement[] {
-  const { settings, gateway } = run;
+/** Takes in an answer. A refused event, or an endpoint that Convoy does not know, says nothing of Convoy. */
+function see(evidence: Evidence, row: EventRow, answer: Answer): void {
+  if (answer.kind === "accepted") {
+    evidence.proven = true;
+    evidence.streak = [];
+  }
+  if (answer.kind !== "failed") return;
+  // What goes to all of an owner is about no endpoint.
+  evidence.streak.push(row.endpoint_id ?? row.id);
+  if (answer.retryAfterMs !== null) evidence.retryAfterMs = answer.retryAfterMs;
+  const different = new Set(evidence.streak).size;
+  if (different > 1 || evidence.streak.length >= STREAK_MAX || answer.retryAfterMs !== null) {
+    evidence.open = false;
+  }
+}
+
+async function recordPosted(
+  db: D1Database,
+  posted: (Leased & { answer: Answer })[],
+  settings: DeliverySettings,
+  evidence: Evidence,
+): Promise<void> {
+  if (posted.length === 0) return;
   const now = Date.now();
-  return rows.map((row) => {
-    const outcome = outcomes.get(row.seq);
-    if (outcome) {
-      const blame = gateway.proven() && !gateway.isSuspect(row.id);
-      return settlementOf(row, outcome, { blame, retryMs: GATEWAY_RETRY_MS }, settings, now);
-    }
-    // Untried: claimed before the probes next time.
-    if (isPending(row)) return handBack(row, gateway.open() ? now : now + UNTRIED_RETRY_MS);
-    if (row.state === "accepted" && settings.audit) {
-      return handBack(row, (row.accepted_at ?? now) + settings.auditDelayMs);
-    }
-    return handBack(row, null);
-  });
+  const unprovenWaitMs = evidence.proven ? null : GATEWAY_RETRY_MS;
+  const outcomes = await outcomesOf(db, posted, settings, { now, unprovenWaitMs });
+  const results = posted.map(({ row, lease }, index) => ({
+    seq: row.seq,
+    lease,
+    outcome: outcomes[index] ?? untouched(row, now),
+    put: null,
+    // What KV lacks is put next.
+    unstoredDueAt: now,
+    pendingDueAt: now,
+  }));
+  await record(db, results, { now, patienceMs: settings.audit?.patienceMs ?? null });
 }
 
-function isPartial(rows: OutboxRow[], outcomes: Map<number, Outcome>): boolean {
-  return rows.some((row) => isPending(row) && !outcomes.has(row.seq));
-}
-
-async function postpone({ env, budget, gateway }: Sweep): Promise<void> {
-  const wait = gateway.retryAfterMs();
-  if (wait === null || !budget.take(1)) return;
+/** Rows that were not tried are due as they were. */
+async function handBack(db: D1Database, queue: Leased[], settings: DeliverySettings) {
   const now = Date.now();
-  await postponePending(env.DB, now + UNTRIED_RETRY_MS, now + wait);
+  const due = { outcome: null, put: null, unstoredDueAt: now, pendingDueAt: now };
+  const results = queue.map(({ row, lease }) => ({ seq: row.seq, lease, ...due }));
+  await record(db, results, { now, patienceMs: settings.audit?.patienceMs ?? null });
+}
+
+/** In the order of their failures, at random among equals: no pair of events probes for all, for ever. */
+function atRandom(rows: EventRow[]): EventRow[] {
+  const drawn = rows.map((row) => ({ row, at: Math.random() }));
+  drawn.sort(
+    ({ row: a, ...one }, { row: b, ...other }) =>
+      a.missing - b.missing || a.attempts - b.attempts || one.at - other.at,
+  );
+  return drawn.map(({ row }) => row);
 }

@@ -2,12 +2,13 @@
 import { v7 as uuidv7 } from "uuid";
 import type { Bindings } from "../config.ts";
 import { type Change, type CommitResult, commit } from "../event/commit.ts";
-import type { Logged } from "../event/publish.ts";
-import { safe } from "../log.ts";
+import type { HandOff } from "../event/publish.ts";
+import type { EventRow } from "../event/table.ts";
+import { logError } from "../log.ts";
 import { readTodo, writeTodo } from "./kv.ts";
 
-/** What a caller wants. `fresh`: the id was made just now, so that KV need not be asked. */
-export type Wish = {
+/** A change that a caller asks for. `fresh`: the id was made just now, so that KV need not be asked. */
+export type ChangeRequest = {
   owner: string;
   type: Change["type"];
   todoId: number;
@@ -16,52 +17,38 @@ export type Wish = {
   fresh?: boolean;
 };
 
-/** What became of it; `logged`: the event to finish in waitUntil, where there is one. */
-export type Changed = { id: string; result: CommitResult; logged: Logged | null };
+/** What became of it; `handOff`: the event to finish in waitUntil, where there is one. */
+export type Changed = { id: string; result: CommitResult; handOff: HandOff | null };
 
 /**
  * Commits the change and puts it into KV. Once committed it is a success, whatever KV says.
- * @throws StorageError where KV cannot be read or the tables are missing: nothing has changed
+ * @throws StorageError where nothing has changed: KV cannot be read, the tables are missing, D1 refused
  */
-export async function change(env: Bindings, wish: Wish): Promise<Changed> {
-  const known = wish.fresh ? null : await readTodo(env.KV, wish.owner, wish.todoId);
+export async function change(env: Bindings, request: ChangeRequest): Promise<Changed> {
+  const known = request.fresh ? null : await readTodo(env.KV, request.owner, request.todoId);
   const now = Date.now();
   const id = uuidv7({ msecs: now });
-  const result = await commit(env.DB, { ...wish, id, known, now });
-  const source = {
-    id,
-    owner: wish.owner,
-    endpoint_id: wish.endpointId,
-    occurred_at: now,
-    todo_id: wish.todoId,
-    replays: 0,
-  };
-  if (result.kind === "committed") {
-    const put = await putOrNull(env.KV, wish, result);
-    const { seq, lease, todo } = result;
-    return {
-      id,
-      result,
-      logged: { ...source, type: wish.type, todo, seq, lease, put, isChange: true },
-    };
+  const result = await commit(env.DB, { ...request, id, known, now });
+  switch (result.kind) {
+    case "committed": {
+      const { row } = result;
+      return { id, result, handOff: { row, put: await putOrNull(env.KV, request.todoId, row) } };
+    }
+    case "todo-not-found":
+      return { id, result, handOff: result.row && { row: result.row, put: null } };
+    default:
+      return { id, result, handOff: null };
   }
-  if (result.kind === "todo-not-found" && result.event) {
-    const failed = { ...source, ...result.event, type: "failed" as const, todo: null };
-    return { id, result, logged: { ...failed, put: null, isChange: false } };
-  }
-  return { id, result, logged: null };
 }
 
-type Row = { seq: number; todo: string | null; lease: number };
-
-async function putOrNull(kv: KVNamespace, wish: Wish, row: Row): Promise<number | null> {
+async function putOrNull(kv: KVNamespace, todoId: number, row: EventRow): Promise<number | null> {
   // The commit took longer than its lease: the row may be somebody else's by now.
-  if (Date.now() >= row.lease) return null;
+  if (Date.now() >= (row.due_at ?? 0)) return null;
   try {
-    await writeTodo(kv, wish.owner, wish.todoId, row);
+    await writeTodo(kv, row.owner, todoId, row);
     return row.seq;
   } catch (error) {
-    console.warn(JSON.stringify({ level: "warn", todo: wish.todoId, error: safe(error) }));
+    logError({ todo: todoId }, error);
     return null;
   }
 }

@@ -7,9 +7,9 @@ import { finish, publishRead } from "../event/publish.ts";
 import type { AppEnv } from "../http.ts";
 import { newApp, problem, requireJson, unavailable, valid } from "../http.ts";
 import { EndpointQuery } from "../schema.ts";
-import { type Changed, change, randomTodoId, type Wish } from "./change.ts";
+import type { Todo } from "./answers.ts";
+import { type Changed, type ChangeRequest, change, randomTodoId } from "./change.ts";
 import { listTodos, readTodo } from "./kv.ts";
-import type { Todo } from "./schema.ts";
 import { NewTodo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";
 
 /** Routes under /todo. */
@@ -58,19 +58,22 @@ export const todo = newApp()
 // biome-ignore lint/suspicious/noExplicitAny: Hono's input type is invariant
 type AnyContext = Context<AppEnv, any, any>;
 
-async function changeTodo(c: AnyContext, wish: Omit<Wish, "owner" | "endpointId">): Promise<void> {
+async function changeTodo(
+  c: AnyContext,
+  request: Omit<ChangeRequest, "owner" | "endpointId">,
+): Promise<void> {
   const endpointId = c.req.query("endpoint") ?? null;
-  const changed = await change(c.env, { ...wish, owner: c.get("owner"), endpointId });
-  if (changed.logged) {
+  const changed = await change(c.env, { ...request, owner: c.get("owner"), endpointId });
+  if (changed.handOff) {
     c.header("X-Event-Id", changed.id);
-    c.executionCtx.waitUntil(finish(c.env, changed.logged));
+    c.executionCtx.waitUntil(finish(c.env, changed.handOff));
   }
-  refuse(changed, wish.todoId);
+  refuse(changed, request.todoId);
 }
 
 /** Throws the answer to a change that was not committed. */
-function refuse({ id: eventId, result, logged }: Changed, id: number): void {
-  const headers: Record<string, string> = logged ? { "X-Event-Id": eventId } : {};
+function refuse({ id: eventId, result, handOff }: Changed, id: number): void {
+  const headers: Record<string, string> = handOff ? { "X-Event-Id": eventId } : {};
   switch (result.kind) {
     case "committed":
       return;

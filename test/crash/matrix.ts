@@ -1,10 +1,10 @@
 /** The crash matrix: a scenario is broken at each step that it really takes, in every way. */
-import { createActor } from "../support/actors.ts";
+import { createIsolate } from "../support/actors.ts";
 import { type Break, breakAt, MODES } from "../support/breaks.ts";
 import { brokenEndpoints, brokenMoves } from "../support/endpoint-records.ts";
 import { brokenPromises, kvDiffers } from "../support/promises.ts";
 import { goOnUntil } from "../support/virtual-clock.ts";
-import type { World } from "../support/world.ts";
+import { healthy, type World } from "../support/world.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** What was tried, and what broke, each with its point. */
@@ -50,8 +50,10 @@ async function runPoint(world: World, scenario: Scenario, breaks: Break[]) {
   await world.reset();
   await scenario.setup(world);
   const { around, over } = breakAt(...breaks);
-  const actor = createActor(world.stores, around);
+  const begin = createIsolate(world.stores);
+  const actor = begin(around);
   scenario.act(world, actor);
+  scenario.company?.(world, () => begin(healthy));
   await goOnUntil(() => over() || actor.idle());
   await world.rest();
   // The scrub is for puts that land late, reconcile for what others do: nothing else may need them.

@@ -184,17 +184,17 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   test("a batch that is refused, since another one runs, is asked for again until it is taken", async () => {
     await disable(world);
     const items = await discarded(3);
-    await setFaults(world, { batch_ms: 20 * MINUTE_MS });
+    await setFaults(world, { batch_ms: 60 * MINUTE_MS });
     await atConvoy(
       world,
       "POST",
       "/api/v1/projects/local/eventdeliveries/batchretry?endpointId=other",
     );
-    await setFaults(world, {});
     await inDashboard(world, "POST", "/activate");
     await minutes(world, 15);
     expect(await statuses(world)).toEqual({ Discarded: 3 });
-    await minutes(world, 25);
+    await setFaults(world, {});
+    await minutes(world, 10);
     await expectArrived(world, items);
     tried.broughtBack += items.length;
   });

@@ -54,7 +54,7 @@ test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive,
       data: { i },
     });
   }
-  await world.stores.convoy.idle();
+  await world.idle();
   // Half of them stay inactive: theirs stay discarded, and are not forgotten.
   const active = ids.filter((_, i) => i % 2 === 0);
   for (const uid of active) await send("PUT", `/inbox/endpoints/${uid}`, { status: "active" });
@@ -79,21 +79,9 @@ test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive,
     const before = calls;
     const budget = budgetOf(BUDGET, Number.POSITIVE_INFINITY);
     await recoverDeliveries(world.d1.db, convoy, budget);
-    if (process.env.DBG)
-      process.stdout.write(
-        JSON.stringify(rep) +
-          JSON.stringify(
-            world.rows(
-              "SELECT action, count(*) n, min(due_at)-1795600800000 d FROM recovery GROUP BY 1",
-            ),
-          ) +
-          JSON.stringify(world.rows("SELECT status, until, cursor, due_at FROM delivery_walk")) +
-          (Date.now() - 1795600800000) +
-          "\n",
-      );
     expect(calls - before).toBeLessThanOrEqual(BUDGET);
     await settle();
-    await world.stores.convoy.idle();
+    await world.idle();
     await pass(MINUTE_MS);
   };
   const until = async (left: number) => {

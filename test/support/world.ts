@@ -59,6 +59,8 @@ export type World = {
   accepted: () => Promise<Accepted[]>;
   inbox: <T>(path: string, limit?: number) => Promise<T[]>;
   rows: <T>(sql: string) => T[];
+  /** Resolves when Convoy has nothing on its way. */
+  idle: () => Promise<void>;
   close: () => Promise<void>;
 };
 
@@ -147,12 +149,14 @@ export function openWorld(
     waiting,
     inbox,
     rows,
+    idle: () => convoy.idle(),
     async reset() {
       await settle();
       beQuiet();
       d1.sqlite.exec(
         `DELETE FROM event; DELETE FROM endpoint; DELETE FROM history; DELETE FROM sqlite_sequence;
-         DELETE FROM delivery_walk; DELETE FROM reposted`,
+         DELETE FROM delivery_walk; DELETE FROM reposted;
+         DELETE FROM cron_state; INSERT INTO cron_state (id) VALUES (1)`,
       );
       kv.clear();
       calls.length = 0;

@@ -8,10 +8,9 @@ import {
   listAtConvoy,
   passTime,
   records,
-  runCronAt,
 } from "../../support/cut-worker.ts";
 import { around, failing } from "../../support/operations.ts";
-import { call, deliveries, newEnv } from "../../support/worker.ts";
+import { call, cron, deliveries, newEnv } from "../../support/worker.ts";
 
 const FIELDS = { name: "mine", url: "https://receiver.example/mine" };
 const LATER_MS = CREATION_LEASE_MS + 1_000;
@@ -25,7 +24,7 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 const sync = (by = env) => call(by, "POST", "/endpoint/sync");
-const byCron = (by = env) => runCronAt(by, 5);
+const byCron = (by = env) => cron(by);
 
 describe("a creation that is cut off", () => {
   const tried = { cuts: 0, working: 0, none: 0, broken: 0 };

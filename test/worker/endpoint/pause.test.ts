@@ -1,9 +1,17 @@
 /** Pausing and activating: Convoy's toggle is never flipped by accident, and a pause loses nothing. */
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, LEASE_MS } from "../../../src/config.ts";
-import { atConvoy, CUTS, cutCall, passTime, records, runCronAt } from "../../support/cut-worker.ts";
+import { atConvoy, CUTS, cutCall, passTime, records } from "../../support/cut-worker.ts";
 import { around, failing, type Operation, recording, refusalOf } from "../../support/operations.ts";
-import { begin, call, deliveries, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
+import {
+  begin,
+  call,
+  cron,
+  deliveries,
+  newEndpoint,
+  newEnv,
+  setFaults,
+} from "../../support/worker.ts";
 
 /** A lease that nobody outlives. */
 const FAR = 9_999_999_999_999;
@@ -58,7 +66,7 @@ async function delivered(): Promise<string[]> {
 /** Lets the lease of whoever worked on it run out, and the cron go on. */
 async function cronLater(by = env): Promise<void> {
   passTime(LEASE_MS + 1_000);
-  await runCronAt(by);
+  await cron(by);
 }
 
 test("what happens during a pause is delivered once it is over, each event once", async () => {
@@ -240,7 +248,7 @@ describe("where Convoy fails in the middle", () => {
     for (let i = 0; i < 3; i++) await cronLater();
     expect(await recorded()).toBe("activating");
     await setFaults(env, {});
-    await runCronAt(env);
+    await cron(env);
     expect(await recorded()).toBe("activating");
     await cronLater();
     expect(await both()).toEqual(["active", "active"]);

@@ -8,10 +8,9 @@ import {
   listAtConvoy,
   passTime,
   records,
-  runCronAt,
 } from "../../support/cut-worker.ts";
 import { recording, withConvoy } from "../../support/operations.ts";
-import { call, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
+import { call, cron, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
 
 const FIELDS = { name: "mine", url: "https://receiver.example/mine" };
 const LATER_MS = ADOPT_AGE_MS + 1_000;
@@ -25,7 +24,7 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 const sync = (by = env) => call(by, "POST", "/endpoint/sync");
-const byCron = (by = env) => runCronAt(by, 5);
+const byCron = (by = env) => cron(by);
 
 /** Makes an endpoint as Convoy's dashboard does. @returns its id */
 async function makeInDashboard(fields: object, subscribe = true): Promise<string> {

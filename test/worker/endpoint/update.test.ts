@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, CHANGE_LEASE_MS } from "../../../src/config.ts";
 import { sleep } from "../../../src/time.ts";
-import { atConvoy, passTime, records, runCronAt } from "../../support/cut-worker.ts";
+import { atConvoy, passTime, records } from "../../support/cut-worker.ts";
 import { failing, type Operation, withConvoy } from "../../support/operations.ts";
 import { call, cron, newEndpoint, newEnv } from "../../support/worker.ts";
 
@@ -152,7 +152,7 @@ describe("of an endpoint that Convoy does not have any more", () => {
     expect((await run()).status).toBe(200);
     const status = what === "pause" ? "paused" : "active";
     expect(await records(env)).toMatchObject([{ id, status }]);
-    await runCronAt(env);
+    await cron(env);
     expect(await records(env)).toMatchObject([{ id, status }]);
   });
 });

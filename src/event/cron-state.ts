@@ -1,0 +1,112 @@
+/** Where the cron is, and what there is to do: one row of D1, one statement a run. */
+import { first, run } from "../storage.ts";
+import { DUE } from "./lease.ts";
+
+/** A place in the walk of Convoy's list. `until` null: no window is open. Times in ms. */
+export type WalkPlace = { since: number | null; until: number | null; cursor: string | null };
+
+/** What a run of the cron finds. */
+export type Agenda = {
+  walk: WalkPlace;
+  /** Nothing is posted before (ms): Convoy asked for time. */
+  closedUntil: number;
+  /** Event id up to which the scrub is done. */
+  scrubAfter: string;
+  /** Seq after which the purge goes on. */
+  purgeAfter: number;
+  /** When the first event of the log occurred (ms). */
+  logBeginsAt: number | null;
+  /** Which work there is. `walkable`: events of which Convoy's list may know more than the log. */
+  toPost: boolean;
+  toProject: boolean;
+  toLookUp: boolean;
+  walkable: boolean;
+  toScrub: boolean;
+  /** Endpoints whose change was cut off; deliveries that nobody would send, or that are to be looked through. */
+  toMove: boolean;
+  toRecover: boolean;
+  toPurge: boolean;
+};
+
+/** The times from which something is old enough. Event ids sort by time. */
+export type AgendaTimes = { now: number; scrubUntil: string; purgeBefore: number };
+
+// Each EXISTS ends at the first row of an index. Exported for EXPLAIN in a test.
+export const AGENDA = `SELECT s.*,
+  (SELECT occurred_at FROM event ORDER BY seq LIMIT 1) AS log_begins_at,
+  EXISTS (${DUE.post}) AS to_post,
+  EXISTS (${DUE.project}) AS to_project,
+  EXISTS (${DUE["look-up"]}) AS to_look_up,
+  EXISTS (SELECT 1 FROM event WHERE state = 'pending') OR EXISTS (SELECT 1 FROM event
+    WHERE state = 'accepted' AND stored IS NOT 0 AND due_at IS NOT NULL) AS walkable,
+  EXISTS (SELECT 1 FROM event WHERE id > s.scrub_after AND id < ?2) AS to_scrub,
+  EXISTS (SELECT 1 FROM endpoint WHERE due_at <= ?1) AS to_move,
+  EXISTS (SELECT 1 FROM recovery WHERE due_at <= ?1) OR EXISTS (SELECT 1 FROM endpoint)
+    AND (SELECT count(*) FROM delivery_walk WHERE project = ?4 AND due_at > ?1) < 4 AS to_recover,
+  s.purge_after > 0 OR coalesce((SELECT occurred_at FROM event WHERE seq > s.purge_after
+    ORDER BY seq LIMIT 1) < ?3, 0) AS to_purge
+FROM cron_state AS s`;
+
+/** Reads the state and what is due; `project` is Convoy's, "" where none is set. @throws StorageError */
+export async function readAgenda(
+  db: D1Database,
+  { now, scrubUntil, purgeBefore }: AgendaTimes,
+  project: string,
+): Promise<Agenda> {
+  const row = await first<Record<string, number | string | null>>(
+    db,
+    ...[AGENDA, now, scrubUntil, purgeBefore, project],
+  );
+  const { walk_since, walk_until, walk_cursor, closed_until, scrub_after, purge_after } = row ?? {};
+  return {
+    walk: {
+      since: numberOrNull(walk_since),
+      until: numberOrNull(walk_until),
+      cursor: typeof walk_cursor === "string" ? walk_cursor : null,
+    },
+    closedUntil: Number(closed_until ?? 0),
+    scrubAfter: String(scrub_after ?? ""),
+    purgeAfter: Number(purge_after ?? 0),
+    logBeginsAt: numberOrNull(row?.log_begins_at),
+    toPost: row?.to_post === 1,
+    toProject: row?.to_project === 1,
+    toLookUp: row?.to_look_up === 1,
+    walkable: row?.walkable === 1,
+    toScrub: row?.to_scrub === 1,
+    toMove: row?.to_move === 1,
+    toRecover: row?.to_recover === 1,
+    toPurge: row?.to_purge === 1,
+  };
+}
+
+function numberOrNull(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
+}
+
+/** Convoy asked for time: nothing is posted before `until` (ms). @throws StorageError */
+export async function closeUntil(db: D1Database, until: number): Promise<void> {
+  await run(db, "UPDATE cron_state SET closed_until = ?", until);
+}
+
+/**
+ * Moves the walk, if it still is where it was read. The `cursor` of a window is kept after each page.
+ * @returns whether it was there: else another run is ahead
+ * @throws StorageError
+ */
+export async function moveWalk(db: D1Database, from: WalkPlace, to: WalkPlace): Promise<boolean> {
+  return (await run(db, ...walkStatement(from, to))) === 1;
+}
+
+/** The statement of `moveWalk`, to be one transaction with what a page confirms. */
+export function walkStatement(from: WalkPlace, to: WalkPlace): [sql: string, ...values: unknown[]] {
+  return [
+    `UPDATE cron_state SET walk_since = ?, walk_until = ?, walk_cursor = ?
+     WHERE walk_since IS ? AND walk_until IS ? AND walk_cursor IS ? RETURNING id`,
+    ...[to.since, to.until, to.cursor, from.since, from.until, from.cursor],
+  ];
+}
+
+/** Keeps how far the scrub is, if no other run is ahead. @throws StorageError */
+export async function moveScrub(db: D1Database, from: string, to: string): Promise<void> {
+  await run(db, "UPDATE cron_state SET scrub_after = ?2 WHERE scrub_after = ?1", from, to);
+}

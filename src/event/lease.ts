@@ -1,0 +1,140 @@
+/** Who works on which row until when, and what became of it. A row is ours while `due_at` is our lease. */
+import { all } from "../storage.ts";
+import type { EventRow } from "./table.ts";
+
+/** What a claim is for: to be posted, to be put into KV, or to be asked for at Convoy. */
+export type Work = "post" | "project" | "look-up";
+
+// Pending rows by rank: the fewest failures first, and last of all those whose endpoint Convoy does not
+// know, however many they are. The ranks there are, smallest first: one step of event_pending for each.
+const RANKS = `WITH RECURSIVE ranks (rank) AS (
+    SELECT min(attempts + 1000 * missing) FROM event WHERE state = 'pending'
+    UNION ALL
+    SELECT (SELECT min(attempts + 1000 * missing) FROM event
+      WHERE state = 'pending' AND attempts + 1000 * missing > ranks.rank)
+    FROM ranks WHERE ranks.rank IS NOT NULL
+  )`;
+
+/** SELECT of the due rows for each work, `?1` being the time. Exported for the agenda and for EXPLAIN in a test. */
+export const DUE: Record<Work, string> = {
+  // Served by event_pending, rank by rank: CROSS JOIN keeps their order.
+  post: `${RANKS} SELECT event.seq FROM ranks CROSS JOIN event ON event.state = 'pending'
+    AND event.attempts + 1000 * event.missing = ranks.rank AND event.due_at <= ?1`,
+  project: "SELECT seq FROM event WHERE stored = 0 AND due_at <= ?1 ORDER BY due_at",
+  "look-up": `SELECT seq FROM event WHERE state = 'accepted' AND stored IS NOT 0
+    AND due_at IS NOT NULL AND due_at <= ?1 ORDER BY due_at`,
+};
+
+/** Takes up to `limit` rows that are due at `until` (ms) and holds them to `lease` (ms). @throws StorageError */
+export async function claim(
+  db: D1Database,
+  work: Work,
+  { until, lease, limit }: { until: number; lease: number; limit: number },
+): Promise<EventRow[]> {
+  const rows = await all<EventRow>(
+    db,
+    `UPDATE event SET due_at = ?2 WHERE seq IN (SELECT seq FROM (${DUE[work]} LIMIT ?3)) RETURNING *`,
+    ...[until, lease, limit],
+  );
+  // RETURNING has no order of its own.
+  return rows.sort((a, b) => a.missing - b.missing || a.attempts - b.attempts || a.seq - b.seq);
+}
+
+/** What became of its posting or its look-up: the columns that change. */
+export type Outcome = Pick<
+  EventRow,
+  | "state"
+  | "attempts"
+  | "missing"
+  | "replays"
+  | "lookups"
+  | "stranded"
+  | "error"
+  | "accepted_at"
+  | "due_at"
+>;
+
+/** What became of a row that was ours until `lease`. */
+export type Result = {
+  seq: number;
+  lease: number;
+  /** Null: nothing, as far as Convoy is concerned. */
+  outcome: Outcome | null;
+  /** The version of the todo that was put into KV; null: none was. */
+  put: number | null;
+  /** When it is due again if KV still lacks the todo; the lease itself keeps it ours. */
+  unstoredDueAt: number;
+  /** When it is due again if it is stored, and still pending with no outcome. */
+  pendingDueAt: number;
+};
+
+/** What the log has of a row after `record`. */
+export type Recorded = Pick<EventRow, "seq" | "stored" | "state" | "due_at">;
+
+// One statement is the check after the put and the settling of the row:
+// - stored: what was put is the todo's last change. A row of somebody else must not be marked, since
+//   their late put can still land on top: hence the lease.
+// - confirmed or dead: the walk has seen it at Convoy meanwhile. What a post says later takes nothing back.
+// - a row that KV lacks stays due; one that Convoy is done with is finished once KV has it.
+const RECORD = `
+UPDATE event SET stored = r.stored, due_at = r.due_at, finished_at = iif(r.due_at IS NULL, ?2, NULL),
+  state = iif(r.new IS NULL, event.state, r.new ->> 'state'),
+  attempts = iif(r.new IS NULL, event.attempts, r.new ->> 'attempts'),
+  missing = iif(r.new IS NULL, event.missing, r.new ->> 'missing'),
+  replays = iif(r.new IS NULL, event.replays, r.new ->> 'replays'),
+  lookups = iif(r.new IS NULL, event.lookups, r.new ->> 'lookups'),
+  stranded = iif(r.new IS NULL, event.stranded, r.new ->> 'stranded'),
+  error = iif(r.new IS NULL, event.error, r.new ->> 'error'),
+  accepted_at = iif(r.new IS NULL, event.accepted_at, r.new ->> 'accepted_at')
+FROM (
+  SELECT seq, stored, new, CASE
+    WHEN stored = 0 THEN unstored_due_at
+    WHEN new IS NOT NULL THEN new ->> 'due_at'
+    WHEN state = 'pending' THEN pending_due_at
+    WHEN state = 'accepted' THEN accepted_at + ?3
+    END AS due_at
+  FROM (
+    SELECT e.seq, e.state, e.accepted_at,
+      j.value ->> 'unstoredDueAt' AS unstored_due_at, j.value ->> 'pendingDueAt' AS pending_due_at,
+      iif(e.state IN ('confirmed', 'dead') OR j.value -> 'outcome' = 'null', NULL, j.value -> 'outcome') AS new,
+      iif(e.stored = 0 AND j.value ->> 'put' >= (SELECT max(seq) FROM event AS later
+        WHERE later.owner = e.owner AND later.todo_id = e.todo_id
+          AND later.type NOT IN ('ping', 'failed')), 1, e.stored) AS stored
+    FROM json_each(?1) AS j
+    JOIN event AS e ON e.seq = j.value ->> 'seq' AND e.due_at = j.value ->> 'lease'
+  )
+) AS r
+WHERE event.seq = r.seq RETURNING seq, stored, state, due_at`;
+
+/**
+ * Records what became of rows that are still ours, in one statement.
+ * @param patienceMs when an accepted row is looked up, after its acceptance; null: never
+ * @returns the rows that were ours
+ * @throws StorageError
+ */
+export async function record(
+  db: D1Database,
+  results: Result[],
+  { now, patienceMs }: { now: number; patienceMs: number | null },
+): Promise<Recorded[]> {
+  if (results.length === 0) return [];
+  return all<Recorded>(db, RECORD, JSON.stringify(results), now, patienceMs);
+}
+
+/** A todo's last change in the log. */
+export type LatestChange = Pick<EventRow, "seq" | "owner" | "todo"> & { todo_id: number };
+
+/** The last change of each of these todos. @throws StorageError */
+export function latestOf(
+  db: D1Database,
+  todos: { owner: string; todo_id: number }[],
+): Promise<LatestChange[]> {
+  // Served by index event_todo, once for each todo.
+  return all<LatestChange>(
+    db,
+    `SELECT event.seq, event.owner, event.todo_id, event.todo FROM json_each(?1) AS wanted
+     JOIN event ON event.seq = (SELECT max(seq) FROM event WHERE owner = wanted.value ->> 'owner'
+       AND todo_id = wanted.value ->> 'todo_id' AND type NOT IN ('ping', 'failed'))`,
+    JSON.stringify(todos),
+  );
+}

@@ -1,0 +1,128 @@
+/** One post of an event to Convoy: what its answer means, and what the log records of it. */
+import {
+  BACKOFF_MAX_MS,
+  BACKOFF_MIN_MS,
+  type DeliverySettings,
+  EVIDENCE_MS,
+  GATEWAY_RETRY_MS,
+} from "../config.ts";
+import type { Convoy } from "../convoy/client.ts";
+import { isEndpointMissing } from "../convoy/endpoints.ts";
+import { postEvent } from "../convoy/events.ts";
+import { shownReason } from "../convoy/reasons.ts";
+import { markMissing } from "../endpoint/table.ts";
+import type { Outcome } from "./lease.ts";
+import { type Source, toConvoyEvent } from "./message.ts";
+import { type EventRow, isAnyAccepted } from "./table.ts";
+
+/**
+ * What Convoy's answer means. accepted: 2xx. refused: it never will be. missing: Convoy knows no such
+ * endpoint, which says nothing of other events. failed: nobody's fault, as far as one can tell.
+ */
+export type Answer =
+  | { kind: "accepted" }
+  | { kind: "refused"; error: string }
+  | { kind: "missing"; error: string }
+  | { kind: "failed"; error: string; retryAfterMs: number | null };
+
+/** Posts an event once. Never throws. */
+export async function post(convoy: Convoy, source: Source): Promise<Answer> {
+  const answer = await postEvent(convoy, toConvoyEvent(source));
+  if (answer.ok) return { kind: "accepted" };
+  const error = shownReason(answer);
+  if (answer.status === 413) return { kind: "refused", error };
+  if (answer.status === 400 && isEndpointMissing(answer)) return { kind: "missing", error };
+  return { kind: "failed", error, retryAfterMs: answer.retryAfterMs };
+}
+
+/** An event that was posted, and what became of it. */
+export type Posted = { row: EventRow; answer: Answer };
+
+/**
+ * What the log records of events that were posted. Endpoints that Convoy does not know become `missing`;
+ * an event for one that has no record either is dead. Every failure counts and backs off: an event dies
+ * only after its tries and its age, and only while others get through.
+ * @param unprovenWaitMs where nothing got through: when it is tried again, whatever its failures. An
+ *   outage must not be followed by an hour of waiting.
+ * @throws StorageError
+ */
+export async function outcomesOf(
+  db: D1Database,
+  posted: Posted[],
+  settings: DeliverySettings,
+  { now, unprovenWaitMs }: { now: number; unprovenWaitMs: number | null },
+): Promise<Outcome[]> {
+  const unknown = posted.flatMap(({ row, answer }) =>
+    answer.kind === "missing" && row.endpoint_id !== null ? [row.endpoint_id] : [],
+  );
+  const known = unknown.length > 0 ? await markMissing(db, unknown, now) : new Set<string>();
+  let othersGetThrough: boolean | null =
+    posted.some(({ answer }) => answer.kind === "accepted") || null;
+  const outcomes: Outcome[] = [];
+  for (const { row, answer } of posted) {
+    const { attempts, replays, lookups, stranded } = row;
+    const missing = answer.kind === "missing" ? (1 as const) : (0 as const);
+    const same = { attempts, missing, replays, lookups, stranded, accepted_at: null };
+    if (answer.kind === "accepted") {
+      const due_at = settings.audit ? now + settings.audit.patienceMs : null;
+      outcomes.push({ ...same, state: "accepted", error: null, accepted_at: now, due_at });
+      continue;
+    }
+    const { error } = answer;
+    const gone = answer.kind === "missing" && !known.has(row.endpoint_id ?? "");
+    if (answer.kind === "refused" || gone) {
+      outcomes.push({ ...same, state: "dead", error, due_at: null });
+      continue;
+    }
+    const tries = attempts + 1;
+    const old = tries >= settings.maxTries && now - row.occurred_at >= settings.maxAgeMs;
+    if (old) othersGetThrough ??= await isAnyAccepted(db, now - evidenceMs(settings));
+    const failed = answer.kind === "failed";
+    const wait = (failed ? unprovenWaitMs : null) ?? backoff(tries);
+    const asked = failed ? (answer.retryAfterMs ?? 0) : 0;
+    const hint = answer.kind === "missing" ? MISSING_HINT : "";
+    outcomes.push({
+      ...same,
+      attempts: tries,
+      error: `${error}${hint}`,
+      ...(old && othersGetThrough
+        ? { state: "dead", due_at: null }
+        : { state: "pending", due_at: now + Math.max(wait, asked) }),
+    });
+  }
+  return outcomes;
+}
+
+const MISSING_HINT =
+  ", but it is on record here: deleted at Convoy, or a wrong CONVOY_API_KEY or CONVOY_PROJECT_ID?";
+
+/**
+ * How recent a success must be to be evidence against an event: so recent that an outage since then
+ * cannot have used up its tries.
+ */
+function evidenceMs({ maxTries }: DeliverySettings): number {
+  return Math.min(EVIDENCE_MS, (maxTries - 1) * GATEWAY_RETRY_MS);
+}
+
+/** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come at once. */
+export function backoff(tries: number): number {
+  const full = Math.min(BACKOFF_MIN_MS * 2 ** (tries - 1), BACKOFF_MAX_MS);
+  // Whole: the log's columns take no fraction.
+  return Math.round(full / 2 + Math.random() * (full / 2));
+}
+
+/** The row's columns as they are, due at `dueAt`: it was not tried. */
+export function untouched(row: EventRow, dueAt: number): Outcome {
+  const { state, attempts, missing, replays, lookups, stranded, error, accepted_at } = row;
+  return {
+    state,
+    attempts,
+    missing,
+    replays,
+    lookups,
+    stranded,
+    error,
+    accepted_at,
+    due_at: dueAt,
+  };
+}

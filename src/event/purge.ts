@@ -1,0 +1,51 @@
+/** The log stays small: finished rows go when their retention is over (docs/design.md, section 3). */
+import type { Budget } from "../budget.ts";
+import { PURGE_WINDOW } from "../config.ts";
+import { batch } from "../storage.ts";
+
+// The purge rule: a change's row may go only when no older row of its todo remains; else an old row
+// becomes the latest and brings the past back. In the order of seq, so that many rows of one todo go at
+// once: within the window `staying` counts the older ones that stay, before it any older one does.
+const PURGE = `
+DELETE FROM event WHERE seq IN (
+  SELECT seq FROM (
+    SELECT seq, owner, todo_id, type NOT IN ('ping', 'failed') AS is_change,
+      finished_at IS NULL OR finished_at >= ?1 AS stays,
+      sum(finished_at IS NULL OR finished_at >= ?1) OVER (
+        PARTITION BY owner, todo_id, type NOT IN ('ping', 'failed') ORDER BY seq) AS staying
+    FROM (SELECT * FROM event WHERE seq > ?2 ORDER BY seq LIMIT ?3)
+  ) AS e
+  WHERE NOT stays AND (NOT is_change OR (staying = 0 AND ?2 < (SELECT min(seq) FROM event
+    WHERE owner = e.owner AND todo_id = e.todo_id AND type NOT IN ('ping', 'failed'))))
+) RETURNING seq`;
+
+// On to the end of the window, and from the beginning again once that end is too young.
+const MOVE = `
+UPDATE cron_state SET purge_after = coalesce((SELECT iif(occurred_at < ?1, seq, 0) FROM event
+  WHERE seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3 - 1), 0) WHERE purge_after = ?2 RETURNING purge_after`;
+
+/**
+ * Removes rows that were finished before `before` (ms), as many as the budget has statements for.
+ * @returns how many went
+ * @throws StorageError
+ */
+export async function purge(
+  db: D1Database,
+  before: number,
+  from: number,
+  budget: Budget,
+): Promise<number> {
+  let purged = 0;
+  let after = from;
+  while (budget.take(1)) {
+    const [moved = [], gone = []] = await batch<{ purge_after: number }>(db, [
+      [MOVE, before, after, PURGE_WINDOW],
+      [PURGE, before, after, PURGE_WINDOW],
+    ]);
+    purged += gone.length;
+    const [place] = moved;
+    if (!place || place.purge_after === 0) break;
+    after = place.purge_after;
+  }
+  return purged;
+}

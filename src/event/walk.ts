@@ -1,0 +1,117 @@
+/** The walk: Convoy's list of events, read once and in order, tells what it has done (docs/design.md, 5). */
+
+import type { Budget } from "../budget.ts";
+import { CLOCK_SKEW_MS, type DeliverySettings, WALK_IDLE_MS, WALK_PAGE } from "../config.ts";
+import type { Convoy } from "../convoy/client.ts";
+import { type ConvoyEventRecord, listEvents } from "../convoy/events.ts";
+import { batch } from "../storage.ts";
+import { type Agenda, moveWalk, type WalkPlace, walkStatement } from "./cron-state.ts";
+import { parseKey } from "./message.ts";
+
+/** What one run of the walk did. `place`: where it is now. `problem`: why it ended before its window did. */
+export type WalkReport = {
+  pages: number;
+  confirmed: number;
+  dead: number;
+  place: WalkPlace;
+  problem?: string;
+};
+
+/** What Convoy's list says of an event. `nobody`: no subscription matched it. `unfinished`: not yet. */
+export type Verdict = "done" | "nobody" | "failed" | "unfinished";
+
+const NO_SUBSCRIBER = "no subscription matched this event";
+
+/** What an event's status at Convoy means. */
+export function verdictOf(record: ConvoyEventRecord): Verdict {
+  if (record.status === "Success") return "done";
+  if (record.status !== "Failure") return "unfinished";
+  // Before v26.7.0 there is no reason: a fan-out to nobody has no endpoints (facts.md).
+  const nobody = record.failure_reason
+    ? record.failure_reason === NO_SUBSCRIBER
+    : (record.endpoints ?? []).length === 0;
+  return nobody ? "nobody" : "failed";
+}
+
+/** What the log says of an event that Convoy could not deliver. Other reasons of Convoy may name hosts or users. */
+export const FAILURES = {
+  nobody: `Convoy: ${NO_SUBSCRIBER}`,
+  failed: "Convoy could not process the event",
+} as const;
+
+// Pending rows too: their answer was lost. `accepted_at` is set, since the ledger holds the key. A row
+// whose todo KV lacks stays due and ours or theirs, as it is. Served by the unique index of id.
+const CONFIRM = `
+UPDATE event SET accepted_at = coalesce(accepted_at, ?2),
+  state = iif(seen.verdict = 'done' OR (seen.verdict = 'nobody' AND endpoint_id IS NULL), 'confirmed', 'dead'),
+  error = iif(seen.verdict = 'done' OR (seen.verdict = 'nobody' AND endpoint_id IS NULL), NULL,
+    iif(seen.verdict = 'nobody', ?3, ?4)),
+  due_at = iif(stored = 0, due_at, NULL), finished_at = iif(stored = 0, NULL, ?2)
+FROM (SELECT value ->> 'id' AS id, value ->> 'replays' AS replays, value ->> 'verdict' AS verdict
+  FROM json_each(?1)) AS seen
+WHERE event.id = seen.id AND event.replays = seen.replays AND event.state IN ('pending', 'accepted')
+RETURNING state`;
+
+/**
+ * Reads on from where the last run stopped: a window of time is fixed when none is open, and its place
+ * is kept after each page, so that nothing is read twice, whatever the traffic.
+ * @throws StorageError
+ */
+export async function walk(
+  { db, convoy, settings }: { db: D1Database; convoy: Convoy; settings: DeliverySettings },
+  agenda: Agenda,
+  budget: Budget,
+): Promise<WalkReport> {
+  const report: WalkReport = { pages: 0, confirmed: 0, dead: 0, place: agenda.walk };
+  if (!agenda.walkable || !settings.audit) {
+    report.place = await skip(db, agenda, settings, budget);
+    return report;
+  }
+  if (report.place.until === null) {
+    const since = report.place.since ?? (agenda.logBeginsAt ?? Date.now()) - CLOCK_SKEW_MS;
+    const window = { since, until: Date.now() - settings.audit.delayMs, cursor: null };
+    if (window.until <= since || !budget.take(1)) return report;
+    if (!(await moveWalk(db, report.place, window))) return report;
+    report.place = window;
+  }
+  while (report.place.until !== null) {
+    const { since, until, cursor }: WalkPlace = report.place;
+    if (!budget.take(2)) return { ...report, problem: "budget" };
+    const options = { perPage: WALK_PAGE, cursor: cursor ?? undefined };
+    const answer = await listEvents(convoy, { ...options, fromMs: since ?? 0, toMs: until });
+    if (!answer.ok) return { ...report, problem: `Convoy answered ${answer.status}` };
+    const { items, next } = answer.data;
+    // Another project's list: the key is wrong, and what it says of our keys means nothing.
+    if (items.some((item) => item.project_id !== convoy.projectId)) {
+      return { ...report, problem: "Convoy lists another project: wrong CONVOY_API_KEY?" };
+    }
+    const to =
+      next === null ? { since: until, until: null, cursor: null } : { since, until, cursor: next };
+    const [states = [], moved = []] = await batch<{ state: string }>(db, [
+      [CONFIRM, JSON.stringify(seenIn(items)), Date.now(), FAILURES.nobody, FAILURES.failed],
+      walkStatement(report.place, to),
+    ]);
+    report.pages++;
+    report.confirmed += states.filter(({ state }) => state === "confirmed").length;
+    report.dead += states.filter(({ state }) => state === "dead").length;
+    if (moved.length === 0) return { ...report, problem: "another run is ahead" };
+    report.place = to;
+  }
+  return report;
+}
+
+/** With nothing to find, the next window begins late, at the cost of a write now and then. */
+async function skip(db: D1Database, { walk }: Agenda, settings: DeliverySettings, budget: Budget) {
+  const since = Date.now() - Math.max(settings.audit?.delayMs ?? 0, CLOCK_SKEW_MS);
+  if (walk.since !== null && since - walk.since < WALK_IDLE_MS) return walk;
+  const place = { since, until: null, cursor: null };
+  return budget.take(1) && (await moveWalk(db, walk, place)) ? place : walk;
+}
+
+function seenIn(items: ConvoyEventRecord[]) {
+  return items.flatMap((item) => {
+    const key = parseKey(item.idempotency_key);
+    const verdict = verdictOf(item);
+    return key && !item.is_duplicate_event && verdict !== "unfinished" ? [{ ...key, verdict }] : [];
+  });
+}
