@@ -1,11 +1,17 @@
 // Every number and fixed text of the local Convoy, with its unit and its reason.
 
-/** The version that a Convoy of these recordings calls itself. */
+/** What every tag from v26.6.6 to v26.7.3 calls itself, so that it does not tell which of VERSIONS it is (seen). */
 export const CONVOY_VERSION = "v26.6.6";
+/** The two behaviours: "26.6" is v26.6.6 to v26.7.2, "26.7" is v26.7.3, which the recordings were made on. */
+export const VERSIONS = ["26.6", "26.7"] as const;
+/** The version that is played where none is named: the newest. */
+export const DEFAULT_VERSION: (typeof VERSIONS)[number] = "26.7";
+/** How long the agent of 26.6 goes on with an endpoint that it has read, whatever the API changed since (seen). */
+export const ENDPOINT_CACHE_MS = 120_000;
+/** The same for an endpoint's subscriptions (seen). */
+export const SUBSCRIPTION_CACHE_MS = 30_000;
 /** The API version that its answers carry in X-Convoy-Version. */
 export const API_VERSION = "2025-11-24";
-/** Requests that ask for this version or an older one speak of durations and `target_url`. */
-export const LEGACY_API_VERSION = "2023-12-31";
 
 /** Key and project id where none are given: nothing that could be taken for a real secret. */
 export const LOCAL_CREDENTIAL = "local";
@@ -26,8 +32,10 @@ export const MAX_CONCURRENT_DELIVERIES = 32;
 /** Events turned into deliveries in one go before requests get their turn again. */
 export const EVENTS_A_TURN = 100;
 
-/** Convoy's floor for an endpoint's http_timeout: 1 comes back as 10 (recorded). */
-export const MIN_HTTP_TIMEOUT_S = 10;
+/** An endpoint's http_timeout, whatever is asked: another one needs a licence (recorded: 1 comes back as 10). */
+export const HTTP_TIMEOUT_S = 10;
+/** Redirects that are followed before a delivery fails: the limit of Go's HTTP client. */
+export const MAX_REDIRECTS = 10;
 /** Length of a secret that Convoy makes up (recorded). */
 export const SECRET_CHARACTERS = 25;
 /** Unit of `expiration` in expire_secret: the old secret signs for so long. */
@@ -48,6 +56,8 @@ export const INBOX_MAX_LIMIT = 10_000;
 export const STREAM_HEARTBEAT_MS = 15_000;
 /** Longest delay that a fault may ask for: longer is what `hang` is for. */
 export const MAX_FAULT_LATENCY_MS = 60_000;
+/** Longest that a fault may keep a batch retry running: an hour is beyond any test. */
+export const MAX_FAULT_BATCH_MS = 3_600_000;
 
 /** How far a signature's timestamp may be off: what Convoy's libraries allow by default. */
 export const SIGNATURE_TOLERANCE_S = 300;

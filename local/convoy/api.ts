@@ -4,12 +4,12 @@ import { bodyLimit } from "hono/body-limit";
 import { CONVOY_VERSION, MAX_BODY_BYTES } from "../config.ts";
 import type { Context } from "./context.ts";
 import type { Engine } from "./engine.ts";
-import { failure, Refusal } from "./envelope.ts";
+import { type ApiEnv, failure, Refusal } from "./envelope.ts";
 import { deliveryRoutes } from "./routes/deliveries.ts";
 import { endpointRoutes } from "./routes/endpoints.ts";
 import { eventTypeRoutes } from "./routes/event-types.ts";
-import { type EventEnv, eventRoutes } from "./routes/events.ts";
-import { portalLinkRoutes } from "./routes/portal-links.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { projectRoutes } from "./routes/project.ts";
 import { subscriptionRoutes } from "./routes/subscriptions.ts";
 
 /** The health answer, which has no version header (recorded). */
@@ -18,15 +18,14 @@ function health(): Response {
 }
 
 /** Convoy's API as a Hono app. The project of a path is not looked at: the key's own is used (recorded). */
-export function apiApp(context: Context, engine: Engine): Hono<EventEnv> {
-  const app = new Hono<EventEnv>();
+export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
+  const app = new Hono<ApiEnv>();
   app.onError((error) => {
     if (error instanceof Refusal) return failure(error.status, error.message);
     console.error("local Convoy:", error);
     return failure(500, "the local Convoy failed; its log says why");
   });
   app.get("/health", health);
-  app.get("/api/v1/projects/:project/health", health);
 
   app.use("/api/*", async (c, next) => {
     if (c.req.header("Authorization") !== `Bearer ${context.options.apiKey}`)
@@ -54,7 +53,7 @@ export function apiApp(context: Context, engine: Engine): Hono<EventEnv> {
   app.route(`${project}/events`, eventRoutes(context, engine));
   app.route(`${project}/eventdeliveries`, deliveryRoutes(context, engine));
   app.route(`${project}/event-types`, eventTypeRoutes(context));
-  app.route(`${project}/portal-links`, portalLinkRoutes(context));
+  app.route(project, projectRoutes(context));
   app.all("/api/*", missing);
   app.notFound((c) => failure(404, `nothing at ${c.req.method} ${c.req.path}`));
   return app;

@@ -1,11 +1,11 @@
 // One attempt of a delivery: sign, send, and write down what was sent and what came back.
-import { CONVOY_VERSION, MAX_RESPONSE_BYTES } from "../config.ts";
+import { CONVOY_VERSION, MAX_REDIRECTS, MAX_RESPONSE_BYTES } from "../config.ts";
 import type { Context } from "./context.ts";
 import { ConnectionDropped } from "./faults.ts";
 import { isLocalUrl } from "./send.ts";
 import { sign, type Verdict, verify } from "./signature.ts";
 import type { DeliveryRow } from "./store/deliveries.ts";
-import { type EndpointRow, signingSecrets } from "./store/endpoints.ts";
+import { type EndpointRow, findEndpoint, signingSecrets } from "./store/endpoints.ts";
 
 /** What a receiver was sent, and the check that it would make of it. */
 export type Sent = {
@@ -16,7 +16,7 @@ export type Sent = {
   kept: boolean;
 };
 
-/** What came back; `status` 0 and `error` where nothing did. Times are RFC 3339. */
+/** What came back; `status` 0, `error` and no `responded_at` where nothing did. Times are RFC 3339. */
 export type Answer = {
   status: number;
   statusText: string;
@@ -24,7 +24,7 @@ export type Answer = {
   body: string;
   error: string | null;
   requested_at: string;
-  responded_at: string;
+  responded_at: string | null;
 };
 
 /** Go's spelling of a header's name. */
@@ -63,11 +63,12 @@ function sentTo(context: Context, row: DeliveryRow, endpoint: EndpointRow): Sent
   const secrets = signingSecrets(context, endpoint);
   const advanced = endpoint.advanced_signatures === 1;
   const header = sign({ payload: row.data, secrets, advanced, timestampS });
-  // A receiver knows the newest secret; the check is over the bytes as sent, as its own would be.
+  // A receiver knows the newest secret, of which the agent of 26.6 may not know; the check is over the bytes as sent.
+  const newest = signingSecrets(context, findEndpoint(context, endpoint.uid) ?? endpoint).at(-1);
   const verdict = verify({
     payload: row.data,
     header,
-    secret: secrets.at(-1) ?? "",
+    secret: newest ?? "",
     advanced,
     nowS: timestampS,
   });
@@ -84,12 +85,54 @@ async function textOf(response: Response): Promise<string> {
   return new TextDecoder().decode(bytes.subarray(0, MAX_RESPONSE_BYTES));
 }
 
+/** What stands for the answer of a receiver that is not on this machine. */
+const KEPT = {
+  status: 200,
+  statusText: "OK",
+  headers: {},
+  body: "kept in the inbox: the host is not this machine",
+  error: null,
+};
+
+/** Sends, and follows redirects as Go does: 307 and 308 with method and body, the others as a GET without them (seen). */
+async function follow(
+  context: Context,
+  row: DeliveryRow,
+  sent: Sent,
+  signal: AbortSignal,
+): Promise<Response | "kept"> {
+  const { "Content-Type": _, ...bodyless } = sent.headers;
+  let url = sent.url;
+  let withBody = true;
+  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+    const response = await context.options.deliver(url, {
+      ...(withBody
+        ? { method: "POST", headers: sent.headers, body: row.data }
+        : { method: "GET", headers: bodyless }),
+      redirect: "manual",
+      signal,
+    });
+    if (![301, 302, 303, 307, 308].includes(response.status)) return response;
+    const location = response.headers.get("Location");
+    if (location === null) return response;
+    await response.body?.cancel();
+    const next = URL.parse(location, url);
+    if (next?.protocol !== "http:" && next?.protocol !== "https:")
+      throw new Error(`unsupported protocol scheme in the redirect to "${location}"`);
+    if (response.status < 307) withBody = false;
+    url = next.href;
+    if (!context.options.publicHosts && !isLocalUrl(url)) return "kept";
+  }
+  throw new Error(`stopped after ${MAX_REDIRECTS} redirects`);
+}
+
 async function exchange(
   context: Context,
   row: DeliveryRow,
   sent: Sent,
   signal: AbortSignal,
 ): Promise<Omit<Answer, "requested_at" | "responded_at">> {
+  if (row.strand === "retry") throw new ConnectionDropped();
   const outcome = await context.faults.pass("deliveries", signal);
   if (outcome.kind === "answer") {
     return {
@@ -100,22 +143,9 @@ async function exchange(
       error: null,
     };
   }
-  if (sent.kept) {
-    return {
-      status: 200,
-      statusText: "OK",
-      headers: {},
-      body: "kept in the inbox: the host is not this machine",
-      error: null,
-    };
-  }
-  const response = await context.options.deliver(sent.url, {
-    method: "POST",
-    headers: sent.headers,
-    body: row.data,
-    redirect: "manual",
-    signal,
-  });
+  if (sent.kept) return KEPT;
+  const response = await follow(context, row, sent, signal);
+  if (response === "kept") return KEPT;
   return {
     status: response.status,
     statusText: response.statusText,
@@ -172,7 +202,7 @@ export async function attempt(
         body: "",
         error: reasonOf(error, endpoint.http_timeout_s),
         requested_at,
-        responded_at: context.timestamp(),
+        responded_at: null,
       },
     };
   }

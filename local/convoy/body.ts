@@ -47,13 +47,3 @@ export function strings(json: Record<string, unknown>, name: string): string[] |
     throw new Refusal(400, "Invalid request format");
   return value as string[];
 }
-
-const DURATION = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
-
-/** A Go duration of whole seconds ("10s", "1m30s") in seconds; 400 where it is none. Old API versions speak these. */
-export function durationS(value: string): number {
-  const match = DURATION.exec(value);
-  if (!match || value === "") throw new Refusal(400, "Invalid request format");
-  const [, hours = "0", minutes = "0", seconds = "0"] = match;
-  return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
-}

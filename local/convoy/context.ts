@@ -1,12 +1,26 @@
 // What every part of one local Convoy shares: settings with their defaults, the database, the clock, who listens.
 import { monotonicFactory } from "ulid";
-import { LOCAL_CREDENTIAL, RETRY_INTERVAL_MS, RETRY_LIMIT } from "../config.ts";
+import {
+  DEFAULT_VERSION,
+  ENDPOINT_CACHE_MS,
+  LOCAL_CREDENTIAL,
+  RETRY_INTERVAL_MS,
+  RETRY_LIMIT,
+  SUBSCRIPTION_CACHE_MS,
+  type VERSIONS,
+} from "../config.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { createFaults, type FaultControl } from "./faults.ts";
 import { sendHttp } from "./send.ts";
+import { type TtlCache, ttlCache } from "./ttl-cache.ts";
+
+/** Which Convoy is played: "26.6" is v26.6.6 to v26.7.2, "26.7" is v26.7.3. */
+export type ConvoyVersion = (typeof VERSIONS)[number];
 
 /** Settings of one local Convoy; each has a default that suits a test. */
 export type ConvoyOptions = {
+  /** Which Convoy's behaviour is played; "26.7" by default. */
+  version?: ConvoyVersion;
   /** The SQLite file that holds its state; ":memory:" by default. */
   file?: string;
   /** The key it takes in `Authorization: Bearer`; "local" by default. */
@@ -21,7 +35,7 @@ export type ConvoyOptions = {
   publicHosts?: boolean;
   /** Whether what was accepted is processed by itself; if false, only by `process()`. */
   autoDeliver?: boolean;
-  /** Whether portal links are licensed; by default they are answered 401, as recorded. */
+  /** @deprecated Convoy's portal is not played any more; taken and ignored until the last caller is gone. */
   portal?: boolean;
   /** The clock, in Unix milliseconds; Date.now by default. */
   now?: () => number;
@@ -36,12 +50,14 @@ export type InboxChange =
 
 /** The shared state that routes, store and engine are given. */
 export type Context = {
-  options: Required<Omit<ConvoyOptions, "retry" | "deliver">> & {
+  options: Required<Omit<ConvoyOptions, "retry" | "deliver" | "portal">> & {
     retry: { intervalMs: number; limit: number };
     deliver: typeof fetch;
   };
   db: Database;
   faults: FaultControl;
+  /** What the agent still believes; on 26.7 it reads everything anew. */
+  agent: { endpoints: TtlCache; subscriptions: TtlCache };
   /** A new ULID, always greater than the last. */
   id(): string;
   /** The clock as Convoy writes time: RFC 3339 in UTC. */
@@ -53,6 +69,8 @@ export type Context = {
 /** Fills in defaults and opens the database. */
 export function createContext(options: ConvoyOptions): Context {
   const now = options.now ?? Date.now;
+  const version = options.version ?? DEFAULT_VERSION;
+  const cache = (ms: number) => ttlCache(version === "26.6" ? ms : 0, now);
   const listeners = new Set<(change: InboxChange) => void>();
   const ulid = monotonicFactory();
   const publish = (change: InboxChange) => {
@@ -60,6 +78,7 @@ export function createContext(options: ConvoyOptions): Context {
   };
   return {
     options: {
+      version,
       file: options.file ?? ":memory:",
       apiKey: options.apiKey ?? LOCAL_CREDENTIAL,
       projectId: options.projectId ?? LOCAL_CREDENTIAL,
@@ -70,12 +89,15 @@ export function createContext(options: ConvoyOptions): Context {
       deliver: options.deliver ?? sendHttp,
       publicHosts: options.publicHosts ?? false,
       autoDeliver: options.autoDeliver ?? true,
-      portal: options.portal ?? false,
       now,
       workerUrl: options.workerUrl ?? "http://0.0.0.0:8080",
     },
     db: openDatabase(options.file ?? ":memory:"),
     faults: createFaults(() => publish({ kind: "faults" })),
+    agent: {
+      endpoints: cache(ENDPOINT_CACHE_MS),
+      subscriptions: cache(SUBSCRIPTION_CACHE_MS),
+    },
     id: () => ulid(now()),
     timestamp: () => new Date(now()).toISOString(),
     listeners,

@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS endpoint (
   uid TEXT PRIMARY KEY, owner_id TEXT NOT NULL, name TEXT NOT NULL, url TEXT NOT NULL, description TEXT NOT NULL,
   http_timeout_s INTEGER NOT NULL, status TEXT NOT NULL CHECK (status IN ('active', 'paused', 'inactive')),
   advanced_signatures INTEGER NOT NULL, rate_limit INTEGER NOT NULL, rate_limit_duration_s INTEGER NOT NULL,
-  secrets TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT
+  secrets TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT,
+  authentication TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE INDEX IF NOT EXISTS endpoint_owner ON endpoint (owner_id, uid);
 CREATE TABLE IF NOT EXISTS subscription (
@@ -16,9 +17,9 @@ CREATE TABLE IF NOT EXISTS subscription (
   created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS subscription_endpoint ON subscription (endpoint_id);
--- target: whom it goes to (an endpoint's uid, an owner, or all). swallowed: answered 201, then forgotten (a fault).
+-- target: whom it goes to (an endpoint's uid or an owner). swallowed: answered 201, then forgotten (a fault).
 CREATE TABLE IF NOT EXISTS event (
-  uid TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('endpoint', 'owner', 'broadcast')), target TEXT NOT NULL,
+  uid TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('endpoint', 'owner')), target TEXT NOT NULL,
   event_type TEXT NOT NULL, idempotency_key TEXT NOT NULL, is_duplicate INTEGER NOT NULL DEFAULT 0,
   data TEXT NOT NULL, custom_headers TEXT NOT NULL, endpoints TEXT NOT NULL DEFAULT '[]',
   status TEXT NOT NULL, failure_reason TEXT, acknowledged_at TEXT NOT NULL, created_at TEXT NOT NULL,
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS event (
 CREATE INDEX IF NOT EXISTS event_waiting ON event (uid) WHERE processed = 0 AND swallowed = 0;
 CREATE INDEX IF NOT EXISTS event_key ON event (idempotency_key);
 -- message: what makes it one message to its receiver (event_id of the body, else the key). hidden: cleared from the inbox.
+-- strand: how it was stranded, so that nothing sends it again by itself (a fault).
 CREATE TABLE IF NOT EXISTS delivery (
   uid TEXT PRIMARY KEY, event_id TEXT NOT NULL, endpoint_id TEXT NOT NULL, subscription_id TEXT NOT NULL,
   event_type TEXT NOT NULL, idempotency_key TEXT NOT NULL, data TEXT NOT NULL, headers TEXT NOT NULL,
@@ -34,10 +36,13 @@ CREATE TABLE IF NOT EXISTS delivery (
   attempts INTEGER NOT NULL DEFAULT 0, successes INTEGER NOT NULL DEFAULT 0, next_send_at INTEGER NOT NULL,
   latency_s REAL NOT NULL DEFAULT 0, message TEXT NOT NULL, repeats INTEGER NOT NULL DEFAULT 0,
   url TEXT NOT NULL, sent TEXT, received_at TEXT, last_error TEXT,
-  acknowledged_at TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, hidden INTEGER NOT NULL DEFAULT 0
+  acknowledged_at TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, hidden INTEGER NOT NULL DEFAULT 0,
+  strand TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS delivery_open ON delivery (uid) WHERE status IN ('Scheduled', 'Processing', 'Retry');
 CREATE INDEX IF NOT EXISTS delivery_endpoint ON delivery (endpoint_id, uid);
+CREATE INDEX IF NOT EXISTS delivery_status ON delivery (status, uid);
+CREATE INDEX IF NOT EXISTS delivery_key ON delivery (idempotency_key);
 CREATE INDEX IF NOT EXISTS delivery_event ON delivery (event_id);
 CREATE INDEX IF NOT EXISTS delivery_message ON delivery (message, endpoint_id);
 CREATE TABLE IF NOT EXISTS attempt (
@@ -48,22 +53,16 @@ CREATE TABLE IF NOT EXISTS event_type (
   uid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, category TEXT NOT NULL, description TEXT NOT NULL,
   json_schema TEXT NOT NULL, deprecated_at TEXT
 ) STRICT;
-CREATE TABLE IF NOT EXISTS portal_link (
-  uid TEXT PRIMARY KEY, name TEXT NOT NULL, owner_id TEXT NOT NULL, auth_type TEXT NOT NULL, token TEXT NOT NULL,
-  can_manage_endpoint INTEGER NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL
-) STRICT;
 `;
 
+/** Columns that a file of an earlier version lacks: table, column, definition. */
+const ADDED_COLUMNS = [
+  ["endpoint", "authentication", "TEXT NOT NULL DEFAULT '{}'"],
+  ["delivery", "strand", "TEXT"],
+] as const;
+
 /** Tables that hold what people made; a reset empties them all. */
-const TABLES = [
-  "endpoint",
-  "subscription",
-  "event",
-  "delivery",
-  "attempt",
-  "event_type",
-  "portal_link",
-];
+const TABLES = ["endpoint", "subscription", "event", "delivery", "attempt", "event_type"];
 
 /** SQL in, rows out; each text is prepared once. */
 export type Database = {
@@ -84,6 +83,12 @@ export function openDatabase(file: string): Database {
   // WAL with synchronous NORMAL: a killed process loses nothing, and a commit does not wait for the disk.
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;");
   db.exec(SCHEMA);
+  for (const [table, column, definition] of ADDED_COLUMNS) {
+    const known = db
+      .prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = ?")
+      .get(table, column);
+    if (!known) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${definition}`);
+  }
   const prepared = new Map<string, StatementSync>();
   const statement = (sql: string): StatementSync => {
     const known = prepared.get(sql);

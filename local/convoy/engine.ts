@@ -1,17 +1,17 @@
 // What happens after the 201: events become deliveries, deliveries are sent, retried, and given up. Nothing polls.
-import { STATUS_CODES } from "node:http";
-import { CONVOY_VERSION, EVENTS_A_TURN, MAX_CONCURRENT_DELIVERIES } from "../config.ts";
-import { type Answer, attempt, type Sent } from "./attempt.ts";
+import { EVENTS_A_TURN, MAX_CONCURRENT_DELIVERIES } from "../config.ts";
+import { agentEndpoint } from "./agent.ts";
+import { attempt } from "./attempt.ts";
 import type { Context } from "./context.ts";
+import { recordArrival, recordAttempt } from "./store/attempts.ts";
 import {
-  type DeliveryRow,
-  type DeliveryStatus,
   findDelivery,
   openDeliveries,
+  rescheduleDelivery,
   setDeliveryStatus,
+  strandWaitingDeliveries,
 } from "./store/deliveries.ts";
-import { type EndpointRow, findEndpoint } from "./store/endpoints.ts";
-import { processEvent, waitingEvents } from "./store/events.ts";
+import { processEvent, strandWaitingEvents, waitingEvents } from "./store/events.ts";
 
 /** The part of a local Convoy that works on its own. */
 export type Engine = {
@@ -27,24 +27,32 @@ export type Engine = {
   idle(): Promise<void>;
   /** Forgets what is queued; what is on its way ends without effect. */
   forget(): void;
+  /** Redis loses its data: what is queued stays as it is, for ever; what is on its way goes on. */
+  lose(): void;
   /** Stops; what is not finished is taken up by the next start on the same file. */
   close(): Promise<void>;
 };
 
 /** Starts the engine; takes up what an earlier run on the same file left unfinished. */
 export function createEngine(context: Context): Engine {
-  const queue: string[] = [];
+  /** In the order in which they are to be sent. */
+  const queue = new Set<string>();
   const active = new Set<string>();
   const timers = new Map<string, NodeJS.Timeout>();
   const waiters: (() => void)[] = [];
   let stop = new AbortController();
   let turns = 0;
-  let held = !context.options.autoDeliver;
+  let manual = !context.options.autoDeliver;
   let turnPlanned = false;
   let closed = false;
 
+  /** Nothing leaves the queue: the test wants to say when, or Redis is not there. */
+  const held = () => {
+    const { stall, redis_down } = context.faults.get();
+    return manual || stall === true || redis_down === true;
+  };
   const resting = () =>
-    active.size === 0 && turns === 0 && (held || (queue.length === 0 && !turnPlanned));
+    active.size === 0 && turns === 0 && (held() || (queue.size === 0 && !turnPlanned));
   const settle = () => {
     if (resting()) for (const waiter of waiters.splice(0)) waiter();
   };
@@ -59,16 +67,19 @@ export function createEngine(context: Context): Engine {
   };
 
   const wake = () => {
-    if (held || closed || turnPlanned) return;
+    if (held() || closed || turnPlanned) return;
     turnPlanned = true;
     later(() => {
       turnPlanned = false;
+      // Faults may have been set since.
+      if (held()) return;
       const events = waitingEvents(context, EVENTS_A_TURN);
       if (events.length === 0) return;
+      const bare = new Set<string>();
       const created = context.db.transaction(() =>
-        events.flatMap((event) => processEvent(context, event)),
+        events.flatMap((event) => processEvent(context, event, bare)),
       );
-      queue.push(...created);
+      for (const uid of created) queue.add(uid);
       for (const event of events) announce(event.uid);
       pump();
       wake();
@@ -84,9 +95,9 @@ export function createEngine(context: Context): Engine {
   };
 
   const pump = () => {
-    while (!held && !closed && active.size < MAX_CONCURRENT_DELIVERIES) {
-      const uid = queue.shift();
-      if (uid === undefined) break;
+    for (const uid of queue) {
+      if (held() || closed || active.size >= MAX_CONCURRENT_DELIVERIES) break;
+      queue.delete(uid);
       if (active.has(uid)) continue;
       active.add(uid);
       void send(uid, stop.signal).finally(() => {
@@ -100,7 +111,7 @@ export function createEngine(context: Context): Engine {
   const send = async (uid: string, stopped: AbortSignal): Promise<void> => {
     const row = findDelivery(context, uid);
     if (!row) return;
-    const endpoint = findEndpoint(context, row.endpoint_id);
+    const endpoint = agentEndpoint(context, row.endpoint_id);
     if (endpoint?.status !== "active") {
       setDeliveryStatus(context, uid, "Discarded");
       context.publish({ kind: "delivery", id: uid });
@@ -109,8 +120,11 @@ export function createEngine(context: Context): Engine {
     setDeliveryStatus(context, uid, "Processing");
     const { sent, answer } = await attempt(context, row, endpoint, stopped);
     if (stopped.aborted) return;
-    const status = record(context, row, endpoint, sent, answer);
-    if (status === "Retry") retryAt(uid, context.options.retry.intervalMs);
+    if (row.strand === "processing") recordArrival(context, uid, sent, answer);
+    else {
+      const status = recordAttempt(context, row, endpoint, sent, answer);
+      if (status === "Retry" && row.strand === null) retryAt(uid, context.options.retry.intervalMs);
+    }
     context.publish({ kind: "delivery", id: uid });
   };
 
@@ -118,7 +132,7 @@ export function createEngine(context: Context): Engine {
     clearTimeout(timers.get(uid));
     const timer = setTimeout(() => {
       timers.delete(uid);
-      queue.push(uid);
+      queue.add(uid);
       pump();
     }, inMs);
     // A retry in the future must not keep a process alive.
@@ -130,16 +144,25 @@ export function createEngine(context: Context): Engine {
     for (const row of openDeliveries(context)) {
       if (row.status === "Retry")
         retryAt(row.uid, Math.max(0, row.next_send_at - context.options.now()));
-      else queue.push(row.uid);
+      else queue.add(row.uid);
     }
-    if (queue.length > 0 && !held) later(pump);
+    goOn();
+  };
+
+  /** Takes up what waits, where something may have ended that held it. */
+  const goOn = () => {
+    if (queue.size > 0 && !held()) later(pump);
     wake();
   };
 
-  const forget = () => {
-    queue.length = 0;
+  const emptyQueue = () => {
+    queue.clear();
     for (const timer of timers.values()) clearTimeout(timer);
     timers.clear();
+  };
+
+  const forget = () => {
+    emptyQueue();
     const old = stop;
     stop = new AbortController();
     old.abort(new Error("the local Convoy stopped"));
@@ -149,28 +172,38 @@ export function createEngine(context: Context): Engine {
     resting() ? Promise.resolve() : new Promise<void>((resolve) => waiters.push(resolve));
 
   resume();
+  context.listeners.add((change) => {
+    if (change.kind === "faults") goOn();
+  });
   return {
     wake,
     later,
     idle,
     forget,
+    lose() {
+      emptyQueue();
+      context.db.transaction(() => {
+        strandWaitingDeliveries(context);
+        strandWaitingEvents(context);
+      });
+    },
     requeue(uid) {
-      if (active.has(uid) || queue.includes(uid)) return false;
+      if (active.has(uid) || queue.has(uid)) return false;
       clearTimeout(timers.get(uid));
       timers.delete(uid);
-      setDeliveryStatus(context, uid, "Scheduled");
-      queue.push(uid);
+      rescheduleDelivery(context, uid);
+      queue.add(uid);
       context.publish({ kind: "delivery", id: uid });
       later(pump);
       return true;
     },
     async process() {
-      const before = held;
-      held = false;
+      const before = manual;
+      manual = false;
       wake();
       pump();
       await idle();
-      held = before;
+      manual = before;
     },
     async close() {
       closed = true;
@@ -179,72 +212,4 @@ export function createEngine(context: Context): Engine {
       while (active.size > 0) await new Promise((resolve) => setImmediate(resolve));
     },
   };
-}
-
-/** Writes down an attempt and what follows from it; gives the delivery's new status. */
-function record(
-  context: Context,
-  row: DeliveryRow,
-  endpoint: EndpointRow,
-  sent: Sent,
-  answer: Answer,
-): DeliveryStatus {
-  const ok = answer.status >= 200 && answer.status < 300;
-  const attempts = row.attempts + 1;
-  const status = ok ? "Success" : attempts >= context.options.retry.limit ? "Failure" : "Retry";
-  const now = context.options.now();
-  const at = context.timestamp();
-  const uid = context.id();
-  const view = {
-    uid,
-    url: endpoint.url,
-    method: "POST",
-    endpoint_id: endpoint.uid,
-    api_version: CONVOY_VERSION,
-    project_id: context.options.projectId,
-    msg_id: row.uid,
-    ip_address: answer.status === 0 || sent.kept ? "" : "127.0.0.1",
-    request_http_header: Object.fromEntries(
-      Object.entries(sent.headers).sort(([one], [other]) => (one < other ? -1 : 1)),
-    ),
-    response_http_header: answer.headers,
-    http_status:
-      answer.status === 0
-        ? ""
-        : `${answer.status} ${answer.statusText || (STATUS_CODES[answer.status] ?? "")}`.trim(),
-    response_data: answer.body,
-    ...(answer.error === null ? {} : { error: answer.error }),
-    ...(ok ? { status: true } : {}),
-    requested_at: answer.requested_at,
-    responded_at: answer.responded_at,
-    created_at: at,
-    updated_at: at,
-    deleted_at: null,
-  };
-  context.db.transaction(() => {
-    context.db.run(
-      "INSERT INTO attempt (uid, delivery_id, view, sent, error) VALUES (?, ?, ?, ?, ?)",
-      uid,
-      row.uid,
-      JSON.stringify(view),
-      JSON.stringify(sent),
-      answer.error,
-    );
-    context.db.run(
-      `UPDATE delivery SET status = ?, attempts = ?, successes = successes + ?, next_send_at = ?, latency_s = ?, url = ?,
-         sent = ?, received_at = coalesce(received_at, ?), last_error = ?, updated_at = ? WHERE uid = ?`,
-      status,
-      attempts,
-      Number(ok),
-      ok ? row.next_send_at : now + context.options.retry.intervalMs,
-      ok ? (now - Date.parse(row.created_at)) / 1000 : 0,
-      endpoint.url,
-      JSON.stringify(sent),
-      answer.responded_at,
-      ok ? null : (answer.error ?? view.http_status),
-      at,
-      row.uid,
-    );
-  });
-  return status;
 }

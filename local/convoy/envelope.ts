@@ -11,6 +11,13 @@ export class Refusal extends Error {
   }
 }
 
+/** What a fault makes of a call that reaches the API's routes all the same. */
+export type ApiEnv = { Bindings: { trouble?: "swallow" | "redis_down" } };
+
+/** What a call that needs Redis says without it (recorded for a fan-out). */
+export const REDIS_REFUSED =
+  "UNKNOWN: redis eval error: dial tcp 127.0.0.1:6379: connect: connection refused";
+
 /** The headers of an answer of the API. */
 export const API_HEADERS = { "Content-Type": "application/json", "X-Convoy-Version": API_VERSION };
 

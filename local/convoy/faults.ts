@@ -1,5 +1,5 @@
 // Trouble on request: what the API or a receiver does wrong, for tests and for people who want to see it.
-import { MAX_FAULT_LATENCY_MS } from "../config.ts";
+import { MAX_FAULT_BATCH_MS, MAX_FAULT_LATENCY_MS } from "../config.ts";
 
 /** One side's trouble. Nothing set: none. */
 export type Fault = {
@@ -17,12 +17,33 @@ export type Fault = {
   hang?: boolean;
   /** Close the connection without an answer. */
   drop?: boolean;
-  /** Answer 201 and forget the event, as Convoy does with its Redis down (API side only). */
-  swallow?: boolean;
 };
 
-/** Both sides' trouble: the API's, and the receivers' under `deliveries`. */
-export type Faults = Fault & { deliveries?: Fault };
+/**
+ * What is stranded: `delivery` stays Scheduled without an attempt while its event is Success; `retry` fails its first
+ * attempt and is never tried again; `processing` reaches its receiver and stays Processing; an `event` stays in Retry
+ * without deliveries. All seen: the first, second and last after Redis lost its data, the third with Postgres starved.
+ */
+export const STRANDED = ["delivery", "retry", "processing", "event"] as const;
+/** One of the ways in which a delivery or an event is stranded. */
+export type Strand = (typeof STRANDED)[number];
+
+/** Both sides' trouble: the API's, and the receivers' under `deliveries`; and that of the queue between them. */
+export type Faults = Fault & {
+  /** Answer 201 and forget the event, as Convoy does with its Redis down. */
+  swallow?: boolean;
+  /** Redis does not answer: what that means depends on the version. The queue stands still meanwhile. */
+  redis_down?: boolean;
+  /** Happens once, when it is set: what is queued right now is never sent. Not shown afterwards. */
+  redis_lost?: boolean;
+  /** The queue stands still: what is accepted waits until this ends. */
+  stall?: boolean;
+  /** Strands a share (`rate`, 0 to 1; 1 if not given) of the new deliveries, or of the new events. */
+  strand?: { what?: Strand; rate?: number };
+  /** Each batch retry counts as running for so long, by the clock; a second one is refused meanwhile. */
+  batch_ms?: number;
+  deliveries?: Fault;
+};
 
 /** The connection that a fault closed; looks like what fetch throws for one. */
 export class ConnectionDropped extends TypeError {
@@ -32,10 +53,9 @@ export class ConnectionDropped extends TypeError {
   }
 }
 
-/** What a fault makes of a call: `go` does the work, `swallow` pretends to, `answer` replaces it. */
+/** What a fault makes of a call: `go` does the work, `swallow` pretends to, `answer` replaces it; without Redis it depends. */
 export type FaultOutcome =
-  | { kind: "go" }
-  | { kind: "swallow" }
+  | { kind: "go" | "swallow" | "redis_down" }
   | { kind: "answer"; status: number; message: string; retryAfterS?: number };
 
 /** The faults in force, and how a call goes through them. */
@@ -44,64 +64,78 @@ export type FaultControl = {
   set(faults: Faults): void;
   /** Takes a call through one side's fault. Rejects with ConnectionDropped, or with the signal's reason. */
   pass(side: "api" | "deliveries", signal?: AbortSignal): Promise<FaultOutcome>;
+  /** How a new delivery or event is stranded; undefined where it is not. */
+  strand(of: "delivery" | "event"): Strand | undefined;
 };
 
-const CHECKS: Record<keyof Fault, (value: unknown) => string | undefined> = {
-  status: (value) => wholeNumber(value, 200, 599),
-  message: (value) => (typeof value === "string" ? undefined : "must be a string"),
-  retry_after_s: (value) => wholeNumber(value, 0, 86_400),
-  latency_ms: (value) => wholeNumber(value, 0, MAX_FAULT_LATENCY_MS),
-  rate: (value) =>
-    typeof value === "number" && value >= 0 && value <= 1 ? undefined : "must be from 0 to 1",
-  hang: trueOrFalse,
-  drop: trueOrFalse,
-  swallow: trueOrFalse,
-};
+/** Says what is wrong with a value, with the path to it; undefined where nothing is. */
+type Check = (value: unknown, path: string) => string | undefined;
 
-function wholeNumber(value: unknown, from: number, to: number): string | undefined {
-  const ok = typeof value === "number" && Number.isInteger(value) && value >= from && value <= to;
-  return ok ? undefined : `must be a whole number from ${from} to ${to}`;
-}
+const leaf =
+  (isFine: (value: unknown) => boolean, problem: string): Check =>
+  (value, path) =>
+    isFine(value) ? undefined : `${path}: ${problem}`;
 
-function trueOrFalse(value: unknown): string | undefined {
-  return typeof value === "boolean" ? undefined : "must be true or false";
-}
-
-function problemsOf(fault: object, prefix: string, allowed: string[]): string[] {
-  const problems: string[] = [];
-  for (const [name, value] of Object.entries(fault)) {
-    if (!allowed.includes(name)) {
-      problems.push(`${prefix}${name}: unknown; known are ${allowed.join(", ")}`);
-      continue;
-    }
-    if (name === "deliveries") continue;
-    const problem = CHECKS[name as keyof Fault](value);
-    if (problem) problems.push(`${prefix}${name}: ${problem}`);
-  }
-  return problems;
-}
+const wholeNumber = (from: number, to: number): Check =>
+  leaf(
+    (value) => Number.isInteger(value) && Number(value) >= from && Number(value) <= to,
+    `must be a whole number from ${from} to ${to}`,
+  );
+const flag = leaf((value) => typeof value === "boolean", "must be true or false");
+const share = leaf(
+  (value) => typeof value === "number" && value >= 0 && value <= 1,
+  "must be from 0 to 1",
+);
 
 const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** An object with these members and no others; each may be missing. */
+const members =
+  (checks: Record<string, Check>): Check =>
+  (value, path) => {
+    if (!isObject(value)) return `${path}: must be an object`;
+    const problems = Object.entries(value).flatMap(([name, one]) => {
+      const known = Object.hasOwn(checks, name) ? checks[name] : undefined;
+      const check =
+        known ?? leaf(() => false, `unknown; known are ${Object.keys(checks).join(", ")}`);
+      return check(one, path === "" ? name : `${path}.${name}`) ?? [];
+    });
+    return problems.length > 0 ? problems.join("; ") : undefined;
+  };
+
+const FAULT: Record<keyof Fault, Check> = {
+  status: wholeNumber(200, 599),
+  message: leaf((value) => typeof value === "string", "must be a string"),
+  retry_after_s: wholeNumber(0, 86_400),
+  latency_ms: wholeNumber(0, MAX_FAULT_LATENCY_MS),
+  rate: share,
+  hang: flag,
+  drop: flag,
+};
+
+const FAULTS: Record<keyof Faults, Check> = {
+  ...FAULT,
+  swallow: flag,
+  redis_down: flag,
+  redis_lost: flag,
+  stall: flag,
+  strand: members({
+    what: leaf(
+      (value) => STRANDED.some((one) => one === value),
+      `must be one of ${STRANDED.join(", ")}`,
+    ),
+    rate: share,
+  }),
+  batch_ms: wholeNumber(0, MAX_FAULT_BATCH_MS),
+  deliveries: members(FAULT),
+};
+
 /** Reads the body of PUT /inbox/faults; says everything that is wrong with it. */
 export function readFaults(body: unknown): { faults: Faults } | { problem: string } {
   if (!isObject(body)) return { problem: "the body must be a JSON object; {} resets" };
-  const names = Object.keys(CHECKS);
-  const problems = problemsOf(body, "", [...names, "deliveries"]);
-  const deliveries = (body as { deliveries?: unknown }).deliveries;
-  if (deliveries !== undefined) {
-    if (!isObject(deliveries)) problems.push("deliveries: must be an object");
-    else
-      problems.push(
-        ...problemsOf(
-          deliveries,
-          "deliveries.",
-          names.filter((name) => name !== "swallow"),
-        ),
-      );
-  }
-  return problems.length > 0 ? { problem: problems.join("; ") } : { faults: body as Faults };
+  const problem = members(FAULTS)(body, "");
+  return problem === undefined ? { faults: body as Faults } : { problem };
 }
 
 /** No faults to begin with; `onChange` is called after each change. */
@@ -130,7 +164,7 @@ export function createFaults(onChange: () => void): FaultControl {
 
   return {
     get: () => faults,
-    set(next) {
+    set({ redis_lost: _, ...next }) {
       faults = next;
       const old = changed;
       changed = new AbortController();
@@ -154,7 +188,13 @@ export function createFaults(onChange: () => void): FaultControl {
           ...(fault.retry_after_s === undefined ? {} : { retryAfterS: fault.retry_after_s }),
         };
       }
-      return { kind: fault.swallow ? "swallow" : "go" };
+      if (side === "deliveries") return { kind: "go" };
+      return { kind: faults.redis_down ? "redis_down" : faults.swallow ? "swallow" : "go" };
+    },
+    strand(of) {
+      const { what = "delivery", rate = 1 } = faults.strand ?? { rate: 0 };
+      const meant = (what === "event") === (of === "event");
+      return meant && Math.random() < rate ? what : undefined;
     },
   };
 }

@@ -1,6 +1,7 @@
 // The inbox as JSON: what receivers were sent, with a verdict on each signature; for the page and for tests.
 import type { Sent } from "./attempt.ts";
 import type { Context } from "./context.ts";
+import type { Strand } from "./faults.ts";
 import type { Condition } from "./paging.ts";
 import type { DeliveryRow } from "./store/deliveries.ts";
 import { findEndpoint } from "./store/endpoints.ts";
@@ -27,10 +28,13 @@ export type InboxDelivery = {
   kept: boolean;
   /** Why the last attempt failed; null where it did not. */
   error: string | null;
+  /** How a fault stranded it; null where nothing did, and once it is sent again. */
+  strand: Strand | null;
 };
 
 /** Why a delivery that was not sent has no signature. */
-function unsent(status: string): string {
+function unsent({ status, strand }: DeliveryRow): string {
+  if (strand !== null) return "not sent: its job was lost with Redis's data (a fault)";
   return status === "Discarded"
     ? "not sent: the endpoint was paused, inactive or gone"
     : "not sent yet";
@@ -53,7 +57,7 @@ export function inboxDelivery(row: DeliveryRow): InboxDelivery {
           valid: sent.signature.valid,
           ...(sent.signature.reason === undefined ? {} : { reason: sent.signature.reason }),
         }
-      : { header: null, valid: false, reason: unsent(row.status) },
+      : { header: null, valid: false, reason: unsent(row) },
     status: row.status,
     attempts: row.attempts,
     duplicate: row.repeats === 1 || row.successes > 1,
@@ -62,6 +66,7 @@ export function inboxDelivery(row: DeliveryRow): InboxDelivery {
     event_id: row.event_id,
     kept: sent?.kept ?? false,
     error: row.last_error,
+    strand: row.strand,
   };
 }
 
@@ -121,13 +126,13 @@ export function deliveryDetail(context: Context, row: DeliveryRow) {
       const view = JSON.parse(attempt.view) as Record<string, unknown>;
       return {
         id: view.uid,
-        status: view.http_status,
+        status: view.http_status ?? null,
         ok: view.status === true,
         error: view.error ?? null,
         requested_at: view.requested_at,
         responded_at: view.responded_at,
         response_headers: view.response_http_header,
-        response_body: view.response_data,
+        response_body: view.response_data ?? "",
         request_headers: (JSON.parse(attempt.sent) as Sent).headers,
       };
     }),

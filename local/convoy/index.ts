@@ -7,8 +7,8 @@ import { failure } from "./envelope.ts";
 import { isPage, pageRoutes } from "./page.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
 
-export type { ConvoyOptions } from "./context.ts";
-export { ConnectionDropped, type Fault, type Faults } from "./faults.ts";
+export type { ConvoyOptions, ConvoyVersion } from "./context.ts";
+export { ConnectionDropped, type Fault, type Faults, type Strand } from "./faults.ts";
 
 /** A running local Convoy. */
 export type Convoy = {
@@ -43,7 +43,13 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
           outcome.retryAfterS === undefined ? {} : { "Retry-After": `${outcome.retryAfterS}` };
         return failure(outcome.status, outcome.message, retryAfter);
       }
-      return api.fetch(request, { swallow: outcome.kind === "swallow" });
+      if (outcome.kind === "go") return api.fetch(request, {});
+      const limited = context.options.version === "26.6" && pathname.startsWith(LIMITED_PATHS);
+      if (outcome.kind === "redis_down" && limited) {
+        await request.body?.cancel();
+        return rateLimited(context.options.now());
+      }
+      return api.fetch(request, { trouble: outcome.kind });
     },
     idle: engine.idle,
     process: engine.process,
@@ -54,4 +60,15 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
       context.db.close();
     },
   };
+}
+
+/** What Convoy's rate limiter stands before. */
+const LIMITED_PATHS = "/api/v1/projects";
+
+/** How 26.6 answers every call without Redis: its limiter fails closed, and Retry-After is a UNIX time (seen). */
+function rateLimited(now: number): Response {
+  return failure(429, "exceeded rate limit", {
+    "Retry-After": `${Math.floor(now / 1000)}`,
+    "X-Ratelimit-Reset": "0.000000",
+  });
 }

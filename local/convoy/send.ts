@@ -1,17 +1,19 @@
 // One HTTP request with exactly the headers it is given, in their order: fetch would add its own.
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { createGunzip } from "node:zlib";
 import { MAX_RESPONSE_BYTES } from "../config.ts";
 
 /**
  * Sends a webhook as Convoy's client does: Host first, User-Agent, Content-Length, then what it was given.
  * Has fetch's signature for the cases used here (a URL, headers as an object, a string body). Redirects are not followed.
- * Rejects with the error of the socket or with the signal's reason.
+ * Rejects with the error of the socket, with the signal's reason, or with "EOF" for a gzip answer that is empty: so the
+ * real one fails with what `wrangler dev` makes of a 204 (seen).
  */
 export const sendHttp: typeof fetch = (input, init = {}) =>
   new Promise((resolve, reject) => {
     const url = new URL(String(input));
-    const body = typeof init.body === "string" ? Buffer.from(init.body) : Buffer.alloc(0);
+    const body = typeof init.body === "string" ? Buffer.from(init.body) : undefined;
     const { "User-Agent": agent, ...others } = init.headers as Record<string, string>;
     const send = url.protocol === "https:" ? httpsRequest : httpRequest;
     const request = send(url.href, {
@@ -20,7 +22,7 @@ export const sendHttp: typeof fetch = (input, init = {}) =>
       headers: {
         Host: url.host,
         ...(agent === undefined ? {} : { "User-Agent": agent }),
-        "Content-Length": body.length,
+        ...(body === undefined ? {} : { "Content-Length": body.length }),
         ...others,
       },
       ...(init.signal ? { signal: init.signal } : {}),
@@ -30,12 +32,20 @@ export const sendHttp: typeof fetch = (input, init = {}) =>
     request.on("response", (response) => {
       const chunks: Buffer[] = [];
       let kept = 0;
+      let received = 0;
       response.on("data", (chunk: Buffer) => {
+        received += chunk.length;
+      });
+      const zipped = response.headers["content-encoding"] === "gzip";
+      const content = zipped ? response.pipe(createGunzip()) : response;
+      content.on("data", (chunk: Buffer) => {
         if (kept < MAX_RESPONSE_BYTES) chunks.push(chunk.subarray(0, MAX_RESPONSE_BYTES - kept));
         kept += chunk.length;
       });
       response.on("error", reject);
-      response.on("end", () => {
+      if (zipped) content.on("error", (error) => reject(received === 0 ? new Error("EOF") : error));
+      content.on("end", () => {
+        if (zipped && received === 0) return reject(new Error("EOF"));
         const headers = new Headers();
         for (const [name, values] of Object.entries(response.headersDistinct))
           for (const value of values ?? []) headers.append(name, value);

@@ -1,28 +1,40 @@
 // A local Convoy over HTTP, on this machine only.
 import type { ServerResponse } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
+import { VERSIONS } from "../config.ts";
 import { failure } from "./envelope.ts";
 import { refusalOf } from "./guard.ts";
-import { ConnectionDropped, type Convoy, type ConvoyOptions, createConvoy } from "./index.ts";
+import {
+  ConnectionDropped,
+  type Convoy,
+  type ConvoyOptions,
+  type ConvoyVersion,
+  createConvoy,
+} from "./index.ts";
 
 /** A local Convoy that listens. */
 export type ServedConvoy = { url: string; convoy: Convoy; close(): Promise<void> };
 
+function versionOf(value: string | undefined): ConvoyVersion | undefined {
+  if (value === undefined || value === "") return undefined;
+  const version = VERSIONS.find((one) => one === value);
+  if (!version)
+    throw new Error(`LOCAL_CONVOY_VERSION must be ${VERSIONS.join(" or ")}, not "${value}".`);
+  return version;
+}
+
 /**
  * Starts a local Convoy on 127.0.0.1; port 0 takes a free one. Rejects with EADDRINUSE where the port is taken.
- * LOCAL_CONVOY_PORTAL=1 in the environment licenses portal links.
- * `allowedHosts` are the host names it answers to; this machine's own by default.
+ * LOCAL_CONVOY_VERSION in the environment (26.6 or 26.7) is the version that is played; throws where it is another one.
  */
 export async function serveConvoy(
-  options: ConvoyOptions & { port: number; allowedHosts?: ReadonlySet<string> },
+  options: ConvoyOptions & { port: number },
 ): Promise<ServedConvoy> {
-  const convoy = createConvoy({
-    portal: process.env.LOCAL_CONVOY_PORTAL === "1",
-    ...options,
-  });
+  const version = versionOf(process.env.LOCAL_CONVOY_VERSION);
+  const convoy = createConvoy({ ...(version === undefined ? {} : { version }), ...options });
   const server = createAdaptorServer({
     async fetch(request, env) {
-      const refused = refusalOf(request.headers, options.allowedHosts);
+      const refused = refusalOf(request.headers);
       if (refused !== undefined) return failure(403, refused);
       try {
         return await convoy.fetch(request);

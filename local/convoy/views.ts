@@ -21,7 +21,11 @@ const NO_STATISTICS = {
   retry_count: null,
 };
 
-/** An endpoint. `fresh` is the answer to create and update, where authentication is null instead of empty (recorded). */
+function authenticationView(row: EndpointRow, fresh: boolean): unknown {
+  return fresh && row.authentication === "{}" ? null : JSON.parse(row.authentication);
+}
+
+/** An endpoint. `fresh` is the answer to create and update, where no authentication is null instead of {} (recorded). */
 export function endpointView(context: Context, row: EndpointRow, fresh = false) {
   return {
     uid: row.uid,
@@ -34,7 +38,7 @@ export function endpointView(context: Context, row: EndpointRow, fresh = false) 
     description: row.description,
     status: row.status,
     http_timeout: row.http_timeout_s,
-    authentication: fresh ? null : {},
+    authentication: authenticationView(row, fresh),
     rate_limit: row.rate_limit,
     rate_limit_duration: row.rate_limit_duration_s,
     content_type: "application/json",
@@ -42,22 +46,6 @@ export function endpointView(context: Context, row: EndpointRow, fresh = false) 
     created_at: row.created_at,
     updated_at: row.updated_at,
     deleted_at: row.deleted_at,
-  };
-}
-
-/** An endpoint as API versions up to 2023-12-31 show it: other names, durations as text (recorded). */
-export function legacyEndpointView(context: Context, row: EndpointRow) {
-  const { name, url, http_timeout, rate_limit_duration, ...rest } = endpointView(
-    context,
-    row,
-    true,
-  );
-  return {
-    ...rest,
-    title: name,
-    target_url: url,
-    http_timeout: `${http_timeout}s`,
-    rate_limit_duration: `${rate_limit_duration}s`,
   };
 }
 
@@ -156,7 +144,9 @@ export function eventJson(context: Context, row: EventRow): string {
     idempotency_key: row.idempotency_key,
     is_duplicate_event: row.is_duplicate === 1,
     status: row.status,
-    ...(row.failure_reason === null ? {} : { failure_reason: row.failure_reason }),
+    ...(row.failure_reason === null || context.options.version === "26.6"
+      ? {}
+      : { failure_reason: row.failure_reason }),
     acknowledged_at: row.acknowledged_at,
     created_at: row.created_at,
     updated_at: row.created_at,

@@ -115,7 +115,9 @@ function attemptItem(attempt, at, latest) {
       el(
         "span",
         { class: "when" },
-        `${time(attempt.requested_at)}, ${between(attempt.requested_at, attempt.responded_at)}`,
+        attempt.responded_at
+          ? `${time(attempt.requested_at)}, ${between(attempt.requested_at, attempt.responded_at)}`
+          : time(attempt.requested_at),
       ),
     ),
     attempt.error && attempt.status ? el("p", { class: "reason" }, attempt.error) : null,
@@ -168,6 +170,7 @@ export function showDetail(delivery, { onreplay, onclose }) {
       el("span", { class: "status", "data-tone": tone(delivery.status) }, delivery.status),
       delivery.duplicate && el("span", { class: "badge" }, "duplicate"),
       delivery.kept && el("span", { class: "badge" }, "kept here, not sent"),
+      delivery.strand && el("span", { class: "badge" }, "stranded"),
     ),
     el(
       "div",

@@ -30,6 +30,21 @@ const SWITCHES = [
   { name: "swallow", label: "Swallow: say 201, then forget" },
 ];
 
+const QUEUE_SWITCHES = [
+  { name: "redis_down", label: "Redis is down" },
+  { name: "redis_lost", label: "Redis loses its data: once, now" },
+  { name: "stall", label: "Stall: nothing is processed" },
+];
+
+/** Which work is never done, and how it then looks. */
+const STRANDED = [
+  ["", "nothing"],
+  ["delivery", "deliveries, Scheduled"],
+  ["retry", "deliveries, Retry"],
+  ["processing", "deliveries, Processing"],
+  ["event", "events, Retry"],
+];
+
 function numberField(fault, { name, label, ...limits }) {
   const value = name === "rate" && fault.rate !== undefined ? fault.rate * 100 : fault[name];
   return el(
@@ -55,6 +70,43 @@ function switchField(fault, { name, label }) {
   );
 }
 
+function queueFields(faults) {
+  const { what = "delivery", rate = 1 } = faults.strand ?? { what: "" };
+  const options = STRANDED.map(([value, text]) =>
+    el("option", { value, selected: value === what }, text),
+  );
+  return el(
+    "fieldset",
+    { "data-side": "queue" },
+    el("legend", {}, "The queue"),
+    el("p", { class: "about" }, "what lies between an event and its delivery"),
+    el(
+      "div",
+      { class: "numbers" },
+      el("label", {}, "Strand", el("select", { name: "what" }, options)),
+      numberField(
+        { rate: faults.strand ? rate : undefined },
+        { name: "rate", label: "Share stranded, %", min: 0, max: 100, placeholder: "100" },
+      ),
+      numberField(faults, {
+        name: "batch_ms",
+        label: "A batch retry runs, ms",
+        min: 0,
+        max: 3600000,
+        placeholder: "0",
+      }),
+    ),
+    QUEUE_SWITCHES.map((field) => switchField(faults, field)),
+  );
+}
+
+function readQueue(fieldset) {
+  const { rate, ...fault } = inputsOf(fieldset);
+  const what = fieldset.querySelector("select").value;
+  const share = rate === undefined ? {} : { rate };
+  return what === "" ? fault : { ...fault, strand: { what, ...share } };
+}
+
 function fields(faults) {
   return SIDES.map(({ side, title, about, swallow }) => {
     const fault = side === "api" ? faults : (faults.deliveries ?? {});
@@ -75,7 +127,7 @@ function fields(faults) {
   });
 }
 
-function readSide(fieldset) {
+function inputsOf(fieldset) {
   const fault = {};
   for (const input of fieldset.querySelectorAll("input")) {
     if (input.type === "checkbox") {
@@ -84,6 +136,11 @@ function readSide(fieldset) {
       fault[input.name] = input.name === "rate" ? Number(input.value) / 100 : Number(input.value);
     }
   }
+  return fault;
+}
+
+function readSide(fieldset) {
+  const fault = inputsOf(fieldset);
   // A share alone is no fault.
   return Object.keys(fault).some((name) => name !== "rate") ? fault : {};
 }
@@ -101,20 +158,34 @@ function describe(fault) {
   return `${parts.join(", ")}${share}`;
 }
 
+function describeQueue({ redis_down, stall, strand, batch_ms }) {
+  const what = STRANDED.find(([value]) => value === (strand?.what ?? "delivery"))?.[1];
+  const share = strand?.rate === undefined ? "" : `${Math.round(strand.rate * 100)} % of `;
+  return [
+    redis_down && "Redis is down.",
+    stall && "The queue is stalled.",
+    strand && `The queue strands ${share}${what}.`,
+    batch_ms && `A batch retry runs for ${batch_ms} ms.`,
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
 /** Shows, above the list, which faults are in force; nothing where there are none. */
 export async function showTrouble() {
   const faults = await fetchFaults();
   const api = describe(faults);
   const deliveries = describe(faults.deliveries ?? {});
+  const queue = describeQueue(faults);
   const banner = byId("trouble");
-  banner.hidden = !api && !deliveries;
+  banner.hidden = !api && !deliveries && !queue;
   byId("open-faults").classList.toggle("on", !banner.hidden);
   if (banner.hidden) return;
   banner.replaceChildren(
     el(
       "span",
       {},
-      [api && `Convoy's API ${api}.`, deliveries && `The receiver ${deliveries}.`]
+      [api && `Convoy's API ${api}.`, deliveries && `The receiver ${deliveries}.`, queue]
         .filter(Boolean)
         .join(" "),
     ),
@@ -138,9 +209,17 @@ export async function openFaults() {
   };
   const submit = (event) => {
     event.preventDefault();
-    const [api, deliveries] = [...dialog.querySelectorAll("fieldset")].map(readSide);
-    const hasDeliveries = Object.keys(deliveries).length > 0;
-    void apply({ ...api, ...(hasDeliveries ? { deliveries } : {}) }, "Faults are set");
+    const [api, deliveries, queue] = dialog.querySelectorAll("fieldset");
+    const atReceivers = readSide(deliveries);
+    const hasDeliveries = Object.keys(atReceivers).length > 0;
+    void apply(
+      {
+        ...readSide(api),
+        ...readQueue(queue),
+        ...(hasDeliveries ? { deliveries: atReceivers } : {}),
+      },
+      "Faults are set",
+    );
   };
   dialog.replaceChildren(
     el(
@@ -157,7 +236,7 @@ export async function openFaults() {
         ),
       ),
       el("p", { class: "about" }, "They stay until they are ended. The inbox itself is never hit."),
-      el("div", { class: "sides" }, fields(faults)),
+      el("div", { class: "sides" }, fields(faults), queueFields(faults)),
       problem,
       el(
         "footer",

@@ -17,6 +17,12 @@ function badges(delivery) {
         { class: "badge", title: "Its host is not this machine: kept here, not sent" },
         "kept",
       ),
+    delivery.strand &&
+      el(
+        "span",
+        { class: "badge", title: "Its job is lost: nothing sends it again by itself" },
+        "stranded",
+      ),
   ];
 }
 

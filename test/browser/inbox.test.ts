@@ -228,6 +228,22 @@ describe.skipIf(browser === null)("the inbox page", () => {
     await row("taken").waitFor();
   });
 
+  test("strands deliveries and says so, until a replay sends them", async () => {
+    await page.getByRole("button", { name: "Faults" }).click();
+    const queue = page.locator("fieldset[data-side=queue]");
+    await queue.getByRole("combobox").selectOption("delivery");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await page.locator("#trouble", { hasText: "strands deliveries, Scheduled" }).waitFor();
+    expect(await (await fetch(`${scene.url}/inbox/faults`)).json()).toEqual({
+      strand: { what: "delivery" },
+    });
+    await scene.event(endpointId, "created", { id: 1, item: "forgotten" });
+    await row("forgotten").filter({ hasText: "stranded" }).click();
+    await page.getByRole("button", { name: "Replay" }).click();
+    await row("forgotten").filter({ hasText: "Success" }).waitFor();
+    expect(await row("forgotten").textContent()).not.toContain("stranded");
+  });
+
   test("an empty inbox shows the tutorial's two commands, the second with the newest endpoint", async () => {
     await page.locator(".command").nth(1).waitFor();
     await page.getByRole("button", { name: "Copy" }).nth(1).click();

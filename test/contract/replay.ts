@@ -9,6 +9,8 @@ export type Special = {
   key?: string;
   projectId?: string;
   ids?: Ids;
+  /** The path that was asked in truth, where the recording's is another one. */
+  path?: string;
   /** Its rows were made at the same moment by several workers, so that their order is a race. */
   unordered?: boolean;
 };
@@ -83,7 +85,8 @@ export function startReplay(projectId: string, startsAt: string) {
     special: Special = {},
   ): Promise<Outcome> => {
     const ids = special.ids ?? mainIds;
-    const { method, path, headers } = call.request;
+    const { method, headers } = call.request;
+    const path = special.path ?? call.request.path;
     const body = special.body ?? call.request.body ?? null;
     const text = body === null ? null : typeof body === "string" ? body : spacedJson(body);
     const project = special.projectId ?? projectId;

@@ -1,4 +1,4 @@
-// The API where the recordings do not reach: bad input, paging backwards, windows, raw data, portal links.
+// The API where the recordings do not reach: bad input, paging backwards, windows, raw data.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { compactJson, rawMember } from "../../local/convoy/json.ts";
 import { type Client, type Paged, receiver, start } from "./client.ts";
@@ -157,25 +157,6 @@ describe("raw JSON", () => {
     });
     expect(await response.text()).toContain('"data":{"n":1.0, "big":12345678901234567890}');
   });
-});
-
-test("portal links are refused as unlicensed, unless the setting says otherwise", async () => {
-  const link = {
-    name: "p",
-    owner_id: "ann",
-    auth_type: "refresh_token",
-    can_manage_endpoint: true,
-  };
-  expect(await client.call("POST", "/portal-links", link)).toMatchObject({
-    status: 401,
-    message: "Access denied",
-  });
-  await client.convoy.close();
-  client = start({ portal: true });
-  await client.endpoint({ owner_id: "ann" });
-  const made = await client.call<{ uid: string; url: string }>("POST", "/portal-links", link);
-  expect(made).toMatchObject({ status: 201, data: { owner_id: "ann", endpoint_count: 1 } });
-  expect(URL.canParse(made.data.url)).toBe(true);
 });
 
 test("an event type can be changed; what is empty stays", async () => {

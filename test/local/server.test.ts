@@ -1,6 +1,6 @@
 // Over HTTP: only for this machine, only up to a size, and with the page's policy.
 import { request as httpRequest } from "node:http";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { MAX_BODY_BYTES } from "../../local/config.ts";
 import { type ServedConvoy, serveConvoy } from "../../local/convoy/server.ts";
 
@@ -30,12 +30,22 @@ describe("who may ask", () => {
     ["a foreign Host: DNS rebinding", { Host: "attacker.example" }, 403],
     ["a Host that only begins well", { Host: "localhost.attacker.example" }, 403],
     ["a Host that is none", { Host: "@" }, 400],
-    ["its own page", { Origin: "http://127.0.0.1:8081" }, 200],
+    ["its own page", { Host: "127.0.0.1:8081", Origin: "http://127.0.0.1:8081" }, 200],
+    ["a page at its port 80", { Host: "localhost", Origin: "http://localhost" }, 200],
+    ["a page at another port", { Host: "127.0.0.1:8081", Origin: "http://127.0.0.1:3000" }, 403],
+    ["a page at port 80", { Host: "127.0.0.1:8081", Origin: "http://127.0.0.1" }, 403],
+    ["a page of another name", { Host: "127.0.0.1:8081", Origin: "http://localhost:8081" }, 403],
+    ["a page over TLS", { Host: "127.0.0.1:8081", Origin: "https://127.0.0.1:8081" }, 403],
     ["another site's script", { Origin: "https://attacker.example" }, 403],
     ["a sandboxed page", { Origin: "null" }, 403],
     [
       "another site's image tag",
       { "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors" },
+      403,
+    ],
+    [
+      "an image tag of a page at another port",
+      { "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors" },
       403,
     ],
     [
@@ -47,6 +57,57 @@ describe("who may ask", () => {
     for (const path of ["/", "/inbox/deliveries", "/health"])
       expect(await ask(path, headers)).toBe(status);
   });
+});
+
+test("a webhook to its own address is refused, and does not empty the inbox", async () => {
+  const api = async (path: string, body: object) => {
+    const response = await fetch(`${served.url}/api/v1/projects/local${path}`, {
+      method: "POST",
+      headers: { Authorization: "Bearer local" },
+      body: JSON.stringify(body),
+    });
+    return (await response.json()) as { data: { uid: string } };
+  };
+  const made = await api("/endpoints", { name: "e", url: `${served.url}/inbox/reset` });
+  const endpoint_id = made.data.uid;
+  await api("/subscriptions", { name: "s", endpoint_id });
+  await api("/events", { endpoint_id, event_type: "ping", data: {} });
+  await served.convoy.idle();
+  const inbox = await fetch(`${served.url}/inbox/deliveries`);
+  expect(await inbox.json()).toMatchObject({
+    data: [{ endpoint_id, status: "Retry", error: "403 Forbidden" }],
+  });
+});
+
+test("LOCAL_CONVOY_VERSION names the version that is played, and no other word does", async () => {
+  const failureOf = async () => {
+    const { url, convoy, close } = await serveConvoy({ port: 0 });
+    const ask = (method: string, path: string, body?: object) =>
+      fetch(`${url}/api/v1/projects/local${path}`, {
+        method,
+        headers: { Authorization: "Bearer local" },
+        ...(body ? { body: JSON.stringify(body) } : {}),
+      });
+    const event = { owner_id: "nobody", event_type: "t", data: {} };
+    await (await ask("POST", "/events/fanout", event)).body?.cancel();
+    await convoy.idle();
+    const { data } = (await (await ask("GET", "/events")).json()) as {
+      data: { content: object[] };
+    };
+    await close();
+    return "failure_reason" in data.content[0]!;
+  };
+  const seen: boolean[] = [];
+  for (const version of ["", "26.6", "26.7"]) {
+    vi.stubEnv("LOCAL_CONVOY_VERSION", version);
+    seen.push(await failureOf());
+  }
+  expect(seen).toEqual([true, false, true]);
+  vi.stubEnv("LOCAL_CONVOY_VERSION", "v26.6.6");
+  await expect(serveConvoy({ port: 0 })).rejects.toThrow(
+    'LOCAL_CONVOY_VERSION must be 26.6 or 26.7, not "v26.6.6".',
+  );
+  vi.unstubAllEnvs();
 });
 
 test("a taken port is EADDRINUSE", async () => {

@@ -3,9 +3,14 @@ import { Hono } from "hono";
 import { readBody, strings } from "../body.ts";
 import type { Context } from "../context.ts";
 import type { Engine } from "../engine.ts";
-import { Refusal, success, successRaw } from "../envelope.ts";
+import { type ApiEnv, REDIS_REFUSED, Refusal, success, successRaw } from "../envelope.ts";
 import { type Condition, equals, oneOf, page, timeWindow } from "../paging.ts";
-import { type DeliveryRow, findDelivery, requireResendable } from "../store/deliveries.ts";
+import {
+  type DeliveryRow,
+  findDelivery,
+  isBatchRetried,
+  requireResendable,
+} from "../store/deliveries.ts";
 import { findEndpoint } from "../store/endpoints.ts";
 import { deliveryJson, pageJson } from "../views.ts";
 
@@ -21,10 +26,31 @@ function filters(context: Context, query: URLSearchParams): Condition[] {
   ];
 }
 
+/** Refuses a key that no event has (seen); one whose event has no deliveries is an empty list. */
+function requireKnownKey(context: Context, key: string | null): void {
+  if (!key) return;
+  const event = context.db.get(
+    "SELECT 1 FROM event WHERE idempotency_key = ? AND processed = 1 AND swallowed = 0",
+    key,
+  );
+  if (event === undefined) throw new Refusal(400, "event not found");
+}
+
 /** The part of the API that shows deliveries and sends them again. */
-export function deliveryRoutes(context: Context, engine: Engine): Hono {
-  const routes = new Hono();
+export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
+  const routes = new Hono<ApiEnv>();
   let batchRunning = false;
+  let batchUntil = 0;
+
+  /** Sends again what a batch retry means; without an endpoint that is nothing (seen with status=Processing). */
+  const retryBatch = (query: URLSearchParams, conditions: Condition[]) => {
+    if (query.getAll("endpointId").every((id) => id === "")) return;
+    const rows = context.db.all<DeliveryRow>(
+      `SELECT * FROM delivery WHERE ${conditions.map((one) => one.sql).join(" AND ")} ORDER BY uid DESC`,
+      ...conditions.flatMap((one) => one.values),
+    );
+    for (const row of rows) if (isBatchRetried(context, row)) engine.requeue(row.uid);
+  };
 
   const json = (row: DeliveryRow, inList: boolean): string => {
     const event = context.db.get<{ created_at: string }>(
@@ -43,6 +69,7 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono {
 
   routes.get("/", (c) => {
     const query = new URL(c.req.url).searchParams;
+    requireKnownKey(context, query.get("idempotencyKey"));
     const { content, pagination } = page<DeliveryRow>(
       context,
       "delivery",
@@ -57,24 +84,14 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono {
   routes.post("/batchretry", (c) => {
     const query = new URL(c.req.url).searchParams;
     const conditions = filters(context, query);
-    if (batchRunning) throw new Refusal(400, "an active batch retry already exists");
+    const now = context.options.now();
+    if (batchRunning || now < batchUntil)
+      throw new Refusal(400, "an active batch retry already exists");
     batchRunning = true;
+    batchUntil = now + (context.faults.get().batch_ms ?? 0);
     engine.later(() => {
       batchRunning = false;
-      const where = conditions.map((one) => one.sql).join(" AND ");
-      const rows = context.db.all<DeliveryRow>(
-        `SELECT * FROM delivery WHERE ${where} ORDER BY uid DESC`,
-        ...conditions.flatMap((one) => one.values),
-      );
-      for (const row of rows) {
-        try {
-          requireResendable(context, row);
-          engine.requeue(row.uid);
-        } catch (error) {
-          // Those that may not be sent again are passed over, as in Convoy.
-          if (!(error instanceof Refusal)) throw error;
-        }
-      }
+      if (c.env?.trouble !== "redis_down") retryBatch(query, conditions);
     });
     return success(200, "Batch retry processing", null);
   });
@@ -95,6 +112,7 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono {
   routes.put("/:id/resend", (c) => {
     const row = found(c.req.param("id"));
     requireResendable(context, row);
+    if (c.env?.trouble === "redis_down") throw new Refusal(400, REDIS_REFUSED);
     engine.requeue(row.uid);
     return successRaw(
       200,

@@ -1,7 +1,6 @@
 // /endpoints
 import { Hono } from "hono";
-import { LEGACY_API_VERSION, MIN_HTTP_TIMEOUT_S } from "../../config.ts";
-import { durationS, member, readBody } from "../body.ts";
+import { type Body, member, readBody } from "../body.ts";
 import type { Context } from "../context.ts";
 import { Refusal, success } from "../envelope.ts";
 import { equals, page } from "../paging.ts";
@@ -15,42 +14,37 @@ import {
   updateEndpoint,
 } from "../store/endpoints.ts";
 import { checkUrl } from "../url.ts";
-import { endpointView, legacyEndpointView } from "../views.ts";
+import { endpointView } from "../views.ts";
 
-function seconds(json: Record<string, unknown>, name: string, legacy: boolean): number | undefined {
-  if (!legacy) return member(json, name, "integer");
-  const value = member(json, name, "string");
-  return value === undefined ? undefined : durationS(value);
+/** What an endpoint is given by a body; what is not sent is empty. http_timeout is read and not heeded (recorded). */
+function fieldsOf(json: Body["json"]) {
+  member(json, "http_timeout", "integer");
+  return {
+    description: member(json, "description", "string") ?? "",
+    rate_limit: member(json, "rate_limit", "integer") ?? 0,
+    rate_limit_duration_s: member(json, "rate_limit_duration", "integer") ?? 0,
+    authentication: JSON.stringify(member(json, "authentication", "object") ?? {}),
+  };
 }
-
-const isLegacy = (request: Request): boolean => {
-  const version = request.headers.get("X-Convoy-Version") ?? "";
-  return version !== "" && version <= LEGACY_API_VERSION;
-};
 
 /** The part of the API that makes and changes endpoints. */
 export function endpointRoutes(context: Context): Hono {
   const routes = new Hono();
 
   routes.post("/", async (c) => {
-    const legacy = isLegacy(c.req.raw);
     const { json } = await readBody(c.req.raw);
-    const name = member(json, legacy && "title" in json ? "title" : "name", "string");
-    const url = member(json, legacy && "target_url" in json ? "target_url" : "url", "string");
+    const name = member(json, "name", "string");
+    const url = member(json, "url", "string");
     const fields = {
+      ...fieldsOf(json),
       owner_id: member(json, "owner_id", "string") ?? "",
-      description: member(json, "description", "string") ?? "",
-      http_timeout_s: seconds(json, "http_timeout", legacy) ?? MIN_HTTP_TIMEOUT_S,
-      advanced_signatures: member(json, "advanced_signatures", "boolean") ?? !legacy,
-      rate_limit: member(json, "rate_limit", "integer") ?? 0,
-      rate_limit_duration_s: seconds(json, "rate_limit_duration", legacy) ?? 0,
+      advanced_signatures: member(json, "advanced_signatures", "boolean") ?? true,
       secret: member(json, "secret", "string") ?? "",
     };
     if (!name || !url) throw new Refusal(400, "Invalid input provided");
     const row = createEndpoint(context, { ...fields, name, url: checkUrl(url) });
     context.publish({ kind: "endpoint" });
-    const view = legacy ? legacyEndpointView(context, row) : endpointView(context, row, true);
-    return success(201, "Endpoint created successfully", view);
+    return success(201, "Endpoint created successfully", endpointView(context, row, true));
   });
 
   routes.get("/", (c) => {
@@ -72,8 +66,8 @@ export function endpointRoutes(context: Context): Hono {
     return success(200, "Endpoint fetched successfully", endpointView(context, row));
   });
 
+  // It replaces: what is not sent is gone, but for owner, signatures and secrets (seen).
   routes.put("/:id", async (c) => {
-    const legacy = isLegacy(c.req.raw);
     const { json } = await readBody(c.req.raw);
     requireEndpoint(context, c.req.param("id"));
     const url = member(json, "url", "string");
@@ -83,18 +77,13 @@ export function endpointRoutes(context: Context): Hono {
       ...(name ? [] : ["name:please provide your endpointName"]),
     ];
     if (!url || !name) throw new Refusal(400, problems.join(", "));
-    const given = {
+    const row = updateEndpoint(context, c.req.param("id"), {
+      ...fieldsOf(json),
+      name,
+      url: checkUrl(url),
       owner_id: member(json, "owner_id", "string"),
-      description: member(json, "description", "string"),
-      http_timeout_s: seconds(json, "http_timeout", legacy),
       advanced_signatures: member(json, "advanced_signatures", "boolean"),
-      rate_limit: member(json, "rate_limit", "integer"),
-      rate_limit_duration_s: seconds(json, "rate_limit_duration", legacy),
-    };
-    const fields = Object.fromEntries(
-      Object.entries(given).filter(([, value]) => value !== undefined),
-    );
-    const row = updateEndpoint(context, c.req.param("id"), { ...fields, name, url: checkUrl(url) });
+    });
     return success(202, "Endpoint updated successfully", endpointView(context, row, true));
   });
 

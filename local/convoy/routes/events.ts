@@ -1,31 +1,14 @@
 // /events: accepted at once, processed afterwards.
 import { Hono } from "hono";
-import { MIN_HTTP_TIMEOUT_S } from "../../config.ts";
 import { type Body, member, readBody } from "../body.ts";
 import type { Context } from "../context.ts";
 import type { Engine } from "../engine.ts";
-import { Refusal, success, successRaw } from "../envelope.ts";
+import { type ApiEnv, REDIS_REFUSED, Refusal, success, successRaw } from "../envelope.ts";
 import { rawMember } from "../json.ts";
 import { type Condition, equals, page, timeWindow } from "../paging.ts";
-import { createEndpoint, findEndpoint } from "../store/endpoints.ts";
+import { findEndpoint } from "../store/endpoints.ts";
 import { acceptEvent, type EventRow } from "../store/events.ts";
-import { createSubscription } from "../store/subscriptions.ts";
-import { checkUrl } from "../url.ts";
 import { eventJson, pageJson } from "../views.ts";
-
-/** What an endpoint made for a dynamic event is otherwise like. */
-const DYNAMIC_ENDPOINT = {
-  owner_id: "",
-  name: "dynamic",
-  description: "",
-  http_timeout_s: MIN_HTTP_TIMEOUT_S,
-  advanced_signatures: true,
-  rate_limit: 0,
-  rate_limit_duration_s: 0,
-};
-
-/** What the fault middleware tells the routes. */
-export type EventEnv = { Bindings: { swallow?: boolean } };
 
 function customHeaders(json: Body["json"]): Record<string, string[]> {
   const given = member(json, "custom_headers", "object") ?? {};
@@ -72,24 +55,9 @@ function filters(context: Context, query: URLSearchParams): Condition[] {
   ];
 }
 
-function endpointForUrl(context: Context, url: string, secret: string): string {
-  const known = context.db.get<{ uid: string }>(
-    "SELECT uid FROM endpoint WHERE url = ? AND deleted_at IS NULL ORDER BY uid",
-    url,
-  );
-  if (known) return known.uid;
-  const { uid } = createEndpoint(context, {
-    ...DYNAMIC_ENDPOINT,
-    url: checkUrl(url),
-    secret,
-  });
-  createSubscription(context, { name: "dynamic", endpoint_id: uid, event_types: ["*"] });
-  return uid;
-}
-
 /** The part of the API that takes events and lists what became of them. */
-export function eventRoutes(context: Context, engine: Engine): Hono<EventEnv> {
-  const routes = new Hono<EventEnv>();
+export function eventRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
+  const routes = new Hono<ApiEnv>();
   const accept = (event: Parameters<typeof acceptEvent>[1]) => {
     acceptEvent(context, event);
     engine.wake();
@@ -101,7 +69,8 @@ export function eventRoutes(context: Context, engine: Engine): Hono<EventEnv> {
     const event = eventOf(body, []);
     if (!endpointId) throw new Refusal(400, "please provide an endpoint ID");
     if (!findEndpoint(context, endpointId)) throw new Refusal(400, "endpoint not found");
-    accept({ ...event, kind: "endpoint", target: endpointId, swallowed: c.env?.swallow === true });
+    const swallowed = c.env?.trouble !== undefined;
+    accept({ ...event, kind: "endpoint", target: endpointId, swallowed });
     return success(201, "Event queued successfully", null);
   });
 
@@ -109,29 +78,10 @@ export function eventRoutes(context: Context, engine: Engine): Hono<EventEnv> {
     const body = await readBody(c.req.raw);
     const ownerId = member(body.json, "owner_id", "string");
     const event = eventOf(body, ownerId ? [] : ["owner_id:please provide an owner id"]);
-    accept({
-      ...event,
-      kind: "owner",
-      target: ownerId ?? "",
-      swallowed: c.env?.swallow === true,
-    });
+    if (c.env?.trouble === "redis_down") throw new Refusal(400, REDIS_REFUSED);
+    const swallowed = c.env?.trouble === "swallow";
+    accept({ ...event, kind: "owner", target: ownerId ?? "", swallowed });
     return success(201, "Endpoint fanout event queued successfully", null);
-  });
-
-  routes.post("/broadcast", async (c) => {
-    const event = eventOf(await readBody(c.req.raw), []);
-    accept({ ...event, kind: "broadcast", target: "*", swallowed: c.env?.swallow === true });
-    return success(201, "Broadcast event created successfully", null);
-  });
-
-  // An endpoint and its subscription are made on the fly where the URL has none yet.
-  routes.post("/dynamic", async (c) => {
-    const body = await readBody(c.req.raw);
-    const url = member(body.json, "url", "string");
-    const event = eventOf(body, url ? [] : ["url:please provide an endpoint url"]);
-    const target = endpointForUrl(context, url ?? "", member(body.json, "secret", "string") ?? "");
-    accept({ ...event, kind: "endpoint", target, swallowed: c.env?.swallow === true });
-    return success(201, "Dynamic event created successfully", null);
   });
 
   // As replay below: says that it worked, and delivers nothing (recorded).

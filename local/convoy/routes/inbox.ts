@@ -69,6 +69,8 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
   routes.put("/faults", async (c) => {
     const read = readFaults(await jsonOf(c.req.raw));
     if ("problem" in read) return c.json({ error: read.problem }, 400);
+    // First, so that nothing leaves the queue between the old faults and the new ones.
+    if (read.faults.redis_lost) engine.lose();
     context.faults.set(read.faults);
     return c.json(read.faults);
   });
@@ -82,12 +84,16 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
     if (!findEndpoint(context, c.req.param("id")))
       return c.json({ error: "no such endpoint" }, 404);
     setEndpointStatus(context, c.req.param("id"), status);
+    // The agent itself does it in the real one, so that it knows.
+    context.agent.endpoints.delete(c.req.param("id"));
     return c.json({ status });
   });
 
   routes.post("/reset", (c) => {
     engine.forget();
     context.db.empty();
+    context.agent.endpoints.clear();
+    context.agent.subscriptions.clear();
     context.faults.set({});
     context.publish({ kind: "cleared" });
     return c.json({ reset: true });

@@ -2,6 +2,7 @@
 import { MAX_RETRY_SECONDS } from "../../config.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../envelope.ts";
+import type { Strand } from "../faults.ts";
 import { type EndpointRow, findEndpoint } from "./endpoints.ts";
 import type { EventRow } from "./events.ts";
 
@@ -39,6 +40,8 @@ export type DeliveryRow = {
   created_at: string;
   updated_at: string;
   hidden: number;
+  /** How a fault stranded it; null where nothing did, and once it is sent again. */
+  strand: Strand | null;
 };
 
 /** What makes a body one message to its receiver: its event_id, else the key it came with. */
@@ -53,16 +56,20 @@ function messageOf(event: EventRow): string {
   return event.idempotency_key || event.uid;
 }
 
-/** Makes the delivery of an event to an endpoint: discarded at once unless the endpoint is active (recorded). */
+/**
+ * Makes the delivery of an event to an endpoint: discarded at once unless the endpoint is active (recorded). Gives its
+ * uid where it is to be sent.
+ */
 export function insertDelivery(
   context: Context,
   event: EventRow,
   endpoint: EndpointRow,
   subscriptionId: string,
-): { uid: string; status: DeliveryStatus } {
+): string | undefined {
   const uid = context.id();
   const at = context.timestamp();
   const status: DeliveryStatus = endpoint.status === "active" ? "Scheduled" : "Discarded";
+  const strand = (status === "Scheduled" && context.faults.strand("delivery")) || null;
   const message = messageOf(event);
   const earlier = context.db.get(
     "SELECT 1 FROM delivery WHERE message = ? AND endpoint_id = ? LIMIT 1",
@@ -71,8 +78,8 @@ export function insertDelivery(
   );
   context.db.run(
     `INSERT INTO delivery (uid, event_id, endpoint_id, subscription_id, event_type, idempotency_key, data, headers,
-       status, next_send_at, message, repeats, url, acknowledged_at, created_at, updated_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       status, next_send_at, message, repeats, url, acknowledged_at, created_at, updated_at, strand)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     uid,
     event.uid,
     endpoint.uid,
@@ -89,8 +96,9 @@ export function insertDelivery(
     at,
     at,
     at,
+    strand,
   );
-  return { uid, status };
+  return status === "Scheduled" && strand !== "delivery" ? uid : undefined;
 }
 
 /** The delivery, or undefined. */
@@ -101,8 +109,21 @@ export function findDelivery(context: Context, uid: string): DeliveryRow | undef
 /** Those that a restart has to go on with: due now, or at `next_send_at` for a retry. */
 export function openDeliveries(context: Context): DeliveryRow[] {
   return context.db.all<DeliveryRow>(
-    "SELECT * FROM delivery WHERE status IN ('Scheduled', 'Processing', 'Retry') ORDER BY uid",
+    `SELECT * FROM delivery WHERE status IN ('Scheduled', 'Processing', 'Retry') AND strand IS NULL ORDER BY uid`,
   );
+}
+
+/** Strands what waits in the queue; what is on its way right now is not in there. */
+export function strandWaitingDeliveries(context: Context): void {
+  context.db.run(
+    "UPDATE delivery SET strand = 'delivery' WHERE status IN ('Scheduled', 'Retry') AND strand IS NULL",
+  );
+}
+
+/** Puts a delivery back to the start, stranded or not; its attempts stay counted. */
+export function rescheduleDelivery(context: Context, uid: string): void {
+  context.db.run("UPDATE delivery SET strand = NULL WHERE uid = ?", uid);
+  setDeliveryStatus(context, uid, "Scheduled");
 }
 
 /** Sets the status alone. */
@@ -113,6 +134,15 @@ export function setDeliveryStatus(context: Context, uid: string, status: Deliver
     context.timestamp(),
     uid,
   );
+}
+
+/** Statuses that a batch retry sends again; a delivery in Processing stays as it is (seen). */
+const BATCH_RETRIED: readonly DeliveryStatus[] = ["Failure", "Discarded", "Scheduled", "Retry"];
+
+/** Whether a batch retry sends it again: stranded ones too (seen), unless the endpoint is not active. */
+export function isBatchRetried(context: Context, row: DeliveryRow): boolean {
+  const active = findEndpoint(context, row.endpoint_id)?.status === "active";
+  return active && BATCH_RETRIED.includes(row.status);
 }
 
 /** Whether a person may send it again, by Convoy's rules; refuses with its messages (recorded, or from its source). */

@@ -1,7 +1,7 @@
 // Endpoints and their secrets.
 import { randomBytes } from "node:crypto";
 import {
-  MIN_HTTP_TIMEOUT_S,
+  HTTP_TIMEOUT_S,
   SECRET_CHARACTERS,
   SECRET_OVERLAP_UNIT_MS,
   SECRET_REPORTED_UNIT_MS,
@@ -36,18 +36,20 @@ export type EndpointRow = {
   created_at: string;
   updated_at: string;
   deleted_at: string | null;
+  /** JSON of an object; {} where there is none. */
+  authentication: string;
 };
 
-/** What creating an endpoint takes; times are seconds. */
+/** What creating an endpoint takes; times are seconds, `authentication` is JSON of an object. */
 export type EndpointFields = {
   owner_id: string;
   name: string;
   url: string;
   description: string;
-  http_timeout_s: number;
   advanced_signatures: boolean;
   rate_limit: number;
   rate_limit_duration_s: number;
+  authentication: string;
   secret: string;
 };
 
@@ -79,49 +81,53 @@ export function requireEndpoint(context: Context, uid: string): EndpointRow {
   return row;
 }
 
-/** Makes an endpoint with its first secret. A timeout under the floor is raised to it (recorded). */
+/** Makes an endpoint with its first secret. */
 export function createEndpoint(context: Context, fields: EndpointFields): EndpointRow {
   const uid = context.id();
   const secrets = JSON.stringify([newSecret(context, fields.secret)]);
   const at = context.timestamp();
   context.db.run(
     `INSERT INTO endpoint (uid, owner_id, name, url, description, http_timeout_s, status, advanced_signatures,
-       rate_limit, rate_limit_duration_s, secrets, created_at, updated_at)
-     VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?)`,
+       rate_limit, rate_limit_duration_s, secrets, created_at, updated_at, authentication)
+     VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?)`,
     uid,
     fields.owner_id,
     fields.name,
     fields.url,
     fields.description,
-    Math.max(fields.http_timeout_s, MIN_HTTP_TIMEOUT_S),
+    HTTP_TIMEOUT_S,
     Number(fields.advanced_signatures),
     fields.rate_limit,
     fields.rate_limit_duration_s,
     secrets,
     at,
     at,
+    fields.authentication,
   );
   return requireEndpoint(context, uid);
 }
 
-/** Changes what is given and leaves the rest. */
+/** Replaces an endpoint's fields; what is undefined stays as it is. */
 export function updateEndpoint(
   context: Context,
   uid: string,
-  fields: Partial<Omit<EndpointFields, "secret">>,
+  fields: Omit<EndpointFields, "secret" | "owner_id" | "advanced_signatures"> & {
+    owner_id: string | undefined;
+    advanced_signatures: boolean | undefined;
+  },
 ): EndpointRow {
   const now = requireEndpoint(context, uid);
   context.db.run(
-    `UPDATE endpoint SET owner_id = ?, name = ?, url = ?, description = ?, http_timeout_s = ?, advanced_signatures = ?,
-       rate_limit = ?, rate_limit_duration_s = ?, updated_at = ? WHERE uid = ?`,
+    `UPDATE endpoint SET owner_id = ?, name = ?, url = ?, description = ?, advanced_signatures = ?,
+       rate_limit = ?, rate_limit_duration_s = ?, authentication = ?, updated_at = ? WHERE uid = ?`,
     fields.owner_id ?? now.owner_id,
-    fields.name ?? now.name,
-    fields.url ?? now.url,
-    fields.description ?? now.description,
-    Math.max(fields.http_timeout_s ?? now.http_timeout_s, MIN_HTTP_TIMEOUT_S),
+    fields.name,
+    fields.url,
+    fields.description,
     Number(fields.advanced_signatures ?? now.advanced_signatures),
-    fields.rate_limit ?? now.rate_limit,
-    fields.rate_limit_duration_s ?? now.rate_limit_duration_s,
+    fields.rate_limit,
+    fields.rate_limit_duration_s,
+    fields.authentication,
     context.timestamp(),
     uid,
   );

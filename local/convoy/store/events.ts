@@ -1,13 +1,15 @@
 // Events as they were accepted, and what they turn into: deliveries, one for each subscription that matches.
+
+import { agentEndpoint, agentSubscriptions } from "../agent.ts";
 import type { Context } from "../context.ts";
 import { insertDelivery } from "./deliveries.ts";
-import { findEndpoint } from "./endpoints.ts";
-import { matchingSubscriptions } from "./subscriptions.ts";
+import type { EndpointRow } from "./endpoints.ts";
+import { insertSubscription, type SubscriptionRow, wants } from "./subscriptions.ts";
 
 /** A row of the table. `data` is the JSON as posted; `custom_headers` JSON of name to values; `endpoints` of string[]. */
 export type EventRow = {
   uid: string;
-  kind: "endpoint" | "owner" | "broadcast";
+  kind: "endpoint" | "owner";
   target: string;
   event_type: string;
   idempotency_key: string;
@@ -57,51 +59,97 @@ export function waitingEvents(context: Context, limit: number): EventRow[] {
   );
 }
 
+/** Leaves what waits to be processed in Retry for ever: its job is lost with Redis's data (seen). */
+export function strandWaitingEvents(context: Context): void {
+  for (const event of context.db.all<EventRow>(
+    "SELECT * FROM event WHERE processed = 0 AND swallowed = 0",
+  ))
+    finishEvent(context, event, "Retry", endpointIdsOf(context, event));
+}
+
 function endpointIdsOf(context: Context, event: EventRow): string[] {
   if (event.kind === "endpoint") return [event.target];
-  const sql =
-    event.kind === "owner"
-      ? "SELECT uid FROM endpoint WHERE owner_id = ? AND deleted_at IS NULL ORDER BY uid"
-      : "SELECT uid FROM endpoint WHERE ? IS NOT NULL AND deleted_at IS NULL ORDER BY uid";
-  return context.db.all<{ uid: string }>(sql, event.target).map((row) => row.uid);
+  return context.db
+    .all<{ uid: string }>(
+      "SELECT uid FROM endpoint WHERE owner_id = ? AND deleted_at IS NULL ORDER BY uid",
+      event.target,
+    )
+    .map((row) => row.uid);
+}
+
+function isDuplicate(context: Context, event: EventRow): boolean {
+  if (event.idempotency_key === "") return false;
+  const earlier = context.db.get(
+    `SELECT 1 FROM event
+     WHERE idempotency_key = ? AND uid <> ? AND processed = 1 AND is_duplicate = 0 AND swallowed = 0`,
+    event.idempotency_key,
+    event.uid,
+  );
+  return earlier !== undefined;
 }
 
 /**
- * Turns an event into deliveries; gives the uids of those to send. A second event with a key already seen is listed as
- * a duplicate, with status Processing, and delivered to nobody; one that nobody is subscribed to fails (both recorded).
+ * The subscriptions that an event is delivered by. On 26.6 an event for an endpoint without one makes it, and events of
+ * one turn do not see each other's (seen: three at once made three); `bare` holds this turn's such endpoints.
  */
-export function processEvent(context: Context, event: EventRow): string[] {
-  const endpointIds = endpointIdsOf(context, event);
-  const duplicate =
-    event.idempotency_key !== "" &&
-    context.db.get(
-      "SELECT 1 FROM event WHERE idempotency_key = ? AND uid <> ? AND processed = 1 AND is_duplicate = 0 AND swallowed = 0",
-      event.idempotency_key,
-      event.uid,
-    ) !== undefined;
-  const toSend: string[] = [];
-  let matched = 0;
-  if (!duplicate) {
-    for (const endpointId of endpointIds) {
-      const endpoint = findEndpoint(context, endpointId);
-      if (!endpoint) continue;
-      for (const subscription of matchingSubscriptions(context, endpointId, event.event_type)) {
-        matched++;
-        const delivery = insertDelivery(context, event, endpoint, subscription.uid);
-        if (delivery.status === "Scheduled") toSend.push(delivery.uid);
-      }
-    }
-  }
-  const status = duplicate ? "Processing" : matched > 0 ? "Success" : "Failure";
+function subscriptionsFor(
+  context: Context,
+  event: EventRow,
+  endpoint: EndpointRow,
+  bare: Set<string>,
+): SubscriptionRow[] {
+  const known = bare.has(endpoint.uid) ? [] : agentSubscriptions(context, endpoint.uid);
+  const makesOne = context.options.version === "26.6" && event.kind === "endpoint";
+  if (known.length > 0 || !makesOne) return known.filter((row) => wants(row, event.event_type));
+  bare.add(endpoint.uid);
+  const name = `${endpoint.name}-subscription`;
+  return [insertSubscription(context, { name, endpoint_id: endpoint.uid, event_types: ["*"] })];
+}
+
+function finishEvent(
+  context: Context,
+  event: EventRow,
+  status: string,
+  endpointIds: string[],
+): void {
   context.db.run(
     `UPDATE event SET processed = 1, is_duplicate = ?, endpoints = ?, status = ?, failure_reason = ?, created_at = ?
      WHERE uid = ?`,
-    Number(duplicate),
+    Number(status === "Processing"),
     JSON.stringify(endpointIds),
     status,
     status === "Failure" ? "no subscription matched this event" : null,
     context.timestamp(),
     event.uid,
   );
+}
+
+/**
+ * Turns an event into deliveries; gives the uids of those to send. A second event with a key already seen is listed as
+ * a duplicate, with status Processing, and delivered to nobody, whatever became of the first (seen: a Failure too); one
+ * that nobody is subscribed to fails (both recorded). `bare` is one set for all the events of a turn.
+ */
+export function processEvent(context: Context, event: EventRow, bare: Set<string>): string[] {
+  const endpointIds = endpointIdsOf(context, event);
+  if (isDuplicate(context, event)) {
+    finishEvent(context, event, "Processing", endpointIds);
+    return [];
+  }
+  if (context.faults.strand("event")) {
+    finishEvent(context, event, "Retry", endpointIds);
+    return [];
+  }
+  const toSend: string[] = [];
+  let matched = 0;
+  for (const endpointId of endpointIds) {
+    const endpoint = agentEndpoint(context, endpointId);
+    if (!endpoint) continue;
+    for (const subscription of subscriptionsFor(context, event, endpoint, bare)) {
+      matched++;
+      const uid = insertDelivery(context, event, endpoint, subscription.uid);
+      if (uid !== undefined) toSend.push(uid);
+    }
+  }
+  finishEvent(context, event, matched > 0 ? "Success" : "Failure", endpointIds);
   return toSend;
 }

@@ -24,28 +24,25 @@ export function requireSubscription(context: Context, uid: string): Subscription
   return row;
 }
 
-/** The living subscriptions of an endpoint that want this event type, oldest first. */
-export function matchingSubscriptions(
-  context: Context,
-  endpointId: string,
-  eventType: string,
-): SubscriptionRow[] {
-  return context.db
-    .all<SubscriptionRow>(
-      "SELECT * FROM subscription WHERE endpoint_id = ? AND deleted_at IS NULL ORDER BY uid",
-      endpointId,
-    )
-    .filter((row) => {
-      const types = JSON.parse(row.event_types) as string[];
-      return types.includes("*") || types.includes(eventType);
-    });
+/** The living subscriptions of an endpoint, oldest first. */
+export function livingSubscriptions(context: Context, endpointId: string): SubscriptionRow[] {
+  return context.db.all<SubscriptionRow>(
+    "SELECT * FROM subscription WHERE endpoint_id = ? AND deleted_at IS NULL ORDER BY uid",
+    endpointId,
+  );
 }
 
+/** Whether a subscription wants events of this type. */
+export function wants(row: SubscriptionRow, eventType: string): boolean {
+  const types = JSON.parse(row.event_types) as string[];
+  return types.includes("*") || types.includes(eventType);
+}
+
+/** What a subscription is made of. */
+export type SubscriptionFields = { name: string; endpoint_id: string; event_types: string[] };
+
 /** Makes a subscription; refuses where the endpoint is missing or has one already (recorded). */
-export function createSubscription(
-  context: Context,
-  fields: { name: string; endpoint_id: string; event_types: string[] },
-): SubscriptionRow {
+export function createSubscription(context: Context, fields: SubscriptionFields): SubscriptionRow {
   if (!findEndpoint(context, fields.endpoint_id))
     throw new Refusal(400, "failed to find endpoint by id");
   const taken = context.db.get(
@@ -53,6 +50,11 @@ export function createSubscription(
     fields.endpoint_id,
   );
   if (taken) throw new Refusal(400, "a subscription for this endpoint already exists");
+  return insertSubscription(context, fields);
+}
+
+/** Makes a subscription, also beside another one of the same endpoint: so the agent of 26.6 does (seen). */
+export function insertSubscription(context: Context, fields: SubscriptionFields): SubscriptionRow {
   const uid = context.id();
   const at = context.timestamp();
   context.db.run(

@@ -1,0 +1,214 @@
+// Work that the queue never does: how it looks, and what brings it back.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import type { Strand } from "../../local/convoy/index.ts";
+import { type Client, type Paged, receiver, start } from "./client.ts";
+
+let client: Client;
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await client.convoy.close();
+});
+
+const NOON = Date.parse("2026-11-24T12:00:00Z");
+
+function open(status = 200) {
+  const clock = { now: NOON };
+  const received = receiver(() => status);
+  client = start({ deliver: received.deliver, now: () => clock.now });
+  return { clock, got: received.got };
+}
+
+type Delivery = {
+  uid: string;
+  status: string;
+  metadata: { num_trials: number; next_send_time: string };
+};
+const list = async <Row>(what: string) =>
+  (await client.call<Paged<Row>>("GET", `/${what}`)).data.content;
+const deliveries = () => list<Delivery>("eventdeliveries");
+const events = async () =>
+  (await list<{ status: string }>("events?perPage=100")).map((one) => one.status);
+const retry = async (query: string) => {
+  const { status } = await client.call("POST", `/eventdeliveries/batchretry?${query}`);
+  await client.convoy.idle();
+  return status;
+};
+const sends = async (id: string, key: string) => {
+  await client.event(id, key);
+  await client.convoy.idle();
+};
+
+describe("a stranded delivery", () => {
+  test.each<[Strand, string, number, number]>([
+    ["delivery", "Scheduled", 0, 0],
+    ["retry", "Retry", 1, 0],
+    ["processing", "Processing", 0, 1],
+  ])(
+    "of the kind %s stays %s, while its event is Success",
+    async (what, status, tries, arrived) => {
+      const { clock, got } = open();
+      const id = await client.endpoint();
+      await client.faults({ strand: { what } });
+      await sends(id, "k");
+      await client.faults({});
+      await client.convoy.idle();
+      clock.now += 3_600_000;
+      const [delivery] = await deliveries();
+      expect([delivery?.status, delivery?.metadata.num_trials]).toEqual([status, tries]);
+      expect(Date.parse(delivery!.metadata.next_send_time)).toBeLessThan(clock.now);
+      expect([await events(), got.length]).toEqual([["Success"], arrived]);
+      const resend = await client.call("PUT", `/eventdeliveries/${delivery?.uid}/resend`);
+      expect([resend.status, resend.message]).toEqual([
+        400,
+        "cannot resend event that did not fail previously",
+      ]);
+      expect(await client.deliveries()).toMatchObject([{ strand: what }]);
+    },
+  );
+
+  test.each<[Strand, string]>([
+    ["delivery", "Scheduled"],
+    ["retry", "Retry"],
+  ])(
+    "of the kind %s comes back by a batch retry of its endpoint and status",
+    async (what, status) => {
+      const { got } = open();
+      const id = await client.endpoint();
+      await client.faults({ strand: { what } });
+      for (const key of ["a", "b", "c"]) await sends(id, key);
+      await client.faults({});
+      for (const query of [`status=${status}`, `endpointId=other&status=${status}`])
+        expect([await retry(query), got.length]).toEqual([200, 0]);
+      expect([await retry(`endpointId=${id}&status=${status}`), got.length]).toEqual([200, 3]);
+      expect((await deliveries()).map((one) => one.status)).toEqual(Array(3).fill("Success"));
+    },
+  );
+
+  test("in Processing is not touched by a batch retry", async () => {
+    const { got } = open();
+    const id = await client.endpoint();
+    await client.faults({ strand: { what: "processing" } });
+    await sends(id, "k");
+    await client.faults({});
+    expect([await retry(`endpointId=${id}&status=Processing`), got.length]).toEqual([200, 1]);
+    expect((await deliveries()).map((one) => one.status)).toEqual(["Processing"]);
+  });
+
+  test("is one of the share that is asked for", async () => {
+    const { got } = open();
+    const id = await client.endpoint();
+    await client.faults({ strand: { rate: 0.25 } });
+    const random = vi.spyOn(Math, "random");
+    random.mockReturnValue(0.249);
+    await sends(id, "a");
+    random.mockReturnValue(0.25);
+    await sends(id, "b");
+    expect([(await deliveries()).map((one) => one.status), got.length]).toEqual([
+      ["Success", "Scheduled"],
+      1,
+    ]);
+  });
+});
+
+test("a stranded event stays in Retry without deliveries, and its key is burnt", async () => {
+  const { got } = open();
+  const id = await client.endpoint();
+  await client.faults({ strand: { what: "event" } });
+  await sends(id, "k");
+  await client.faults({});
+  await sends(id, "k");
+  await sends(id, "k:1");
+  expect(await events()).toEqual(["Success", "Processing", "Retry"]);
+  expect(got.map((one) => one.headers.get("X-Convoy-Idempotency-Key"))).toEqual(["k:1"]);
+});
+
+test("a stalled queue keeps what is accepted, and goes on when the fault ends", async () => {
+  const { got } = open();
+  const id = await client.endpoint();
+  await client.faults({ stall: true });
+  for (const key of ["a", "b"]) await sends(id, key);
+  expect([await events(), got.length]).toEqual([[], 0]);
+  await client.faults({});
+  await client.convoy.idle();
+  expect([await events(), got.length]).toEqual([["Success", "Success"], 2]);
+});
+
+describe("when Redis loses its data", () => {
+  test("what is queued is never sent: events stay in Retry, deliveries Scheduled; later ones are delivered", async () => {
+    const { got } = open();
+    const id = await client.endpoint();
+    // 32 are on their way and never answered; the rest is queued.
+    await client.faults({ deliveries: { hang: true } });
+    for (let at = 0; at < 40; at++) await client.event(id, `k${at}`);
+    await vi.waitUntil(async () => (await events()).length === 40);
+    await client.faults({ stall: true, deliveries: { hang: true } });
+    await client.event(id, "event");
+    expect(await client.inbox("PUT", "/faults", { redis_lost: true })).toEqual({
+      redis_lost: true,
+    });
+    expect(await client.inbox("GET", "/faults")).toEqual({});
+    await client.convoy.idle();
+    await sends(id, "after");
+
+    const count = (rows: { status: string }[], status: string) =>
+      rows.filter((one) => one.status === status).length;
+    const rows = await list<Delivery>("eventdeliveries?perPage=100");
+    expect([count(rows, "Scheduled"), count(rows, "Success")]).toEqual([8, 1]);
+    expect(rows.filter((one) => one.status === "Scheduled")[0]?.metadata.num_trials).toBe(0);
+    const all = await events();
+    expect(all.filter((one) => one === "Retry")).toHaveLength(1);
+    expect(all).toHaveLength(42);
+    expect(got).toHaveLength(1);
+    await retry(`endpointId=${id}&status=Scheduled`);
+    expect(got).toHaveLength(9);
+  });
+
+  test("a retry that was planned is never made, though its time comes", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { clock, got } = open(500);
+    const id = await client.endpoint();
+    await sends(id, "k");
+    await client.faults({ redis_lost: true });
+    clock.now += 3_600_000;
+    vi.advanceTimersByTime(3_600_000);
+    await client.convoy.idle();
+    vi.useRealTimers();
+    const [delivery] = await deliveries();
+    expect([got.length, delivery?.status, delivery?.metadata.num_trials]).toEqual([1, "Retry", 1]);
+    expect(Date.parse(delivery!.metadata.next_send_time)).toBeLessThan(clock.now);
+    await retry(`endpointId=${id}&status=Retry`);
+    expect(got).toHaveLength(2);
+  });
+
+  test("a restart brings none of it back", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "convoy-"));
+    const file = path.join(folder, "convoy.sqlite");
+    client = start({ file });
+    const id = await client.endpoint();
+    await client.faults({ stall: true });
+    await client.event(id, "event");
+    await client.faults({ redis_lost: true });
+    await client.faults({ strand: {} });
+    await sends(id, "delivery");
+    await client.convoy.close();
+
+    const { got, deliver } = receiver();
+    client = start({ file, deliver });
+    await client.convoy.idle();
+    expect([got, (await events()).sort()]).toEqual([[], ["Retry", "Success"]]);
+    rmSync(folder, { recursive: true });
+  });
+});
+
+test("a batch retry keeps others out for as long as the fault says", async () => {
+  const { clock } = open();
+  const id = await client.endpoint();
+  await client.faults({ batch_ms: 5_000 });
+  const query = `endpointId=${id}&status=Discarded`;
+  expect([await retry(query), await retry("endpointId=other")]).toEqual([200, 400]);
+  clock.now += 5_000;
+  expect(await retry(query)).toBe(200);
+});
