@@ -23,8 +23,8 @@ export const setState = (env: Bindings, id: string, state: string) =>
     .bind(id, state)
     .run();
 
-/** The id of the n-th event that was left behind, from 1. */
-export const idOf = (n: number) => `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`;
+/** The id of the n-th event that was left behind, from 1; of a time so late that no scrub comes to it. */
+export const idOf = (n: number) => `ffffffff-ffff-7fff-8000-${String(n).padStart(12, "0")}`;
 
 /** Columns of an event that was left behind, where they are not those of a `created` one that is due. */
 export type Left = {
@@ -52,7 +52,7 @@ export async function leaveBehind(
     const n = index + 1;
     const todo = JSON.stringify({ id: n, item: "x", completed: false });
     const usual = { type: "created", owner: "default", todo_id: n, todo, stored: 1 };
-    return { id: idOf(n), state: "pending", occurred_at: 0, due_at: 1, ...usual, ...of(n) };
+    return { id: idOf(n), state: "pending", occurred_at: Date.now(), due_at: 1, ...usual, ...of(n) };
   });
   await env.DB.prepare(
     `INSERT INTO event (id, owner, type, endpoint_id, occurred_at, todo_id, todo, stored, state, attempts,
