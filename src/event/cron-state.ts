@@ -35,7 +35,8 @@ export const AGENDA = `SELECT s.*,
   EXISTS (${DUE.project}) AS to_project,
   EXISTS (${DUE["look-up"]}) AS to_look_up,
   EXISTS (SELECT 1 FROM event WHERE state = 'pending') OR EXISTS (SELECT 1 FROM event
-    WHERE state = 'accepted' AND stored IS NOT 0 AND due_at IS NOT NULL) AS walkable,
+    WHERE state = 'accepted' AND stored IS NOT 0 AND due_at IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM event WHERE stored = 0) AS walkable,
   EXISTS (SELECT 1 FROM event WHERE id > s.scrub_after AND id < ?2) AS to_scrub,
   s.purge_after > 0 OR coalesce((SELECT occurred_at FROM event WHERE seq > s.purge_after
     ORDER BY seq LIMIT 1) < ?3, 0) AS to_purge
