@@ -27,7 +27,8 @@ export async function post(convoy: Convoy, source: Source): Promise<Answer> {
   if (answer.status === 413) return { kind: "refused", error };
   // Of an event that names none it says nothing.
   const named = source.endpoint_id !== null;
-  if (named && answer.status === 400 && isEndpointMissing(answer)) return { kind: "missing", error };
+  if (named && answer.status === 400 && isEndpointMissing(answer))
+    return { kind: "missing", error };
   return { kind: "failed", error, retryAfterMs: answer.retryAfterMs };
 }
 
