@@ -52,7 +52,14 @@ export async function leaveBehind(
     const n = index + 1;
     const todo = JSON.stringify({ id: n, item: "x", completed: false });
     const usual = { type: "created", owner: "default", todo_id: n, todo, stored: 1 };
-    return { id: idOf(n), state: "pending", occurred_at: Date.now(), due_at: 1, ...usual, ...of(n) };
+    return {
+      id: idOf(n),
+      state: "pending",
+      occurred_at: Date.now(),
+      due_at: 1,
+      ...usual,
+      ...of(n),
+    };
   });
   await env.DB.prepare(
     `INSERT INTO event (id, owner, type, endpoint_id, occurred_at, todo_id, todo, stored, state, attempts,

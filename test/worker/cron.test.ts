@@ -3,7 +3,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LEASE_MS } from "../../src/config.ts";
 import { passTime } from "../support/cut-worker.ts";
 import { delivered, idOf, leaveBehind, publish, walkingNow } from "../support/events.ts";
-import { acceptance, failing, type Operation, recording, refusalOf } from "../support/operations.ts";
+import {
+  acceptance,
+  failing,
+  type Operation,
+  recording,
+  refusalOf,
+} from "../support/operations.ts";
 import { type ListedPage, scripted } from "../support/scripted-convoy.ts";
 import { call, cron, log, newEndpoint, newEnv } from "../support/worker.ts";
 
@@ -16,13 +22,23 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 const DAY_MS = 86_400_000;
-const finished = { state: "confirmed", accepted_at: 1, occurred_at: 1, due_at: null, finished_at: 1 };
+const finished = {
+  state: "confirmed",
+  accepted_at: 1,
+  occurred_at: 1,
+  due_at: null,
+  finished_at: 1,
+};
 const isPost = ({ on, what }: Operation) => on === "Convoy" && what.startsWith("POST /events");
 const isPut = ({ on, what }: Operation) => on === "KV" && /put|delete/.test(what);
 
 test("an idle run asks neither Convoy nor KV, writes nothing and says nothing", async () => {
   const env = newEnv();
-  await leaveBehind(env, 3, () => ({ ...finished, occurred_at: Date.now(), finished_at: Date.now() }));
+  await leaveBehind(env, 3, () => ({
+    ...finished,
+    occurred_at: Date.now(),
+    finished_at: Date.now(),
+  }));
   await cron(env);
   said = [];
   const { env: watched, operations } = recording(env);
@@ -65,7 +81,10 @@ test.each([
   const { env: convoy, keys } = scripted(env, {});
   const lost = failing(
     convoy,
-    (operation) => operation.on === "D1" && !operation.what.includes("AS to_post") && operation.what.includes(sql),
+    (operation) =>
+      operation.on === "D1" &&
+      !operation.what.includes("AS to_post") &&
+      operation.what.includes(sql),
   );
   await expect(cron(lost)).rejects.toThrow(/D1/);
   const rows = await log(env);

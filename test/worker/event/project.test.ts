@@ -17,8 +17,10 @@ afterEach(() => void vi.useRealTimers());
 const isPut = ({ on, what }: Operation) => on === "KV" && /put|delete/.test(what);
 const refused = new Error("KV PUT failed: 429 Too Many Requests");
 const stored = async (env: Bindings) => (await log(env)).map((row) => row.stored);
-const inKv = (env: Bindings, id: number) => env.KV.get<{ item: string }>(todoKey("default", id), "json");
-const waits = () => vi.mocked(sleep).mock.calls.filter(([ms]) => ms === KV_WRITE_INTERVAL_MS).length;
+const inKv = (env: Bindings, id: number) =>
+  env.KV.get<{ item: string }>(todoKey("default", id), "json");
+const waits = () =>
+  vi.mocked(sleep).mock.calls.filter(([ms]) => ms === KV_WRITE_INTERVAL_MS).length;
 
 /** The bindings, where KV refuses this todo's key. */
 function refusing(env: Bindings, id: number): Bindings {
@@ -112,10 +114,16 @@ describe("the cron", () => {
 
   test("keeps another owner's todo of the same id apart", async () => {
     const env = newEnv();
-    await leaveBehind(env, 2, (n) => ({ todo_id: 1, stored: 0, owner: n === 1 ? "default" : "you" }));
+    await leaveBehind(env, 2, (n) => ({
+      todo_id: 1,
+      stored: 0,
+      owner: n === 1 ? "default" : "you",
+    }));
     await cron(env);
     expect(await env.KV.get(todoKey("you", 1))).not.toBeNull();
-    expect((await env.KV.getWithMetadata<{ seq: number }>(todoKey("default", 1))).metadata?.seq).toBe(1);
+    expect(
+      (await env.KV.getWithMetadata<{ seq: number }>(todoKey("default", 1))).metadata?.seq,
+    ).toBe(1);
     expect(await stored(env)).toEqual([1, 1]);
   });
 

@@ -16,8 +16,11 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 /** A Convoy that fails these posts. */
-const failingFor = (env: Bindings, fails: (posted: Posted) => boolean, answer = refusalOf(500, "")) =>
-  scripted(env, { post: (posted) => (fails(posted) ? answer.clone() : acceptance()) });
+const failingFor = (
+  env: Bindings,
+  fails: (posted: Posted) => boolean,
+  answer = refusalOf(500, ""),
+) => scripted(env, { post: (posted) => (fails(posted) ? answer.clone() : acceptance()) });
 const down = (env: Bindings) => failingFor(env, () => true);
 
 const rowOf = async (env: Bindings, n: number) => (await log(env)).find(({ id }) => id === idOf(n));

@@ -5,7 +5,16 @@ import { passTime } from "../../support/cut-worker.ts";
 import { confirm, idOf, leaveBehind, publish, walkingNow } from "../../support/events.ts";
 import { around, failing, recording, refusalOf } from "../../support/operations.ts";
 import { type ListedEvent, type ListedPage, scripted } from "../../support/scripted-convoy.ts";
-import { accepted, begin, call, cron, log, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
+import {
+  accepted,
+  begin,
+  call,
+  cron,
+  log,
+  newEndpoint,
+  newEnv,
+  setFaults,
+} from "../../support/worker.ts";
 
 beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
@@ -92,10 +101,27 @@ describe("what the list says", () => {
   test.each<[...Case, error?: RegExp]>([
     ["Success", null, {}, "confirmed"],
     ["a failure", null, { status: "Failure", failure_reason: "pq: x" }, "dead", dead],
-    ["a failure of a version without reasons", "e", { status: "Failure", endpoints: ["e"] }, "dead", dead],
+    [
+      "a failure of a version without reasons",
+      "e",
+      { status: "Failure", endpoints: ["e"] },
+      "dead",
+      dead,
+    ],
     ["that nobody subscribes", null, { status: "Failure", failure_reason: nobody }, "confirmed"],
-    ["that nobody subscribes, without a reason", null, { status: "Failure", endpoints: [] }, "confirmed"],
-    ["that its one endpoint does not subscribe", "e", { status: "Failure", failure_reason: nobody }, "dead", /no subscription/],
+    [
+      "that nobody subscribes, without a reason",
+      null,
+      { status: "Failure", endpoints: [] },
+      "confirmed",
+    ],
+    [
+      "that its one endpoint does not subscribe",
+      "e",
+      { status: "Failure", failure_reason: nobody },
+      "dead",
+      /no subscription/,
+    ],
     ["that it is not done", null, { status: "Processing" }, "accepted"],
     ["that it is to be tried again", null, { status: "Retry" }, "accepted"],
     ["that it is a repeat", null, { is_duplicate_event: true }, "accepted"],
@@ -182,7 +208,12 @@ describe("an event whose answer was lost", () => {
 test("what KV lacks is confirmed, and finished once KV has it", async () => {
   const env = newEnv();
   const lease = Date.now() + LEASE_MS;
-  await leaveBehind(env, 1, () => ({ state: "accepted", accepted_at: 1, stored: 0, due_at: lease }));
+  await leaveBehind(env, 1, () => ({
+    state: "accepted",
+    accepted_at: 1,
+    stored: 0,
+    due_at: lease,
+  }));
   await cron(pages(env, [page({ n: 1 })]).env);
   expect(await log(env)).toMatchObject([
     { state: "confirmed", stored: 0, due_at: lease, finished_at: null },
@@ -224,7 +255,8 @@ describe("over many pages", () => {
     let [lists, batches] = [0, 0];
     const broken = around(convoy, async (operation, run) => {
       if (isList(operation) && ++lists === 3) return refusalOf(500, "");
-      if (operation.what === "batch" && ++batches === 4) throw new Error("Network connection lost.");
+      if (operation.what === "batch" && ++batches === 4)
+        throw new Error("Network connection lost.");
       return run();
     });
     await cron(broken);
@@ -254,7 +286,9 @@ test("10,000 events are confirmed by as many lists as they have pages, and one s
   const { env: convoy, queries } = pages(env, all);
   await cron(convoy);
   expect(queries).toHaveLength(40);
-  const left = await env.DB.prepare("SELECT count(*) AS n FROM event WHERE state <> 'confirmed'").first();
+  const left = await env.DB.prepare(
+    "SELECT count(*) AS n FROM event WHERE state <> 'confirmed'",
+  ).first();
   expect(left).toEqual({ n: 0 });
 });
 
