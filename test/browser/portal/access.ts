@@ -36,7 +36,7 @@ export function accessTests(scene: () => PortalScene, visit: Visit) {
     await page.keyboard.press("Tab");
     await page.keyboard.type(`${scene().receiverUrl}/ok`);
     await page.keyboard.press("Enter");
-    await page.locator("#secret").waitFor();
+    await page.locator("#new-secret").waitFor();
     await tabTo("I have stored the secret");
     await page.keyboard.press("Enter");
     await dialog().waitFor({ state: "hidden" });
@@ -81,7 +81,7 @@ export function accessTests(scene: () => PortalScene, visit: Visit) {
           await dialog().getByLabel("Name").fill("Another");
           await dialog().getByLabel("URL").fill(`${scene().receiverUrl}/another`);
           await button("Add").click();
-          await page.locator("#secret").waitFor();
+          await page.locator("#new-secret").waitFor();
         },
       ],
       [

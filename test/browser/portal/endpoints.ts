@@ -25,7 +25,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     await dialog().getByLabel("Timeout").fill("10s");
     await button("Add").click();
     await has(dialog().getByRole("heading"), "Shop backend is added");
-    const secret = (await page.locator("#secret").textContent()) ?? "";
+    const secret = (await page.locator("#new-secret").textContent()) ?? "";
     await page.keyboard.press("Escape");
     await button("Copy secret").click();
     await said("Copied the secret");
@@ -108,7 +108,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     await dialog().getByLabel("Overlap").fill("48");
     await button("Rotate").click();
     await has(dialog(), "signed with both secrets");
-    const fresh = (await page.locator("#secret").textContent()) ?? "";
+    const fresh = (await page.locator("#new-secret").textContent()) ?? "";
     expect(fresh).not.toBe(secret);
     await button("Python").click();
     await has(dialog().locator("pre"), "def verify");
