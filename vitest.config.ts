@@ -1,3 +1,4 @@
+import "./local/wrangler-env.ts";
 import path from "node:path";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
@@ -9,8 +10,12 @@ export default defineConfig({
   test: {
     // Vitest leaves one core free by default: of two, that is half.
     maxWorkers: "100%",
+    // The generated files of public/, as after a change of a schema.
+    globalSetup: "test/support/assets.ts",
     // What the Worker logs on purpose would bury the results.
     onConsoleLog: (log) => !log.startsWith('{"level":'),
+    // Ours comes last: its line is the last one.
+    reporters: ["default", "./test/support/reporter.ts"],
     projects: [
       {
         // In workerd, with real KV and D1 of Miniflare: mirrors src/.
@@ -39,12 +44,14 @@ export default defineConfig({
         },
       },
       {
-        // In Node: the local Convoy, crash matrix, races, the whole system, the browser.
+        // In Node: the local Convoy, crash matrix, races, the whole system, the browser, the example receiver.
         test: {
           name: "node",
           restoreMocks: true,
           root,
-          include: ["test/{local,contract,crash,races,e2e,browser,docs}/**/*.test.ts"],
+          include: [
+            "test/{local,contract,crash,races,life,e2e,browser,docs,receiver}/**/*.test.ts",
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -2,6 +2,7 @@
  * How long requests take, as ratios to a read of one todo in the same run: absolute times say more of
  * the machine than of the code. The built Worker in Miniflare, without the dev server's proxy.
  */
+import "../local/wrangler-env.ts";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";

@@ -1,64 +1,67 @@
-/** `npm run dev`: the Worker, the local Convoy and cron, in one process that leaves nothing behind. */
+/**
+ * `npm run dev`: starts dev/serve.ts in a process group of its own, of which nothing is left once we
+ * end, and ends it when whoever started us is gone. Imports nothing large: until it looks, it sees nobody go.
+ */
+import { fork } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import path from "node:path";
-import { serveConvoy } from "./convoy/server.ts";
-import { startCron } from "./dev/cron.ts";
-import { endInOrder } from "./dev/lifetime.ts";
-import { HOST } from "./dev/numbers.ts";
-import { type DevOptions, parseOptions, USAGE } from "./dev/options.ts";
-import { portMessage, whyTaken } from "./dev/ports.ts";
-import { devSettings, usesLocalConvoy } from "./dev/settings.ts";
-import { welcome } from "./dev/welcome.ts";
-import { migrate, serveWorker } from "./dev/worker.ts";
+import { GRACE_MS, PARENT_CHECK_MS, STOP_SIGNALS } from "./dev/numbers.ts";
 
-const root = path.dirname(import.meta.dirname);
+const startedBy = starter();
+// npm, its sh and we are one process group: who is of another one has adopted us, and npm is gone already.
+const ourGroup = stat("self")[2];
+if (process.env.npm_lifecycle_event === "dev" && stat(startedBy)[2] !== ourGroup) process.exit(1);
+const detached = process.platform !== "win32";
+const server = fork(path.join(import.meta.dirname, "dev/serve.ts"), process.argv.slice(2), {
+  detached,
+});
+let stopping = false;
 
-try {
-  const options = parseOptions(process.argv.slice(2));
-  if (options === "help") console.log(USAGE);
-  else await run(options);
-} catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(isArgumentError(error) ? `${message}\n${USAGE}` : message);
-  process.exit(1);
+server.on("exit", (code, signal) => {
+  if (detached) endGroup(server.pid);
+  process.exit(code ?? 128 + constants.signals[signal ?? "SIGKILL"]);
+});
+for (const signal of STOP_SIGNALS) process.on(signal, stop);
+// A SIGKILL of npm sends us no signal.
+setInterval(() => {
+  if (starter() !== startedBy) stop("SIGTERM");
+}, PARENT_CHECK_MS);
+
+function stop(signal: NodeJS.Signals): void {
+  server.kill(signal);
+  if (!stopping) setTimeout(() => server.kill("SIGKILL"), GRACE_MS);
+  stopping = true;
 }
 
-/** Starts everything, in the order in which each needs the one before. */
-async function run({ port, convoyPort, state }: DevOptions): Promise<void> {
-  const local = usesLocalConvoy(process.env);
-  await demandPort("the Worker", port, "--port");
-  if (local) await demandPort("the local Convoy", convoyPort, "--convoy-port");
-
-  const closers: (() => Promise<void>)[] = [];
-  const claimSignals = endInOrder(async () => {
-    for (const close of closers.reverse()) await close();
-  });
-  console.log("Starting …");
-  await migrate(root, state);
-  if (local) {
-    const convoy = await serveConvoy({
-      port: convoyPort,
-      file: path.join(state, "convoy.sqlite"),
-      // As the tutorial's commands name it; the inbox shows them.
-      workerUrl: `http://0.0.0.0:${port}`,
-    });
-    closers.push(() => convoy.close());
+/** Ends what is left of a process group: workerd, where its own parent was killed. */
+function endGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, "SIGKILL");
+  } catch {
+    // Nobody is left, as it should be.
   }
-  const convoyUrl = `http://${HOST}:${convoyPort}`;
-  const settings = devSettings(process.env, convoyUrl);
-  const worker = await serveWorker({ root, port, settings, state, interactive: true });
-  closers.push(() => worker.close());
-  claimSignals();
-  const stopCron = startCron((at) => worker.scheduled(at));
-  closers.push(async () => stopCron());
-  console.log(welcome(port, local ? `${convoyUrl}/` : undefined));
 }
 
-async function demandPort(what: string, port: number, flag: string): Promise<void> {
-  const reason = await whyTaken(port);
-  if (reason !== undefined) throw new Error(portMessage(what, port, flag, reason));
+/**
+ * Who started us: the parent, or the parent of the sh that npm runs its script in. Not every sh makes
+ * way for the command that it runs, and one that waits for us outlives an npm that was killed.
+ */
+function starter(): string {
+  const parent = `${process.ppid}`;
+  return (read(parent, "cmdline").includes("local/dev.ts") && stat(parent)[1]) || parent;
 }
 
-/** parseArgs marks what it throws; ours are about a port's number. */
-function isArgumentError(error: unknown): boolean {
-  return error instanceof Error && /^(--|Unknown option|Option|Unexpected)/.test(error.message);
+/** State, parent and process group of a process, and more; nothing where there is no /proc. */
+function stat(pid: string): string[] {
+  const text = read(pid, "stat");
+  return text.slice(text.lastIndexOf(")") + 2).split(" ");
+}
+
+function read(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    return "";
+  }
 }

@@ -4,6 +4,8 @@
 ALTER TABLE event ADD COLUMN lookups INTEGER NOT NULL DEFAULT 0;
 -- How many of its keys Convoy took and never finished.
 ALTER TABLE event ADD COLUMN stranded INTEGER NOT NULL DEFAULT 0;
+-- 1: at the last try Convoy knew no such endpoint. Such events wait behind all others.
+ALTER TABLE event ADD COLUMN missing INTEGER NOT NULL DEFAULT 0 CHECK (missing IN (0, 1));
 
 -- A change costs at most 12 row writes over its life: an index that a row enters is one of them, and
 -- so is each index that is touched by an update (D1 counts no removals).
@@ -13,8 +15,8 @@ DROP INDEX event_audit;
 DROP INDEX event_finished;
 -- The latest change of a todo (commit, projection, purge). By type, which never changes.
 CREATE INDEX event_todo ON event (owner, todo_id, seq) WHERE type NOT IN ('ping', 'failed');
--- What is to be posted: the fewest failures first.
-CREATE INDEX event_pending ON event (attempts, due_at) WHERE state = 'pending';
+-- What is to be posted: the fewest failures first, and what Convoy knows no endpoint of last.
+CREATE INDEX event_pending ON event (attempts + 1000 * missing, due_at) WHERE state = 'pending';
 -- What KV may lack.
 CREATE INDEX event_unstored ON event (due_at) WHERE stored = 0;
 -- What Convoy said it accepted, and no walk of its list has found yet.

@@ -27,7 +27,7 @@ const TAGS = [
   { name: "Webhooks", description: "What an endpoint receives." },
 ];
 
-/** The document as JSON. */
+/** The document as JSON: what /openapi.json serves. */
 export function buildDocument() {
   return {
     openapi: "3.1.1",
@@ -59,15 +59,7 @@ export function buildDocument() {
           response({ ...error, schema: "Error" }),
         ]),
       ),
-      schemas: {
-        ...SCHEMAS,
-        // Not ours to describe: the OpenAPI specification does.
-        Document: {
-          type: "object",
-          properties: { openapi: { type: "string" } },
-          required: ["openapi"],
-        },
-      },
+      schemas: SCHEMAS,
     },
   };
 }
@@ -97,7 +89,6 @@ function toOpenApi(operation: Operation) {
     tags: [tag],
     summary,
     ...(description ? { description } : {}),
-    ...(caller === "anybody" ? { security: [] } : {}),
     ...(caller === "either" ? { security: [{}, { bearer: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body
@@ -135,11 +126,10 @@ function toParameters(tag: string, place: "path" | "query", object?: z.ZodMiniOb
 
 /** Every error that a route can answer: its own, and what follows from how it is called. */
 function errorsOf(operation: Operation): number[] {
-  const { method, caller = "owner", body, params, query, errors = [] } = operation;
+  const { method, body, params, query, errors = [] } = operation;
   return [
     ...(body || params || query ? [400] : []),
-    ...(caller === "anybody" ? [] : [401]),
-    ...(caller === "anybody" ? [] : [429]),
+    ...[401, 403, 429],
     // The limit holds for a body that nobody asked for, too.
     ...(method === "get" ? [] : [413]),
     ...(body ? [415] : []),

@@ -17,6 +17,12 @@ export const ERRORS: Record<number, ErrorAnswer> = {
     description: "No token, or a bad one.",
     headers: ["WWW-Authenticate"],
   },
+  403: {
+    name: "Forbidden",
+    description:
+      "A portal's token outside of the portal, or, while AUTH is open, a host or site that is not let in.",
+    example: { error: "A portal link opens /endpoint and /event, nothing else." },
+  },
   404: {
     name: "NotFound",
     description: "The caller has no such thing.",

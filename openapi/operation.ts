@@ -23,7 +23,7 @@ export type Operation = {
   summary: string;
   description?: string;
   /** Who may call: with a token, with or without, anybody. */
-  caller?: "owner" | "either" | "anybody";
+  caller?: "owner" | "either";
   params?: z.ZodMiniObject;
   query?: z.ZodMiniObject;
   body?: { schema: z.ZodMiniType; example: unknown; optional?: true };

@@ -1,10 +1,14 @@
 /**
  * npm run deploy [-- wrangler's own options]: brings the Worker onto the internet, or up to date there.
+ * A file of secrets may hold nothing but secrets: AUTH="open" of a .dev.vars would open it to everybody.
  * The database comes first and is migrated before code that needs it takes traffic; wrangler makes the
  * KV namespace. Nothing is asked and wrangler.toml stays as it is (docs/deploy.md).
  */
+import "../local/wrangler-env.ts";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { writeAssets } from "../openapi/assets.ts";
+import { checkSecretsFiles } from "./secrets-file.ts";
 
 const root = join(import.meta.dirname, "..");
 const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
@@ -13,9 +17,19 @@ const DATABASE = "todo-webhooks";
 /** What the Worker needs of each line, one of them; else it answers 503 and says so. */
 const NEEDED = [["AUTH_SECRET", "AUTH_JWKS_URL"], ["CONVOY_API_KEY"], ["CONVOY_PROJECT_ID"]];
 
+/** What must not be a secret: it would override wrangler.toml where nobody sees it. */
+const OPENING = ["AUTH", "OPEN_HOSTS"];
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: string[]): Promise<number> {
+  try {
+    checkSecretsFiles(args, root);
+  } catch (error) {
+    console.error((error as Error).message);
+    return 1;
+  }
+  writeAssets();
   if (args.includes("--dry-run")) return (await run(["deploy", ...args])).code;
   const listed = await run(["d1", "list", "--json"], { quiet: true });
   if (listed.code !== 0) return fail(listed);
@@ -28,7 +42,7 @@ async function main(args: string[]): Promise<number> {
   const migrated = await run(["d1", "migrations", "apply", DATABASE, "--remote"]);
   if (migrated.code !== 0) return migrated.code;
   const deployed = await run(["deploy", ...args]);
-  if (deployed.code === 0) await sayWhatIsMissing();
+  if (deployed.code === 0) await sayWhatIsWrong();
   return deployed.code;
 }
 
@@ -57,10 +71,17 @@ function fail({ code, output }: Result): number {
   return code;
 }
 
-async function sayWhatIsMissing(): Promise<void> {
+/** What no secret sets although it must, and what one sets although it must not. */
+async function sayWhatIsWrong(): Promise<void> {
   const listed = await run(["secret", "list", "--format", "json"], { quiet: true });
   const set = /"name":\s*"(\w+)"/g;
   const names = [...listed.output.matchAll(set)].map((match) => match[1]);
+  for (const name of OPENING.filter((name) => names.includes(name))) {
+    console.error(
+      `\n${name} is among the Worker's secrets and overrides wrangler.toml. Take it out:`,
+    );
+    console.error(`  npx wrangler secret delete ${name}`);
+  }
   const missing = NEEDED.filter((either) => !either.some((name) => names.includes(name)));
   if (listed.code !== 0 || missing.length === 0) return;
   console.log("\nUntil these are set (or named in wrangler.toml's [vars]), the API answers 503:");

@@ -1,4 +1,2 @@
-// Types of install.mjs for TypeScript; its comments say what each does.
+// The type of what tests use of install.mjs; its comments say what it does.
 export function missing(root: string): string | undefined;
-export function nodeBinary(root: string): string;
-export function install(root: string): boolean;

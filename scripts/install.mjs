@@ -1,8 +1,15 @@
-// Installs the packages when node_modules is missing or does not fit package-lock.json.
-// Plain JavaScript that runs on Node 20: it runs before anything is installed.
+// What every npm script runs first: installs the packages when node_modules is missing or does not
+// fit package-lock.json. npm puts node_modules/.bin first on PATH, so that the script itself finds
+// the project's own Node (24) as `node`. Plain JavaScript: this runs on Node 20 and before anything is there.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const self = fileURLToPath(import.meta.url);
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === self) {
+  process.exitCode = install(dirname(dirname(self))) ? 0 : 1;
+}
 
 /**
  * Whether node_modules holds what package-lock.json asks for. npm writes what it installed into
@@ -33,7 +40,7 @@ export function missing(root) {
  * @param {string} root the repository's directory
  * @returns {string} the path of the binary
  */
-export function nodeBinary(root) {
+function nodeBinary(root) {
   return join(root, "node_modules", ".bin", process.platform === "win32" ? "node.cmd" : "node");
 }
 
@@ -42,7 +49,7 @@ export function nodeBinary(root) {
  * @param {string} root the repository's directory
  * @returns {boolean} false when the install failed; npm's output has then been printed
  */
-export function install(root) {
+function install(root) {
   const reason = missing(root);
   if (reason === undefined) return true;
   console.error(`Installing packages (${reason}) …`);

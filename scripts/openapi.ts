@@ -1,9 +1,4 @@
-/** npm run openapi: writes src/openapi.json, and the page at /docs, from the Worker's schemas. */
-import { writeFileSync } from "node:fs";
-import path from "node:path";
-import { generated } from "../openapi/files.ts";
+/** npm run openapi: writes the generated files of public/, as dev, test and deploy do by themselves. */
+import { writeAssets } from "../openapi/assets.ts";
 
-for (const [file, text] of Object.entries(generated())) {
-  writeFileSync(path.join(import.meta.dirname, "..", file), text);
-  console.log(`${file}: ${text.length} characters`);
-}
+for (const file of writeAssets()) console.log(file);

@@ -1,23 +1,22 @@
-/** npm run token -- OWNER [--days N]: prints a token that the Worker takes while AUTH_SECRET is its key. */
+/** npm run token -- OWNER [--days N] [--operator]: prints a token that the Worker takes while AUTH_SECRET is its key. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs, parseEnv } from "node:util";
-import { sign } from "hono/jwt";
-import { OWNER_MAX_BYTES } from "../src/config.ts";
+import { isOwner, mintToken, OPERATOR_SCOPE, OWNER_RULE } from "../src/token.ts";
 
 /** Days that a token is good for unless asked otherwise: long enough to try things, short enough to lose one. */
 const DAYS_DEFAULT = 30;
 /** Most days of a token: ten years. Longer is a typing error. */
 const DAYS_MAX = 3_650;
 const DAY_S = 86_400;
-const USAGE = "Usage: npm run token -- OWNER [--days N]";
+const USAGE = "Usage: npm run token -- OWNER [--days N] [--operator]";
 
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: string[]): Promise<number> {
   try {
-    const { owner, days } = argumentsOf(argv);
-    console.log(await mint(owner, days));
+    const { owner, ...claims } = argumentsOf(argv);
+    console.log(await mint(owner, claims));
     return 0;
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
@@ -26,24 +25,22 @@ async function main(argv: string[]): Promise<number> {
 }
 
 /** @throws Error that says how to call it */
-function argumentsOf(argv: string[]): { owner: string; days: number } {
+function argumentsOf(argv: string[]): { owner: string; expiresInS: number; scope?: string } {
   const { values, positionals } = parse(argv);
   const [owner, ...more] = positionals;
   if (owner === undefined || more.length > 0) throw new Error(USAGE);
-  const bytes = new TextEncoder().encode(owner).length;
-  if (bytes < 1 || bytes > OWNER_MAX_BYTES || !owner.isWellFormed()) {
-    throw new Error(`OWNER must be 1 to ${OWNER_MAX_BYTES} bytes of UTF-8.`);
-  }
+  if (!isOwner(owner)) throw new Error(`OWNER ${OWNER_RULE}`);
   const days = values.days === undefined ? DAYS_DEFAULT : Number(values.days);
   if (!(days > 0 && days <= DAYS_MAX)) {
     throw new Error(`--days must be a number above 0, at most ${DAYS_MAX}.`);
   }
-  return { owner, days };
+  const expiresInS = days * DAY_S;
+  return { owner, expiresInS, ...(values.operator ? { scope: OPERATOR_SCOPE } : {}) };
 }
 
 function parse(argv: string[]) {
   try {
-    const options = { days: { type: "string" } } as const;
+    const options = { days: { type: "string" }, operator: { type: "boolean" } } as const;
     return parseArgs({ args: argv, allowPositionals: true, options });
   } catch (error) {
     throw new Error(`${(error as Error).message}\n${USAGE}`);
@@ -51,18 +48,17 @@ function parse(argv: string[]) {
 }
 
 /** @throws Error that says what to set */
-function mint(owner: string, days: number): Promise<string> {
+function mint(owner: string, claims: { expiresInS: number; scope?: string }): Promise<string> {
   const settings = { ...devVars(), ...process.env };
-  const { AUTH_SECRET: secret, AUTH_ISSUER: iss, AUTH_AUDIENCE: aud } = settings;
-  if (!secret) {
+  if (!settings.AUTH_SECRET) {
     throw new Error(
-      "AUTH_SECRET is not set. Put the Worker's own into .dev.vars (AUTH_SECRET=...) or into the\n" +
-        "environment. A new one: openssl rand -base64 32",
+      settings.AUTH_JWKS_URL
+        ? "AUTH_JWKS_URL is set: tokens come from its issuer."
+        : "AUTH_SECRET is not set. Put the Worker's own into .dev.vars (AUTH_SECRET=...) or into the\n" +
+            "environment. A new one: openssl rand -base64 32",
     );
   }
-  const nowS = Math.floor(Date.now() / 1_000);
-  const claims = { sub: owner, iat: nowS, exp: nowS + Math.round(days * DAY_S) };
-  return sign({ ...claims, ...(iss ? { iss } : {}), ...(aud ? { aud } : {}) }, secret, "HS256");
+  return mintToken(settings, owner, claims);
 }
 
 /** What wrangler reads too; nothing where there is no such file. */

@@ -7,13 +7,13 @@ import { HTTPException } from "hono/http-exception";
 import { TrieRouter } from "hono/router/trie-router";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import * as z from "zod/mini";
+import type { ErrorBody } from "./answers.ts";
 import { type Bindings, BODY_MAX_BYTES, SettingError } from "./config.ts";
 import { logError } from "./log.ts";
-import type { ErrorBody } from "./schema.ts";
 import { BadCursor, StorageError } from "./storage.ts";
 
-/** What every handler has: the bindings, and the owner once authenticated. */
-export type AppEnv = { Bindings: Bindings; Variables: { owner: string } };
+/** What every handler has: the bindings, and once authenticated the owner, and whether it operates the service. */
+export type AppEnv = { Bindings: Bindings; Variables: { owner: string; operator: boolean } };
 
 /** An empty Hono app with the one router that method-not-allowed brings anyway: Hono's presets add others. */
 export function newApp() {

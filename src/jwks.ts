@@ -1,6 +1,9 @@
-/** The public keys of AUTH_JWKS_URL, kept for a while. */
-import { decode } from "hono/jwt";
-import type { HonoJsonWebKey } from "hono/utils/jwt/jws";
+/**
+ * The public keys of AUTH_JWKS_URL: this says when to look, jose imports and uses them. jose's own
+ * createRemoteJWKSet shares no fetch between requests on Workers, drops old keys while the issuer is
+ * away, and does not wait after a fetch that failed (jose 6.2.18, jwks/remote.js).
+ */
+import type { JWK } from "jose";
 import {
   JWKS_KEEP_MS,
   JWKS_RETRY_MS,
@@ -8,36 +11,42 @@ import {
   JWKS_UNKNOWN_KID_MS,
   SettingError,
 } from "./config.ts";
+import { logError } from "./log.ts";
 import { withTimeout } from "./time.ts";
 
-/** Algorithms of tokens that are checked with published keys. */
-export const JWKS_ALGORITHMS: ("RS256" | "ES256")[] = ["RS256", "ES256"];
-
-/** `sure`: the last look was answered, so that a kid which is not among `keys` is unknown to the issuer. */
-type Kept = { keys: HonoJsonWebKey[]; fetchedAt: number; lookedAt: number; sure: boolean };
+/** `sure`: the last look was answered, so that a kid which is not among the keys is unknown to the issuer. */
+type Kept = {
+  keys: JWK[];
+  fetchedAt: number;
+  lookedAt: number;
+  sure: boolean;
+  look: Promise<void>;
+};
 
 // One isolate's copy: keys are public, and every isolate may have its own.
 const kept = new Map<string, Kept>();
 
 /**
- * The keys to check `token` with: kept ones, or fetched anew where they are old, or where the token's
- * kid is unknown and the last look is a while ago (a stranger's tokens must not make us hammer the issuer).
- * None, and nothing fetched, for a token that no key could make good.
+ * The issuer's key of this kid; undefined where it has none. Keys are fetched where they are old, or
+ * where the kid is unknown and the last look is a while ago: a stranger's tokens must not make us
+ * hammer the issuer. One look at a time serves everybody who waits for it.
  * @throws SettingError where the keys cannot be had
  */
-export async function keysFor(url: string, token: string): Promise<HonoJsonWebKey[]> {
-  const kid = kidOf(token);
-  if (kid === undefined) return [];
-  const now = Date.now();
-  const state = kept.get(url) ?? { keys: [], fetchedAt: 0, lookedAt: 0, sure: false };
+export async function publishedKey(url: string, kid: string): Promise<JWK | undefined> {
+  const state = kept.get(url) ?? newKept();
   kept.set(url, state);
-  const fresh = knows(state, kid) && now - state.fetchedAt < JWKS_KEEP_MS;
+  const known = keyOf(state, kid);
+  const now = Date.now();
+  if (known && now - state.fetchedAt < JWKS_KEEP_MS) return known;
   const pause = state.sure ? JWKS_UNKNOWN_KID_MS : JWKS_RETRY_MS;
-  if (!fresh && now - state.lookedAt >= pause) await look(state, url, now);
-  if (!state.sure && !knows(state, kid)) {
-    throw new SettingError("The keys at AUTH_JWKS_URL cannot be fetched.");
-  }
-  return state.keys;
+  const due = now - state.lookedAt >= pause;
+  if (due) state.look = look(state, url, now);
+  // Who knows its key goes on with it while somebody else looks.
+  if (known && !due) return known;
+  await atMost(JWKS_TIMEOUT_MS, state.look);
+  const found = keyOf(state, kid);
+  if (!found && !state.sure) throw new SettingError("The keys at AUTH_JWKS_URL cannot be fetched.");
+  return found;
 }
 
 /** Forgets all keys. For tests. */
@@ -45,40 +54,45 @@ export function forgetKeys(): void {
   kept.clear();
 }
 
-function knows({ keys }: Kept, kid: string): boolean {
-  return keys.some((key) => key.kid === kid);
+function newKept(): Kept {
+  return { keys: [], fetchedAt: 0, lookedAt: 0, sure: false, look: Promise.resolve() };
 }
 
+// Some issuers publish a key to encrypt with under the same kid.
+function keyOf({ keys }: Kept, kid: string): JWK | undefined {
+  return keys.find((key) => key.kid === kid && key.use !== "enc");
+}
+
+// The request that looks may be cut off, and its promise never settles: who waits has a clock of its own.
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  await withTimeout(ms, (signal) => {
+    const given = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    return Promise.race([work, given]);
+  });
+}
+
+/** Never throws: `sure` says how it went. Until it ends, or its time is over, nobody else looks. */
 async function look(state: Kept, url: string, now: number): Promise<void> {
-  // Who comes meanwhile goes on with what is there; with nothing there, everybody looks.
-  if (state.keys.length > 0) Object.assign(state, { lookedAt: now, sure: false });
+  Object.assign(state, { lookedAt: now, sure: false });
   try {
     const keys = await fetchKeys(url);
     Object.assign(state, { keys, fetchedAt: now, sure: true });
-  } catch {
-    state.sure = false;
+  } catch (error) {
+    logError({ jwks: url }, error);
   }
   state.lookedAt = Date.now();
 }
 
-/** Undefined where the token is malformed, has no kid, or an algorithm that we do not take. */
-function kidOf(token: string): string | undefined {
-  try {
-    const { kid, alg } = decode(token).header as { kid?: unknown; alg: string };
-    const taken = JWKS_ALGORITHMS.some((one) => one === alg);
-    return typeof kid === "string" && taken ? kid : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-async function fetchKeys(url: string): Promise<HonoJsonWebKey[]> {
+function fetchKeys(url: string): Promise<JWK[]> {
   return withTimeout(JWKS_TIMEOUT_MS, async (signal) => {
-    const response = await fetch(url, { signal });
-    const body = (await response.json()) as { keys?: unknown };
-    if (!response.ok || !Array.isArray(body.keys)) throw new Error(`JWKS: ${response.status}`);
-    return (body.keys as (HonoJsonWebKey | null)[]).filter(
-      (key) => typeof key?.kid === "string",
-    ) as HonoJsonWebKey[];
+    // An issuer that redirects could send us anywhere.
+    const response = await fetch(url, { signal, redirect: "manual" });
+    if (response.status !== 200) {
+      await response.body?.cancel();
+      throw new Error(`JWKS: ${response.status}`);
+    }
+    const { keys } = (await response.json()) as { keys: (JWK | null)[] };
+    // One entry that is none must not take the others with it.
+    return keys.filter((key) => typeof key?.kid === "string") as JWK[];
   });
 }

@@ -1,9 +1,10 @@
 /** Who may call from where, and how often. */
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import { RATE_LIMIT_PERIOD_S } from "./config.ts";
+import { RATE_LIMIT_PERIOD_S, type Settings } from "./config.ts";
 import type { AppEnv } from "./http.ts";
 import { problem } from "./http.ts";
+import { isLoopback } from "./loopback.ts";
 
 /** 429 with Retry-After once an owner has used up the Workers rate-limit binding; no binding, no limit. */
 export const limitRate: MiddlewareHandler<AppEnv> = async (c, next) => {
@@ -20,8 +21,8 @@ const EXPOSED = ["X-Event-Id", "X-Request-Id", "Location", "Retry-After"];
 
 /** CORS for the origins named in CORS_ORIGINS (comma-separated); none named, no header at all. */
 export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) => {
-  const named = c.env.CORS_ORIGINS?.split(",").map((origin) => origin.trim());
-  if (!named) return next();
+  const named = listOf(c.env.CORS_ORIGINS);
+  if (named.length === 0) return next();
   return cors({
     origin: (origin) => (named.includes(origin) ? origin : null),
     allowMethods: ["GET", "POST", "PUT", "DELETE"],
@@ -30,3 +31,31 @@ export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) => {
     maxAge: 86_400,
   })(c, next);
 };
+
+/**
+ * Why a request may not use AUTH=open; undefined where it may. Without tokens, what a browser says of a
+ * request is all that keeps other sites out: a foreign Host is DNS rebinding, a foreign Origin a page
+ * that asks on its own account. Programs send no Origin.
+ */
+export function openRefusal(settings: Settings, { url, headers }: Request): string | undefined {
+  const hosts = listOf(settings.OPEN_HOSTS).map(hostnameOf);
+  const isNamed = (hostname = "") => isLoopback(hostname) || hosts.includes(hostname);
+  const host = headers.get("Host");
+  if (!isNamed(URL.parse(url)?.hostname) || (host !== null && !isNamed(hostnameOf(host)))) {
+    return 'AUTH is "open": only localhost is answered. Set AUTH="jwt" and AUTH_SECRET, or name this host in OPEN_HOSTS.';
+  }
+  const origin = headers.get("Origin");
+  if (origin !== null && listOf(settings.CORS_ORIGINS).includes(origin)) return undefined;
+  const foreign = origin !== null && !isNamed(URL.parse(origin)?.hostname);
+  return foreign || headers.get("Sec-Fetch-Site") === "cross-site"
+    ? 'AUTH is "open": requests from other sites are refused. Name the origin in CORS_ORIGINS to let it in.'
+    : undefined;
+}
+
+function listOf(setting = ""): string[] {
+  return setting.split(",").flatMap((entry) => entry.trim() || []);
+}
+
+function hostnameOf(host: string): string | undefined {
+  return URL.parse(`http://${host}`)?.hostname;
+}

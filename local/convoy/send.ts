@@ -45,7 +45,6 @@ export const sendHttp: typeof fetch = (input, init = {}) =>
       response.on("error", reject);
       if (zipped) content.on("error", (error) => reject(received === 0 ? new Error("EOF") : error));
       content.on("end", () => {
-        if (zipped && received === 0) return reject(new Error("EOF"));
         const headers = new Headers();
         for (const [name, values] of Object.entries(response.headersDistinct))
           for (const value of values ?? []) headers.append(name, value);

@@ -1,7 +1,5 @@
-/** Ends the process in order: on a signal, and when the parent is gone. */
-import { PARENT_CHECK_MS, SHUTDOWN_MS } from "./numbers.ts";
-
-const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** Ends the process in order: on a signal, and when the one that started it is gone. */
+import { SHUTDOWN_MS, STOP_SIGNALS } from "./numbers.ts";
 
 /**
  * Calls `close` once and exits with 0 when asked to stop: Ctrl-C is how one ends a dev server, not
@@ -13,7 +11,6 @@ const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 export function endInOrder(close: () => Promise<void>): () => void {
   let ending = false;
   const end = () => {
-    // Ctrl-C reaches us twice: from the terminal, and handed on by our parent.
     if (ending) return;
     ending = true;
     setTimeout(() => process.exit(1), SHUTDOWN_MS);
@@ -29,9 +26,8 @@ export function endInOrder(close: () => Promise<void>): () => void {
     for (const signal of STOP_SIGNALS) process.removeAllListeners(signal).on(signal, end);
   };
   claimSignals();
-  const parent = process.ppid;
-  setInterval(() => {
-    if (process.ppid !== parent) end();
-  }, PARENT_CHECK_MS).unref();
+  // The channel to local/dev.ts closes with that process, however it ends; it may be closed already.
+  process.once("disconnect", end);
+  if (process.connected === false) end();
   return claimSignals;
 }

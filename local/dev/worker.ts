@@ -1,4 +1,5 @@
 /** The Worker in development: wrangler builds it, watches its source and runs it in workerd. */
+import "../wrangler-env.ts";
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { unstable_startWorker as startWorker } from "wrangler";

@@ -5,19 +5,21 @@ import type { EventRow } from "./table.ts";
 /** What a claim is for: to be posted, to be put into KV, or to be asked for at Convoy. */
 export type Work = "post" | "project" | "look-up";
 
-// The numbers of failures that pending rows have, smallest first: one step of the index for each.
-const LEVELS = `WITH RECURSIVE level (attempts) AS (
-    SELECT min(attempts) FROM event WHERE state = 'pending'
+// Pending rows by rank: the fewest failures first, and last of all those whose endpoint Convoy does not
+// know, however many they are. The ranks there are, smallest first: one step of event_pending for each.
+const RANKS = `WITH RECURSIVE ranks (rank) AS (
+    SELECT min(attempts + 1000 * missing) FROM event WHERE state = 'pending'
     UNION ALL
-    SELECT (SELECT min(attempts) FROM event WHERE state = 'pending' AND attempts > level.attempts)
-    FROM level WHERE level.attempts IS NOT NULL
+    SELECT (SELECT min(attempts + 1000 * missing) FROM event
+      WHERE state = 'pending' AND attempts + 1000 * missing > ranks.rank)
+    FROM ranks WHERE ranks.rank IS NOT NULL
   )`;
 
 /** SELECT of the due rows for each work, `?1` being the time. Exported for the agenda and for EXPLAIN in a test. */
 export const DUE: Record<Work, string> = {
-  // Served by event_pending level by level: CROSS JOIN keeps the order, fewest failures first.
-  post: `${LEVELS} SELECT event.seq FROM level CROSS JOIN event
-    ON event.state = 'pending' AND event.attempts = level.attempts AND event.due_at <= ?1`,
+  // Served by event_pending, rank by rank: CROSS JOIN keeps their order.
+  post: `${RANKS} SELECT event.seq FROM ranks CROSS JOIN event ON event.state = 'pending'
+    AND event.attempts + 1000 * event.missing = ranks.rank AND event.due_at <= ?1`,
   project: "SELECT seq FROM event WHERE stored = 0 AND due_at <= ?1 ORDER BY due_at",
   "look-up": `SELECT seq FROM event WHERE state = 'accepted' AND stored IS NOT 0
     AND due_at IS NOT NULL AND due_at <= ?1 ORDER BY due_at`,
@@ -35,13 +37,21 @@ export async function claim(
     ...[until, lease, limit],
   );
   // RETURNING has no order of its own.
-  return rows.sort((a, b) => a.attempts - b.attempts || a.seq - b.seq);
+  return rows.sort((a, b) => a.missing - b.missing || a.attempts - b.attempts || a.seq - b.seq);
 }
 
 /** What became of its posting or its look-up: the columns that change. */
 export type Outcome = Pick<
   EventRow,
-  "state" | "attempts" | "replays" | "lookups" | "stranded" | "error" | "accepted_at" | "due_at"
+  | "state"
+  | "attempts"
+  | "missing"
+  | "replays"
+  | "lookups"
+  | "stranded"
+  | "error"
+  | "accepted_at"
+  | "due_at"
 >;
 
 /** What became of a row that was ours until `lease`. */
@@ -70,6 +80,7 @@ const RECORD = `
 UPDATE event SET stored = r.stored, due_at = r.due_at, finished_at = iif(r.due_at IS NULL, ?2, NULL),
   state = iif(r.new IS NULL, event.state, r.new ->> 'state'),
   attempts = iif(r.new IS NULL, event.attempts, r.new ->> 'attempts'),
+  missing = iif(r.new IS NULL, event.missing, r.new ->> 'missing'),
   replays = iif(r.new IS NULL, event.replays, r.new ->> 'replays'),
   lookups = iif(r.new IS NULL, event.lookups, r.new ->> 'lookups'),
   stranded = iif(r.new IS NULL, event.stranded, r.new ->> 'stranded'),

@@ -1,7 +1,7 @@
 /** What a receiver gets: the webhook's body (the tutorial's words and what repeats and order need). */
 
 import type { ConvoyEvent } from "../convoy/events.ts";
-import type { Todo } from "../todo/schema.ts";
+import type { Todo } from "../todo/answers.ts";
 import type { EventType } from "./schema.ts";
 import type { EventRow } from "./table.ts";
 

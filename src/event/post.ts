@@ -1,5 +1,11 @@
 /** One post of an event to Convoy: what its answer means, and what the log records of it. */
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, type DeliverySettings, EVIDENCE_MS } from "../config.ts";
+import {
+  BACKOFF_MAX_MS,
+  BACKOFF_MIN_MS,
+  type DeliverySettings,
+  EVIDENCE_MS,
+  GATEWAY_RETRY_MS,
+} from "../config.ts";
 import type { Convoy } from "../convoy/client.ts";
 import { isEndpointMissing } from "../convoy/endpoints.ts";
 import { postEvent } from "../convoy/events.ts";
@@ -49,16 +55,17 @@ export async function outcomesOf(
   settings: DeliverySettings,
   { now, unprovenWaitMs }: { now: number; unprovenWaitMs: number | null },
 ): Promise<Outcome[]> {
-  const missing = posted.flatMap(({ row, answer }) =>
+  const unknown = posted.flatMap(({ row, answer }) =>
     answer.kind === "missing" && row.endpoint_id !== null ? [row.endpoint_id] : [],
   );
-  const known = missing.length > 0 ? await markMissing(db, missing, now) : new Set<string>();
+  const known = unknown.length > 0 ? await markMissing(db, unknown, now) : new Set<string>();
   let othersGetThrough: boolean | null =
     posted.some(({ answer }) => answer.kind === "accepted") || null;
   const outcomes: Outcome[] = [];
   for (const { row, answer } of posted) {
     const { attempts, replays, lookups, stranded } = row;
-    const same = { attempts, replays, lookups, stranded, accepted_at: null };
+    const missing = answer.kind === "missing" ? (1 as const) : (0 as const);
+    const same = { attempts, missing, replays, lookups, stranded, accepted_at: null };
     if (answer.kind === "accepted") {
       const due_at = settings.audit ? now + settings.audit.patienceMs : null;
       outcomes.push({ ...same, state: "accepted", error: null, accepted_at: now, due_at });
@@ -72,7 +79,7 @@ export async function outcomesOf(
     }
     const tries = attempts + 1;
     const old = tries >= settings.maxTries && now - row.occurred_at >= settings.maxAgeMs;
-    if (old) othersGetThrough ??= await isAnyAccepted(db, now - EVIDENCE_MS);
+    if (old) othersGetThrough ??= await isAnyAccepted(db, now - evidenceMs(settings));
     const failed = answer.kind === "failed";
     const wait = (failed ? unprovenWaitMs : null) ?? backoff(tries);
     const asked = failed ? (answer.retryAfterMs ?? 0) : 0;
@@ -92,6 +99,14 @@ export async function outcomesOf(
 const MISSING_HINT =
   ", but it is on record here: deleted at Convoy, or a wrong CONVOY_API_KEY or CONVOY_PROJECT_ID?";
 
+/**
+ * How recent a success must be to be evidence against an event: so recent that an outage since then
+ * cannot have used up its tries.
+ */
+function evidenceMs({ maxTries }: DeliverySettings): number {
+  return Math.min(EVIDENCE_MS, (maxTries - 1) * GATEWAY_RETRY_MS);
+}
+
 /** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come at once. */
 export function backoff(tries: number): number {
   const full = Math.min(BACKOFF_MIN_MS * 2 ** (tries - 1), BACKOFF_MAX_MS);
@@ -101,6 +116,16 @@ export function backoff(tries: number): number {
 
 /** The row's columns as they are, due at `dueAt`: it was not tried. */
 export function untouched(row: EventRow, dueAt: number): Outcome {
-  const { state, attempts, replays, lookups, stranded, error, accepted_at } = row;
-  return { state, attempts, replays, lookups, stranded, error, accepted_at, due_at: dueAt };
+  const { state, attempts, missing, replays, lookups, stranded, error, accepted_at } = row;
+  return {
+    state,
+    attempts,
+    missing,
+    replays,
+    lookups,
+    stranded,
+    error,
+    accepted_at,
+    due_at: dueAt,
+  };
 }

@@ -5,7 +5,7 @@ import type { EventRow } from "./table.ts";
 
 // Convoy's ledger holds the key of what it accepted, or listed as a failure: only a new one makes it
 // take the event again. Otherwise the key is unused.
-const REOPEN = `state = 'pending', attempts = 0, lookups = 0, stranded = 0, error = NULL,
+const REOPEN = `state = 'pending', attempts = 0, missing = 0, lookups = 0, stranded = 0, error = NULL,
   finished_at = NULL, replays = replays + (accepted_at IS NOT NULL), accepted_at = NULL`;
 
 /**

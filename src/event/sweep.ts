@@ -163,6 +163,9 @@ async function handBack(db: D1Database, queue: Leased[], settings: DeliverySetti
 /** In the order of their failures, at random among equals: no pair of events probes for all, for ever. */
 function atRandom(rows: EventRow[]): EventRow[] {
   const drawn = rows.map((row) => ({ row, at: Math.random() }));
-  drawn.sort((a, b) => a.row.attempts - b.row.attempts || a.at - b.at);
+  drawn.sort(
+    ({ row: a, ...one }, { row: b, ...other }) =>
+      a.missing - b.missing || a.attempts - b.attempts || one.at - other.at,
+  );
   return drawn.map(({ row }) => row);
 }

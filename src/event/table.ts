@@ -1,7 +1,8 @@
 /** The event log in D1: its row, and what its owner reads of it. */
 import { BACKLOG_COUNT_MAX, EVENT_WINDOW_ROWS } from "../config.ts";
 import { all, batch, first } from "../storage.ts";
-import type { Backlog, EventState, LoggedType } from "./schema.ts";
+import type { Backlog } from "./answers.ts";
+import type { EventState, LoggedType } from "./schema.ts";
 
 /** A row of the table `event`. Times in ms. */
 export type EventRow = {
@@ -22,6 +23,8 @@ export type EventRow = {
   state: EventState;
   /** Failed tries to post it under its present key. */
   attempts: number;
+  /** 1: at the last try Convoy knew no such endpoint. */
+  missing: 0 | 1;
   /** How often it took a new key: `id`, `id:1`, `id:2` … */
   replays: number;
   /** How often the audit has asked for it since Convoy accepted its present key. */

@@ -1,6 +1,7 @@
 /** What a receiver gets, by event type. For receivers (types) and the API document (schemas); no route needs it. */
 import * as z from "zod/mini";
-import { Todo, TodoId } from "../todo/schema.ts";
+import { Todo } from "../todo/answers.ts";
+import { TodoId } from "../todo/schema.ts";
 import { WORDS } from "./message.ts";
 import type { EventType } from "./schema.ts";
 

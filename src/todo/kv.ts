@@ -2,7 +2,7 @@
 import { encodeBase64Url } from "hono/utils/encode";
 import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
 import { BadCursor, onKv } from "../storage.ts";
-import type { Todo } from "./schema.ts";
+import type { Todo } from "./answers.ts";
 
 /** Metadata of a todo's key: the version it holds, and the todo itself where it fits. */
 export type TodoMetadata = { seq: number; todo?: Todo };
@@ -57,10 +57,13 @@ export async function listTodos(
   owner: string,
   page: { limit: number; cursor?: string | undefined },
 ): Promise<TodoPage> {
-  const listed = await list(kv, { prefix: ownerPrefix(owner), ...page });
-  const large = listed.keys.filter((key) => !key.metadata?.todo).map((key) => key.name);
+  const prefix = ownerPrefix(owner);
+  const listed = await list(kv, { prefix, ...page });
+  // A cursor is the caller's: what it leads to must be the owner's whatever KV makes of it.
+  const own = listed.keys.filter((key) => key.name.startsWith(prefix));
+  const large = own.filter((key) => !key.metadata?.todo).map((key) => key.name);
   const fetched = await readLarge(kv, large);
-  const todos = listed.keys.flatMap(({ name, metadata }) => {
+  const todos = own.flatMap(({ name, metadata }) => {
     const todo = metadata?.todo ?? fetched.get(name);
     return todo ? [todo] : [];
   });

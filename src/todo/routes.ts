@@ -7,9 +7,9 @@ import { finish, publishRead } from "../event/publish.ts";
 import type { AppEnv } from "../http.ts";
 import { newApp, problem, requireJson, unavailable, valid } from "../http.ts";
 import { EndpointQuery } from "../schema.ts";
+import type { Todo } from "./answers.ts";
 import { type Changed, type ChangeRequest, change, randomTodoId } from "./change.ts";
 import { listTodos, readTodo } from "./kv.ts";
-import type { Todo } from "./schema.ts";
 import { NewTodo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";
 
 /** Routes under /todo. */

@@ -1,7 +1,7 @@
-/** The contract of /todo: what callers may send, and what they get. */
+/** What callers may send to /todo; answers.ts has what they get. */
 import * as z from "zod/mini";
 import { ITEM_MAX_CHARS } from "../config.ts";
-import { Cursor, EndpointId, Limit, notEmpty, numeral, pageOf, text } from "../schema.ts";
+import { Cursor, EndpointId, Limit, notEmpty, numeral, text } from "../schema.ts";
 
 /** A todo's id: a safe integer >= 0. */
 export const TodoId = z.int().check(z.nonnegative());
@@ -30,14 +30,3 @@ export const TodoListQuery = z.object({
   cursor: Cursor,
   endpoint: z.optional(EndpointId),
 });
-
-/** A todo as stored and as given out. */
-export const Todo = z.object({ id: TodoId, item: z.string(), completed: z.boolean() });
-/** A todo as stored and as given out. */
-export type Todo = z.infer<typeof Todo>;
-
-/** Answer of GET /todo. */
-export const TodoPage = pageOf(Todo);
-
-/** Answer of POST /todo. */
-export const TodoAdded = z.object({ data: z.literal("Todo added"), todo: Todo });

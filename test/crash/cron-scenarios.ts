@@ -57,6 +57,25 @@ export const CRON_SCENARIOS: Scenario[] = [
     await pass(11 * MINUTE_MS);
     await passToMinute(27);
   }),
+  cron("to look up by key", async (world) => {
+    await anEndpoint(world);
+    await setFaults(world, { swallow: true });
+    await world.ask("POST", "/todo", { id: 1, item: "milk" });
+    await world.ask("POST", `/todo?endpoint=${endpointId(world)}`, { id: 2, item: "bread" });
+    await acceptedAgain(world);
+    await setFaults(world, {});
+    await pass(11 * MINUTE_MS);
+    await passToMinute(57);
+  }),
+  cron("to give a new key", async (world) => {
+    await anEndpoint(world);
+    await setFaults(world, { strand: { what: "event" } });
+    await world.ask("POST", "/todo", { id: 1, item: "milk" });
+    await setFaults(world, {});
+    for (let looks = 0; looks < 4; looks++) await acceptedAgain(world);
+    await pass(11 * MINUTE_MS);
+    await passToMinute(17);
+  }),
   cron(
     "to scrub",
     async (world) => {
@@ -64,6 +83,8 @@ export const CRON_SCENARIOS: Scenario[] = [
       await world.ask("PUT", "/todo/1", { item: "cream" });
       await pass(3 * MINUTE_MS);
       await world.cron();
+      // Ten minutes on, or it would not be looked at yet.
+      await pass(10 * MINUTE_MS);
       // A put of the first version that landed late, of a worker that is gone.
       const [key] = [...world.kv.now().keys()];
       const late = JSON.stringify({ id: 1, item: "milk", completed: false });
@@ -113,6 +134,13 @@ export const CRON_SCENARIOS: Scenario[] = [
     await passToMinute(17);
   }),
 ];
+
+/** The patience is over, what was accepted is posted or asked for again, and accepted as before. */
+async function acceptedAgain(world: World): Promise<void> {
+  await pass(11 * MINUTE_MS);
+  await world.cron();
+  await world.cron();
+}
 
 function pingOf(world: World): [string, string] {
   return ["POST", `/endpoint/${endpointId(world)}/ping`];

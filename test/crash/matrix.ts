@@ -1,14 +1,16 @@
 /** The crash matrix: a scenario is broken at each step that it really takes, in every way. */
-import { createActor } from "../support/actors.ts";
+import { createIsolate } from "../support/actors.ts";
 import { type Break, breakAt, MODES } from "../support/breaks.ts";
 import { brokenEndpoints, brokenMoves } from "../support/endpoint-records.ts";
 import { brokenPromises, kvDiffers } from "../support/promises.ts";
 import { goOnUntil } from "../support/virtual-clock.ts";
-import type { World } from "../support/world.ts";
+import { healthy, type World } from "../support/world.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** What was tried, and what broke, each with its point. */
 export type MatrixReport = { points: number; broken: string[] };
+
+const DAY_MS = 86_400_000;
 
 /** CRASH=deep also cuts what comes after a store was lost for good: twice as many points. */
 const DEEP = process.env.CRASH === "deep";
@@ -49,9 +51,17 @@ function newSteps(clean: string[], steps: string[], index: number): number[] {
 async function runPoint(world: World, scenario: Scenario, breaks: Break[]) {
   await world.reset();
   await scenario.setup(world);
+  // Deliveries are looked through in recovery.test.ts: here each run of the cron would do it again.
+  world.d1.sqlite.exec(
+    `INSERT OR REPLACE INTO delivery_walk (project, status, since, due_at)
+     SELECT 'local', value, ${Date.now()}, ${Date.now() + DAY_MS}
+     FROM json_each('["Discarded", "Scheduled", "Retry", "Processing"]')`,
+  );
   const { around, over } = breakAt(...breaks);
-  const actor = createActor(world.stores, around);
+  const begin = createIsolate(world.stores);
+  const actor = begin(around);
   scenario.act(world, actor);
+  scenario.company?.(world, () => begin(healthy));
   await goOnUntil(() => over() || actor.idle());
   await world.rest();
   // The scrub is for puts that land late, reconcile for what others do: nothing else may need them.

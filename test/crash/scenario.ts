@@ -10,6 +10,8 @@ export type Scenario = {
   name: string;
   setup: (world: World) => Promise<void>;
   act: (world: World, actor: Actor) => void;
+  /** What goes on at the same time in the same isolate, in invocations that are not broken. */
+  company?: (world: World, begin: () => Actor) => void;
   /** A put landed after its lease: only the scrub can tell. */
   late?: boolean;
   /** What its caller does in the end, where nothing has come of it; true if anything was done. */

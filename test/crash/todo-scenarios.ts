@@ -4,8 +4,27 @@ import { anEndpoint, aTodo, endpointId, type Scenario } from "./scenario.ts";
 const named = { ask: (id: string) => `?endpoint=${id}`, name: " for one endpoint" };
 const fanout = { ask: () => "", name: "" };
 
+/** Who settles takes along what others in the isolate have to record: here it is broken with theirs in its hands. */
+const TOGETHER: Scenario[] = [
+  { method: "POST", url: "/todo", body: { id: 7, item: "bread" }, setup: anEndpoint },
+  { method: "PUT", url: "/todo/1", body: { completed: true }, setup: aTodo },
+].map(({ method, url, body, setup }) => ({
+  route: method === "POST" ? "POST /todo" : "PUT /todo/:id",
+  name: `${method} while others settle`,
+  setup,
+  act: (world, actor) => {
+    world.call(actor, method, `${url}?endpoint=${endpointId(world)}`, body);
+  },
+  company: (world, begin) => {
+    world.call(begin(), "POST", "/todo", { id: 2, item: "cheese" });
+    world.call(begin(), "POST", `/todo?endpoint=${endpointId(world)}`, { id: 3, item: "eggs" });
+    world.call(begin(), "POST", `/endpoint/${endpointId(world)}/ping`);
+    if (method === "PUT") world.call(begin(), "PUT", "/todo/1", { item: "cream" });
+  },
+}));
+
 /** Every route under /todo, with and without ?endpoint, with and without an id, hit and miss. */
-export const TODO_SCENARIOS: Scenario[] = [named, fanout].flatMap((way) => [
+const ALONE: Scenario[] = [named, fanout].flatMap((way) => [
   {
     route: "POST /todo",
     name: `create${way.name}`,
@@ -63,3 +82,6 @@ export const TODO_SCENARIOS: Scenario[] = [named, fanout].flatMap((way) => [
     },
   },
 ]);
+
+/** Every route under /todo, alone and in company. */
+export const TODO_SCENARIOS: Scenario[] = [...ALONE, ...TOGETHER];

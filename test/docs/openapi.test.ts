@@ -1,24 +1,16 @@
-/** The API document: made from the schemas, current, complete, valid, true in its examples. */
-import { readFileSync } from "node:fs";
-import path from "node:path";
+/** The API document: made from the schemas, complete, valid, true in its examples. */
 import { Validator } from "@cfworker/json-schema";
 import { createConfig, lintFromString } from "@redocly/openapi-core";
 import { describe, expect, it } from "vitest";
 import { buildDocument, OPERATIONS, toTemplate } from "../../openapi/document.ts";
-import { generated } from "../../openapi/files.ts";
 import { CATALOGUE } from "../../openapi/webhooks.ts";
 import { app } from "../../src/app.ts";
 import { toConvoyEvent } from "../../src/event/message.ts";
 import type { EventType } from "../../src/event/schema.ts";
 
-const root = path.resolve(import.meta.dirname, "../..");
 const document = buildDocument();
 
 describe("the API document", () => {
-  it.each(Object.entries(generated()))("%s is what `npm run openapi` writes", (file, text) => {
-    expect(readFileSync(path.join(root, file), "utf8")).toBe(text);
-  });
-
   it("describes every route of the app, and no other", () => {
     const routes = app.routes
       .filter(({ method }) => method !== "ALL")
@@ -28,9 +20,7 @@ describe("the API document", () => {
   });
 
   it("passes Redocly's recommended rules without an error or a warning", async () => {
-    // GET /openapi.json takes nothing that a caller could do wrong.
-    const rules = { "operation-4xx-response": "off" } as const;
-    const config = await createConfig({ extends: ["recommended"], rules });
+    const config = await createConfig({ extends: ["recommended"] });
     const source = JSON.stringify(document);
     const problems = await lintFromString({ source, absoluteRef: "openapi.json", config });
     expect(

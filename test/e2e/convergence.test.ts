@@ -66,7 +66,7 @@ async function webhooks(of: World): Promise<string[]> {
 }
 
 test("the copy is the list, whatever the order and the repeats", { timeout: 60_000 }, async () => {
-  const seen = { applied: 0, late: 0, repeat: 0 };
+  const seen = { applied: 0, late: 0, repeat: 0, ignored: 0 };
   const shuffle = fc.infiniteStream(fc.nat());
   const history = fc.array(burst, { minLength: 1, maxLength: 5 });
   await fc.assert(
@@ -86,7 +86,6 @@ test("the copy is the list, whatever the order and the repeats", { timeout: 60_0
       for (const { body } of arriving) {
         const answer = await receiver.post(body);
         expect(answer.status).toBeLessThan(300);
-        if (answer.status !== 200) continue;
         const { result } = (await answer.json()) as { result: keyof typeof seen };
         seen[result]++;
       }

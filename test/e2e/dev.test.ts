@@ -13,14 +13,16 @@ import { until } from "../support/until.ts";
 const SECRET = "a-secret-of-at-least-32-characters-for-HS256";
 
 let folder: string;
+/** All that was seen of what the tests started. */
+const started: number[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), "todo-dev-"));
 });
 afterAll(async () => {
-  // A test that fails half-way must not leave a server behind; the folder's name is in its arguments.
-  const left = allProcesses()
-    .filter((pid) => commandLine(pid).includes(folder))
-    .flatMap(familyOf);
+  // A test that fails half-way must not leave a server behind; the folder's name is in its arguments,
+  // but not in those of a workerd without its parent.
+  const servers = allProcesses().filter((pid) => commandLine(pid).includes(folder));
+  const left = [...started, ...servers.flatMap(familyOf)];
   for (const pid of left.filter(isRunning)) process.kill(pid, "SIGKILL");
   await until("their end", () => !left.some(isRunning));
   await rm(folder, { recursive: true, force: true });
@@ -46,10 +48,12 @@ const exitCode = (child: ChildProcess) =>
   new Promise<number | null>((resolve) => child.once("close", resolve));
 
 describe.concurrent("npm run dev", () => {
+  const serverOf = (npm: number) =>
+    familyOf(npm).find((pid) => commandLine(pid).includes("local/dev/serve.ts"));
   const ends: [string, (npm: number) => void][] = [
     ["Ctrl-C", (npm) => process.kill(-npm, "SIGINT")],
-    ["SIGTERM of npm alone", (npm) => process.kill(npm, "SIGTERM")],
     ["SIGKILL of npm alone", (npm) => process.kill(npm, "SIGKILL")],
+    ["SIGKILL of the server", (npm) => process.kill(serverOf(npm) ?? 0, "SIGKILL")],
   ];
   test.each(ends)(
     "answers under each local name, and leaves nothing after %s",
@@ -71,6 +75,7 @@ describe.concurrent("npm run dev", () => {
       expect(await inbox.json()).toMatchObject({ data: [] });
 
       const family = familyOf(npm.pid ?? 0);
+      started.push(...family);
       expect(family.map(commandLine).join("\n")).toContain("workerd");
       expect(family.map(commandLine).join("\n")).not.toContain(SECRET);
       expect(said.text).not.toContain(SECRET);
@@ -80,6 +85,16 @@ describe.concurrent("npm run dev", () => {
       await expect(fetch(`http://127.0.0.1:${convoyPort}/`)).rejects.toThrow();
     },
   );
+
+  test("leaves nothing after SIGTERM of npm alone, while it is still starting", async () => {
+    const args = ["--port", `${await freePort()}`, "--convoy-port", `${await freePort()}`];
+    const { npm } = npmRunDev([...args, "--state", path.join(folder, "starting")]);
+    await until("the server's process", () => serverOf(npm.pid ?? 0) !== undefined);
+    const family = familyOf(npm.pid ?? 0);
+    started.push(...family);
+    npm.kill("SIGTERM");
+    await until("the end of every process", () => !family.some(isRunning));
+  });
 
   test.each(["--port", "--convoy-port"])(
     "says in one line that the port of %s is taken",

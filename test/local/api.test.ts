@@ -205,4 +205,62 @@ test("two thousand deliveries are listed in one answer, newest first, and search
   expect(all.filter((one) => one.signature.valid)).toHaveLength(2_000);
   const found = await client.inbox<{ data: unknown[] }>("GET", "/deliveries?q=KEY-42");
   expect(found.data).toHaveLength(11);
+
+  // The API's own lists, page by page, give each once, in order.
+  for (const [list, perPage] of [
+    ["events", 250],
+    ["eventdeliveries", 500],
+  ] as const) {
+    const keys: string[] = [];
+    let cursor = "";
+    do {
+      const query = `sort=ASC&perPage=${perPage}&direction=next&next_page_cursor=${cursor}`;
+      const { data } = await client.call<Paged<{ idempotency_key: string }>>(
+        "GET",
+        `/${list}?${query}`,
+      );
+      keys.push(...data.content.map((one) => one.idempotency_key));
+      cursor = data.pagination.has_next_page ? String(data.pagination.next_page_cursor) : "";
+    } while (cursor !== "");
+    expect(keys).toEqual(Array.from({ length: 2_000 }, (_, at) => `key-${at}`));
+  }
+});
+
+test("deliveries are filtered by several statuses and endpoints, by a window, and sorted", async () => {
+  await client.convoy.close();
+  const clock = { now: Date.parse("2026-11-24T12:00:00Z") };
+  client = start({ deliver: receiver().deliver, now: () => clock.now });
+  const [active, paused, other] = [
+    await client.endpoint(),
+    await client.endpoint(),
+    await client.endpoint(),
+  ];
+  await client.call("PUT", `/endpoints/${paused}/pause`);
+  const send = async (id: string, key: string) => {
+    await client.event(id, key);
+    await client.convoy.idle();
+    clock.now += 60_000;
+  };
+  await send(active!, "success");
+  await send(paused!, "discarded");
+  await send(other!, "other");
+  await client.faults({ strand: {} });
+  await send(active!, "scheduled");
+
+  const keys = async (query: string) => {
+    const path = `/eventdeliveries?${query}`;
+    const { data } = await client.call<Paged<{ idempotency_key: string }>>("GET", path);
+    return data.content.map((one) => one.idempotency_key);
+  };
+  expect(await keys("status=Scheduled&status=Discarded")).toEqual(["scheduled", "discarded"]);
+  expect(await keys(`endpointId=${active}&endpointId=${paused}&sort=ASC`)).toEqual([
+    "success",
+    "discarded",
+    "scheduled",
+  ]);
+  expect(await keys(`endpointId=${active}&status=Success`)).toEqual(["success"]);
+  expect(await keys("startDate=2026-11-24T12:01:00&endDate=2026-11-24T12:02:00")).toEqual([
+    "other",
+    "discarded",
+  ]);
 });

@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createConvoy } from "../../local/convoy/index.ts";
 import { clientOf, receiver } from "./client.ts";
@@ -79,6 +80,24 @@ test("a retry that was waiting is made after the next start, at its time", async
   await later.idle();
   await later.close();
   expect(due.got).toHaveLength(1);
+});
+
+test("a file of an earlier version is taken as it is", async () => {
+  const before = clientOf(createConvoy({ file }));
+  const id = await before.endpoint();
+  await before.convoy.close();
+  const old = new DatabaseSync(file);
+  old.exec("ALTER TABLE endpoint DROP COLUMN authentication");
+  old.exec("ALTER TABLE delivery DROP COLUMN strand");
+  old.close();
+
+  const { got, deliver } = receiver();
+  const after = clientOf(createConvoy({ file, deliver }));
+  await after.event(id, "k");
+  await after.convoy.idle();
+  const { data } = await after.call("GET", `/endpoints/${id}`);
+  await after.convoy.close();
+  expect([got.length, data]).toMatchObject([1, { uid: id, authentication: {} }]);
 });
 
 /** A local Convoy in a process of its own, to be killed. */

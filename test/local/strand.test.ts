@@ -158,6 +158,8 @@ describe("when Redis loses its data", () => {
     const rows = await list<Delivery>("eventdeliveries?perPage=100");
     expect([count(rows, "Scheduled"), count(rows, "Success")]).toEqual([8, 1]);
     expect(rows.filter((one) => one.status === "Scheduled")[0]?.metadata.num_trials).toBe(0);
+    const seen = (await client.deliveries()).filter((one) => one.status === "Scheduled");
+    expect(seen.map((one) => one.strand)).toEqual(Array(8).fill("delivery"));
     const all = await events();
     expect(all.filter((one) => one === "Retry")).toHaveLength(1);
     expect(all).toHaveLength(42);
@@ -210,5 +212,9 @@ test("a batch retry keeps others out for as long as the fault says", async () =>
   const query = `endpointId=${id}&status=Discarded`;
   expect([await retry(query), await retry("endpointId=other")]).toEqual([200, 400]);
   clock.now += 5_000;
+  expect(await retry(query)).toBe(200);
+  clock.now -= 60_000;
+  expect(await retry(query)).toBe(200);
+  await client.faults({});
   expect(await retry(query)).toBe(200);
 });

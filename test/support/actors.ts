@@ -1,4 +1,5 @@
 /** Actors: invocations of the Worker, each with wrappers of its own around KV, D1 and Convoy. */
+import { AsyncLocalStorage } from "node:async_hooks";
 import path from "node:path";
 import type { Bindings } from "../../src/config.ts";
 import worker from "../../src/index.ts";
@@ -32,11 +33,36 @@ export function openDatabase(): D1Double {
   return openD1({ migrations: path.resolve(import.meta.dirname, "../../migrations") });
 }
 
-/** A new invocation, whose every step goes through `around`. */
+/** A new invocation in an isolate of its own, whose every step goes through `around`. */
 export function createActor(stores: Stores, around: Around): Actor {
+  return createIsolate(stores)(around);
+}
+
+type Take = <T>(store: Step["store"], what: string, run: () => T | Promise<T>) => Promise<T>;
+
+// Which invocation goes on: an isolate's bindings are the same objects for all of them.
+const invocation = new AsyncLocalStorage<Take>();
+
+/** An isolate: its invocations share the Worker's module state and bindings, each has steps of its own. */
+export function createIsolate(stores: Stores): (around: Around) => Actor {
+  const take: Take = (store, what, run) => invocation.getStore()!(store, what, run);
+  const env: Bindings = {
+    KV: aroundKv(stores.kv, take),
+    DB: stores.d1.view(((call, run) => take("D1", verbOf(call.sql[0] ?? ""), run)) as D1Around),
+    CONVOY: { fetch: aroundConvoy(stores.convoy, take) },
+    AUTH: "open",
+    CONVOY_BASE_URL: "http://convoy.test/api",
+    CONVOY_API_KEY: "local",
+    CONVOY_PROJECT_ID: "local",
+    ...stores.settings,
+  };
+  return (around) => actorIn(env, around);
+}
+
+function actorIn(env: Bindings, around: Around): Actor {
   const steps: Step[] = [];
   let open = 0;
-  const take = <T>(store: Step["store"], what: string, run: () => T | Promise<T>): Promise<T> => {
+  const take: Take = (store, what, run) => {
     const step = { index: steps.length, store, what };
     steps.push(step);
     return around(step, () => operation(run));
@@ -48,16 +74,6 @@ export function createActor(stores: Stores, around: Around): Actor {
     };
     promise.then(end, end);
     return promise;
-  };
-  const env: Bindings = {
-    KV: aroundKv(stores.kv, take),
-    DB: stores.d1.view(((call, run) => take("D1", verbOf(call.sql[0] ?? ""), run)) as D1Around),
-    CONVOY: { fetch: aroundConvoy(stores.convoy, take) },
-    AUTH: "open",
-    CONVOY_BASE_URL: "http://convoy.test/api",
-    CONVOY_API_KEY: "local",
-    CONVOY_PROJECT_ID: "local",
-    ...stores.settings,
   };
   const ctx = {
     waitUntil: (promise: Promise<unknown>) => void track(promise),
@@ -72,17 +88,17 @@ export function createActor(stores: Stores, around: Around): Actor {
         body: JSON.stringify(body),
         headers: { "Content-Type": "application/json" },
       };
-      const request = new Request(`http://api.test${url}`, { method, ...sent });
-      return track(Promise.resolve(worker.fetch(request, env, ctx)));
+      const request = new Request(`http://localhost${url}`, { method, ...sent });
+      return track(invocation.run(take, async () => worker.fetch(request, env, ctx)));
     },
     scheduled(at) {
       const controller = { scheduledTime: at, cron: "* * * * *", noRetry() {} };
-      return track(worker.scheduled(controller as ScheduledController, env));
+      return track(
+        invocation.run(take, () => worker.scheduled(controller as ScheduledController, env)),
+      );
     },
   };
 }
-
-type Take = <T>(store: Step["store"], what: string, run: () => T | Promise<T>) => Promise<T>;
 
 /** A statement in a word or two, for the names of cases. */
 function verbOf(sql: string): string {

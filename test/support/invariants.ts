@@ -22,7 +22,7 @@ export function keepPurged(world: Simulation): void {
      CREATE TRIGGER keep AFTER DELETE ON event BEGIN
        INSERT INTO gone SELECT old.seq, old.id, old.owner, old.type, old.endpoint_id, old.occurred_at,
          old.todo_id, old.todo, old.stored, old.state, old.attempts, old.replays, old.error,
-         old.accepted_at, old.finished_at, old.due_at, old.lookups, old.stranded;
+         old.accepted_at, old.finished_at, old.due_at, old.lookups, old.stranded, old.missing;
      END`,
   );
 }

@@ -176,7 +176,7 @@ export async function startSimulation(
 }
 
 function requestOf(method: string, url: string, body?: object): Request {
-  return new Request(new URL(url, "http://api.test"), {
+  return new Request(new URL(url, "http://localhost"), {
     method,
     ...(body
       ? { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }

@@ -1,6 +1,16 @@
 /** Tokens signed with a key pair of the test's own, good ones and forged ones. */
 import { encodeBase64Url } from "hono/utils/encode";
 
+/** A secret that is long enough, and no secret to anybody. */
+export const TEST_SECRET = "a secret of the tests, thirty-two bytes or more";
+
+/** What to send as the owner `sub`, where AUTH_SECRET is TEST_SECRET. */
+export async function as(sub: string, claims: Payload = {}, secret = TEST_SECRET) {
+  const exp = Math.floor(Date.now() / 1_000) + 600;
+  const token = await signHs256({ sub, exp, ...claims }, { secret });
+  return { headers: { authorization: `Bearer ${token}` } };
+}
+
 /** Claims as they come: right or wrong. */
 export type Payload = Record<string, unknown>;
 
@@ -35,6 +45,21 @@ export async function publicJwk({ alg, kid, publicKey }: Pair) {
   return { ...jwk, kid, alg, use: "sig" };
 }
 
+/** A token signed with HS256; `payload` may be JSON's text, `header` overrides what its header says. */
+export async function signHs256(
+  payload: Payload | string,
+  { secret = TEST_SECRET, header = {} }: { secret?: string; header?: object } = {},
+): Promise<string> {
+  const head = JSON.stringify({ alg: "HS256", typ: "JWT", ...header });
+  const text = typeof payload === "string" ? payload : JSON.stringify(payload);
+  const signed = `${base64Url(head)}.${base64Url(text)}`;
+  const bytes = new TextEncoder().encode(secret);
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", bytes, algorithm, false, ["sign"]);
+  const signature = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(signed));
+  return `${signed}.${base64Url(new Uint8Array(signature))}`;
+}
+
 /** A token signed with the pair; `header` overrides what its header says, not how it is signed. */
 export async function signWith(pair: Pair, payload: Payload, header: object = {}): Promise<string> {
   const head = JSON.stringify({ alg: pair.alg, typ: "JWT", kid: pair.kid, ...header });
@@ -60,15 +85,5 @@ export async function hmacWithPublicKey(
   const body = btoa(String.fromCharCode(...new Uint8Array(spki)));
   const pem = `-----BEGIN PUBLIC KEY-----\n${body.replaceAll(/.{64}/g, "$&\n")}\n-----END PUBLIC KEY-----\n`;
   const secret = as === "pem" ? pem : JSON.stringify(await publicJwk(pair));
-  const header = base64Url(JSON.stringify({ alg: "HS256", typ: "JWT", kid: pair.kid }));
-  const signed = `${header}.${base64Url(JSON.stringify(payload))}`;
-  const key = await crypto.subtle.importKey(
-    "raw",
-    new TextEncoder().encode(secret),
-    { name: "HMAC", hash: "SHA-256" },
-    false,
-    ["sign"],
-  );
-  const signature = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(signed));
-  return `${signed}.${base64Url(new Uint8Array(signature))}`;
+  return signHs256(payload, { secret, header: { kid: pair.kid } });
 }

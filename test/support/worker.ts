@@ -24,7 +24,8 @@ export function newEnv(settings: { [name in SettingName]?: string } = {}): Bindi
   return { ...rest, CONVOY_BASE_URL, ...settings };
 }
 
-type Sent = { headers?: Record<string, string>; json?: boolean };
+/** `at`: the origin that is called. */
+type Sent = { headers?: Record<string, string>; json?: boolean; at?: string };
 
 /** Calls the Worker and does not wait for its waitUntil. A string or stream is sent as it is, anything else as JSON. */
 export async function begin(
@@ -32,11 +33,11 @@ export async function begin(
   method: string,
   path: string,
   body?: unknown,
-  { headers = {}, json = true }: Sent = {},
+  { headers = {}, json = true, at = "http://localhost" }: Sent = {},
 ): Promise<Reply> {
   const ctx = createExecutionContext();
   const raw = body === undefined || typeof body === "string" || body instanceof ReadableStream;
-  const request = new Request<unknown, IncomingRequestCfProperties>(`http://todo.test${path}`, {
+  const request = new Request<unknown, IncomingRequestCfProperties>(`${at}${path}`, {
     method,
     headers: {
       ...(body === undefined || !json ? {} : { "content-type": "application/json" }),

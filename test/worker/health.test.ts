@@ -1,8 +1,8 @@
 /** /health: is the Worker there, and ?deep: is everything that it needs. */
-import { sign } from "hono/jwt";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
 import { failing, recording, withConvoy } from "../support/operations.ts";
+import { as, TEST_SECRET } from "../support/token.ts";
 import { call, newEnv, setFaults } from "../support/worker.ts";
 
 beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
@@ -10,7 +10,7 @@ beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
 const deep = (env: Bindings) => call(env, "GET", "/health?deep");
 
 test("is answered to everybody, and asks nobody", async () => {
-  const watched = recording(newEnv({ AUTH: "jwt", AUTH_SECRET: "s" }));
+  const watched = recording(newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET }));
   const reply = await call(watched.env, "GET", "/health");
   expect(reply).toMatchObject({ status: 200, body: { status: "ok" } });
   expect(watched.operations).toEqual([]);
@@ -31,7 +31,7 @@ describe("with ?deep", () => {
   });
 
   test.each(["?deep", "?deep=", "?deep=1", "?deep=false"])("%s wants a token", async (query) => {
-    const env = newEnv({ AUTH: "jwt", AUTH_SECRET: "s" });
+    const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
     expect((await call(env, "GET", `/health${query}`)).status).toBe(401);
   });
 
@@ -45,11 +45,7 @@ describe("with ?deep", () => {
   });
 
   test("counts what waits and what is dead, says since when and why; each owner its own", async () => {
-    const env = newEnv({ AUTH: "jwt", AUTH_SECRET: "s" });
-    const exp = Math.floor(Date.now() / 1_000) + 60;
-    const as = async (sub: string) => ({
-      headers: { authorization: `Bearer ${await sign({ sub, exp }, "s", "HS256")}` },
-    });
+    const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
     const alice = await as("alice");
     await setFaults(env, { status: 413 });
     await call(env, "POST", "/todo", { item: "x" }, alice);

@@ -1,5 +1,5 @@
 /** The issuer's keys: fetched when needed, kept for a while, never fetched because a stranger says so. */
-import { beforeEach, expect, test, vi } from "vitest";
+import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import {
   JWKS_KEEP_MS,
   JWKS_RETRY_MS,
@@ -11,7 +11,8 @@ import { newPair, type Pair, publicJwk, signWith } from "../support/token.ts";
 import { begin, newEnv } from "../support/worker.ts";
 
 const JWKS_URL = "https://issuer.test/jwks.json";
-const env = () => newEnv({ AUTH: "jwt", AUTH_JWKS_URL: JWKS_URL });
+const AUTH_AUDIENCE = "todo-api";
+const env = () => newEnv({ AUTH: "jwt", AUTH_JWKS_URL: JWKS_URL, AUTH_AUDIENCE });
 
 let pair: Pair;
 let other: Pair;
@@ -19,6 +20,9 @@ let published: Pair[];
 /** How often the issuer was asked, and what it answers instead of its keys. */
 let fetches: number;
 let instead: ((init?: RequestInit) => Response | Promise<Response>) | null;
+/** What the closing line counts. */
+const crowd = { tokens: 0, fetches: 0 };
+afterAll(() => console.info(`crowds before cold keys: ${JSON.stringify(crowd)}`));
 
 beforeEach(async () => {
   forgetKeys();
@@ -39,7 +43,8 @@ beforeEach(async () => {
 async function ask(given: { by?: Pair; header?: object; token?: string } = {}) {
   const { by = pair, header = {} } = given;
   const exp = Math.floor(Date.now() / 1_000) + 3_600;
-  const token = given.token ?? (await signWith(by, { sub: "alice", exp }, header));
+  const token =
+    given.token ?? (await signWith(by, { sub: "alice", aud: AUTH_AUDIENCE, exp }, header));
   // A route that needs neither Convoy nor waitUntil.
   return begin(env(), "GET", "/event", undefined, {
     headers: { authorization: `Bearer ${token}` },
@@ -94,10 +99,69 @@ test("tokens with unknown kids make us fetch at most once in a while", async () 
   expect(fetches).toBe(2);
 });
 
-test("a crowd that arrives before the keys are there is let in by few fetches", async () => {
-  const statuses = await Promise.all(Array.from({ length: 10 }, () => statusOf()));
-  expect(statuses).toEqual(Array.from({ length: 10 }, () => 200));
-  expect(fetches).toBeLessThanOrEqual(10);
+/** 300 at once, each with its own token, before any key is there. */
+async function arrive(given: (i: number) => Parameters<typeof ask>[0]): Promise<number[]> {
+  const statuses = await Promise.all(Array.from({ length: 300 }, (_, i) => statusOf(given(i))));
+  crowd.tokens += statuses.length;
+  crowd.fetches += fetches;
+  return [...new Set(statuses)];
+}
+
+test("a crowd that arrives before the keys are there is let in by one fetch", async () => {
+  expect(await arrive(() => ({}))).toEqual([200]);
+  expect(fetches).toBe(1);
+});
+
+test("a crowd with junk tokens before the keys are there makes one fetch", async () => {
+  expect(await arrive((i) => ({ header: { kid: `made up ${i}` } }))).toEqual([401]);
+  expect(fetches).toBe(1);
+});
+
+test("a crowd while the issuer fails makes one fetch, and none until a while has passed", async () => {
+  instead = () => new Response("oops", { status: 500 });
+  expect(await arrive((i) => ({ header: { kid: `made up ${i}` } }))).toEqual([503]);
+  expect(fetches).toBe(1);
+  pass(JWKS_RETRY_MS - 1_000);
+  expect(await statusOf()).toBe(503);
+  expect(fetches).toBe(1);
+  pass(1_001);
+  expect(await statusOf()).toBe(503);
+  expect(fetches).toBe(2);
+});
+
+test("the while after a look that failed begins when it has failed", async () => {
+  instead = () => {
+    pass(JWKS_TIMEOUT_MS - 1_000);
+    return new Response("oops", { status: 500 });
+  };
+  expect(await statusOf()).toBe(503);
+  pass(JWKS_RETRY_MS - 1_000);
+  expect(await statusOf()).toBe(503);
+  expect(fetches).toBe(1);
+});
+
+test("no redirect is followed", async () => {
+  const redirects: unknown[] = [];
+  instead = (init) => {
+    redirects.push(init?.redirect);
+    return new Response(null, { status: 302, headers: { location: "https://evil.test/" } });
+  };
+  expect(await statusOf()).toBe(503);
+  expect(redirects).toEqual(["manual"]);
+});
+
+test("who waits for a look that was cut off is answered all the same, and the next one looks", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  // A request whose caller went away: what it awaited never settles, its timers neither.
+  instead = () => new Promise(() => {});
+  const asked = [ask(), ask(), ask()];
+  await vi.waitFor(() => expect(fetches).toBe(1));
+  await vi.advanceTimersByTimeAsync(JWKS_TIMEOUT_MS);
+  expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([503, 503, 503]);
+  instead = null;
+  pass(JWKS_RETRY_MS);
+  expect(await statusOf()).toBe(200);
+  expect(fetches).toBe(2);
 });
 
 test.each<[name: string, instead: NonNullable<typeof instead>]>([
@@ -183,11 +247,21 @@ test.each<[name: string, keys: unknown[]]>([
   ["a list with null", [null]],
   ["a list with texts", ["key"]],
   ["a key without kid", [{ kty: "EC" }]],
+  ["a shared secret", [{ kty: "oct", k: "AAAA", kid: "PAIR" }]],
+  ["a short RSA key", ["SHORT"]],
+  ["a key to encrypt with", ["ENCRYPTS"]],
   ["no key", []],
   ["a broken key under the kid", ["BROKEN"]],
 ])("%s from the issuer refuses the token and breaks nothing", async (_, keys) => {
   const broken = { kty: "EC", crv: "P-256", x: "AA", y: "AA", kid: pair.kid, alg: "ES256" };
-  instead = () => Response.json({ keys: keys.map((key) => (key === "BROKEN" ? broken : key)) });
+  const { n, e } = await shortRsa();
+  const odd: Record<string, object> = {
+    BROKEN: broken,
+    SHORT: { kty: "RSA", n, e, kid: pair.kid },
+    ENCRYPTS: { ...(await publicJwk(pair)), use: "enc" },
+  };
+  const text = JSON.stringify({ keys: keys.map((key) => odd[String(key)] ?? key) });
+  instead = () => new Response(text.replaceAll("PAIR", pair.kid));
   expect(await statusOf()).toBe(401);
   instead = null;
   pass(JWKS_KEEP_MS);
@@ -201,11 +275,25 @@ test("a token of an algorithm that we do not take is a 401 while the issuer is a
   expect(fetches).toBe(0);
 });
 
-test("an AUTH_JWKS_URL that is none answers 503 to a token", async () => {
-  vi.mocked(fetch).mockRestore();
-  const exp = Math.floor(Date.now() / 1_000) + 3_600;
-  const authorization = `Bearer ${await signWith(pair, { sub: "alice", exp })}`;
-  const settings = newEnv({ AUTH: "jwt", AUTH_JWKS_URL: "no url" });
-  const reply = await begin(settings, "GET", "/event", undefined, { headers: { authorization } });
-  expect(reply.status).toBe(503);
+test("a key to encrypt with under the same kid is passed over", async () => {
+  const encrypts = { ...(await publicJwk(other)), kid: pair.kid, use: "enc" };
+  const jwk = await publicJwk(pair);
+  instead = () => Response.json({ keys: [encrypts, jwk] });
+  expect(await statusOf()).toBe(200);
 });
+
+test("a token of typ at+jwt is one like any other", async () => {
+  expect(await statusOf({ header: { typ: "at+jwt" } })).toBe(200);
+});
+
+/** RSA of 1,024 bits, which RS256 must not be checked with (RFC 7518, 3.3). */
+async function shortRsa(): Promise<JsonWebKey> {
+  const algorithm = {
+    name: "RSASSA-PKCS1-v1_5",
+    hash: "SHA-256",
+    modulusLength: 1_024,
+    publicExponent: new Uint8Array([1, 0, 1]),
+  };
+  const made = (await crypto.subtle.generateKey(algorithm, true, ["sign"])) as CryptoKeyPair;
+  return (await crypto.subtle.exportKey("jwk", made.publicKey)) as JsonWebKey;
+}

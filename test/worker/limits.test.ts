@@ -1,8 +1,8 @@
 /** Rate limit, CORS, headers and methods: what every route has in common. */
-import { sign } from "hono/jwt";
 import { describe, expect, test } from "vitest";
 import { app } from "../../src/app.ts";
 import { type Bindings, BODY_MAX_BYTES, RATE_LIMIT_PERIOD_S } from "../../src/config.ts";
+import { as, TEST_SECRET } from "../support/token.ts";
 import { call, newEnv, state } from "../support/worker.ts";
 
 /** Every path of the API with its methods, ids filled in. */
@@ -48,11 +48,7 @@ describe("rate limit", () => {
 
   test("each owner has a limit of its own", async () => {
     const { env, asked } = limited(["noisy"]);
-    Object.assign(env, { AUTH: "jwt", AUTH_SECRET: "s" });
-    const exp = Math.floor(Date.now() / 1_000) + 60;
-    const as = async (sub: string) => ({
-      headers: { authorization: `Bearer ${await sign({ sub, exp }, "s", "HS256")}` },
-    });
+    Object.assign(env, { AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
     expect((await call(env, "GET", "/todo", undefined, await as("noisy"))).status).toBe(429);
     expect((await call(env, "GET", "/todo", undefined, await as("quiet"))).status).toBe(200);
     expect(asked).toEqual(["noisy", "quiet"]);
@@ -60,7 +56,7 @@ describe("rate limit", () => {
 
   test("a caller without a token uses up nobody's limit", async () => {
     const { env, asked } = limited([]);
-    Object.assign(env, { AUTH: "jwt", AUTH_SECRET: "s" });
+    Object.assign(env, { AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
     expect((await call(env, "GET", "/todo")).status).toBe(401);
     expect(asked).toEqual([]);
   });
@@ -111,7 +107,7 @@ describe("CORS", () => {
   });
 
   test("a preflight of a named origin is answered without a token", async () => {
-    const env = newEnv({ AUTH: "jwt", AUTH_SECRET: "s", CORS_ORIGINS: "https://app.test" });
+    const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET, CORS_ORIGINS: "https://app.test" });
     const headers = {
       origin: "https://app.test",
       "Access-Control-Request-Method": "PUT",
@@ -134,7 +130,7 @@ describe("CORS", () => {
       ["open", "POST", "/todo", 415],
       ["wrong", "GET", "/todo", 503],
     ] as const) {
-      const env = newEnv({ AUTH, AUTH_SECRET: "s", CORS_ORIGINS: "https://app.test" });
+      const env = newEnv({ AUTH, AUTH_SECRET: TEST_SECRET, CORS_ORIGINS: "https://app.test" });
       const reply = await call(env, method, path, undefined, { headers });
       expect([reply.status, reply.headers.get(allowed)]).toEqual([status, "https://app.test"]);
     }
@@ -160,6 +156,26 @@ describe("headers", () => {
       expect(reply.headers.get("Referrer-Policy")).toBe("no-referrer");
       expect(reply.headers.get("Strict-Transport-Security")).toMatch(/max-age/);
       expect(reply.headers.has("X-Powered-By")).toBe(false);
+    },
+  );
+
+  const wanted = PATHS.filter((path) => path !== "/health");
+  test.each([...wanted, "/health?deep", "/nothing"])(
+    "no cache keeps an answer of %s, good or bad",
+    async (path) => {
+      const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
+      const good = await as("alice");
+      for (const method of new Set(["GET", METHODS.find((one) => takes(one, path)) ?? "PATCH"])) {
+        for (const reply of [
+          await call(env, method, path, method === "GET" ? undefined : {}, good),
+          await call(env, method, path, method === "GET" ? undefined : "{", good),
+          await call(env, method, path),
+          await call({ ...env, AUTH_SECRET: "" }, method, path),
+        ]) {
+          const { status, headers } = reply;
+          expect([status, headers.get("Cache-Control")]).toEqual([status, "no-store"]);
+        }
+      }
     },
   );
 

@@ -1,6 +1,6 @@
 /** The examples of the API document are true: its requests, made in order, get its answers. */
 import { expect, it } from "vitest";
-import document from "../../src/openapi.json" with { type: "json" };
+import { buildDocument } from "../../openapi/document.ts";
 import { confirm } from "../support/events.ts";
 import { call, cron, newEnv } from "../support/worker.ts";
 
@@ -33,14 +33,14 @@ const ORDER = [
   "updateTodo",
   "deleteTodo",
   "replayDeadEvents",
+  "summarizeEvents",
   "deleteEndpoint",
   "health",
-  "document",
 ];
 const UNTESTED = ["createPortalLink"];
 
 const operations = new Map(
-  Object.entries(document.paths).flatMap(([path, item]) =>
+  Object.entries(buildDocument().paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => {
       const whole = operation as unknown as Operation;
       return [whole.operationId, { method, path, operation: whole }] as const;
@@ -79,8 +79,7 @@ it("answers every example request with the example answer", async () => {
     const [status, answer] = Object.entries(operation.responses).find(([s]) => s.startsWith("2"))!;
     expect([name, reply.status]).toEqual([name, Number(status)]);
     const example = answer.content?.["application/json"].example;
-    if (name === "document") expect(reply.body).toEqual(document);
-    else expect([name, comparable(reply.body)]).toEqual([name, comparable(example)]);
+    expect([name, comparable(reply.body)]).toEqual([name, comparable(example)]);
     if (name === "createEndpoint") known.endpoint = reply.body["Endpoint ID"];
     if (name === "createTodo") known.event = reply.headers.get("X-Event-Id")!;
     if (name === "listDeliveries") known.delivery = reply.body.data[0].id;

@@ -1,15 +1,15 @@
 /** What no answer and no log line may hold: keys, secrets, tokens, stacks, queries. */
-import { sign } from "hono/jwt";
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
 import type { Bindings } from "../../src/config.ts";
 import { around } from "../support/operations.ts";
+import { as } from "../support/token.ts";
 import { begin, call, cron, newEndpoint, newEnv, setFaults } from "../support/worker.ts";
 
 /** Every secret of the run; none is a part of a word that may be shown. */
 const SECRETS = {
   CONVOY_API_KEY: "key-3f9a1c77e2",
-  AUTH_SECRET: "auth-5b2d8e41aa",
+  AUTH_SECRET: "auth-5b2d8e41aa-5b2d8e41aa-5b2d8e41aa",
   endpoint: "whsec-7c1e90d3bb",
   rotated: "whsec-a84f26c0dd",
 };
@@ -59,9 +59,8 @@ async function walk(env: Bindings, headers: Record<string, string>, id: string) 
 
 async function makeEnv() {
   const { CONVOY_API_KEY: _, ...env } = newEnv({ AUTH: "jwt", AUTH_SECRET: SECRETS.AUTH_SECRET });
-  const exp = Math.floor(Date.now() / 1_000) + 60;
-  const token = await sign({ sub: "alice", exp }, SECRETS.AUTH_SECRET, "HS256");
-  const headers = { authorization: `Bearer ${token}` };
+  const { headers } = await as("alice", {}, SECRETS.AUTH_SECRET);
+  const token = headers.authorization.split(" ")[1];
   const fields = { name: "n", url: "https://receiver.example/", secret: SECRETS.endpoint };
   const made = await call({ ...env, CONVOY_API_KEY: "local" }, "POST", "/endpoint", fields, {
     headers,

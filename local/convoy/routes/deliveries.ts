@@ -40,7 +40,12 @@ function requireKnownKey(context: Context, key: string | null): void {
 export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
   let batchRunning = false;
-  let batchUntil = 0;
+  let batchBegan = Number.NEGATIVE_INFINITY;
+  /** While it works, and for as long as the fault has it run; a clock may be set back. */
+  const isBatchBusy = (now: number): boolean => {
+    const ranMs = now - batchBegan;
+    return batchRunning || (ranMs >= 0 && ranMs < (context.faults.get().batch_ms ?? 0));
+  };
 
   /** Sends again what a batch retry means; without an endpoint that is nothing (seen with status=Processing). */
   const retryBatch = (query: URLSearchParams, conditions: Condition[]) => {
@@ -85,10 +90,9 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
     const query = new URL(c.req.url).searchParams;
     const conditions = filters(context, query);
     const now = context.options.now();
-    if (batchRunning || now < batchUntil)
-      throw new Refusal(400, "an active batch retry already exists");
+    if (isBatchBusy(now)) throw new Refusal(400, "an active batch retry already exists");
     batchRunning = true;
-    batchUntil = now + (context.faults.get().batch_ms ?? 0);
+    batchBegan = now;
     engine.later(() => {
       batchRunning = false;
       if (c.env?.trouble !== "redis_down") retryBatch(query, conditions);

@@ -71,6 +71,26 @@ describe("a list", () => {
     expect((await listTodos(KV, "me", { limit: 9 })).todos).toMatchObject([{ item }]);
   });
 
+  test("holds only the owner's, wherever a cursor leads", async () => {
+    const { KV } = newEnv();
+    const large = "x".repeat(2_000);
+    for (const [owner, item] of [
+      ["me", "mine"],
+      ["me:", "not mine"],
+      ["others", "theirs"],
+      ["others", large],
+    ] as const) {
+      await writeTodo(KV, owner, item.length, { seq: 1, todo: made(item.length, item) });
+    }
+    // What the platform does not promise: that a cursor of another list is refused, or keeps to the prefix.
+    const careless = new Proxy(KV, {
+      get: (kv, name) =>
+        name === "list" ? () => kv.list({ limit: 9 }) : Reflect.get(kv, name).bind(kv),
+    });
+    const page = await listTodos(careless, "me", { limit: 9, cursor: "of another list" });
+    expect(page).toEqual({ todos: [{ id: 4, item: "mine", completed: false }] });
+  });
+
   test("leaves out what is removed between list and read", async () => {
     const env = newEnv();
     const large = "x".repeat(2_000);

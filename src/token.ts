@@ -1,0 +1,203 @@
+/** Tokens: which settings check them, what makes one good, and how ours are made. */
+import type { JWSHeaderParameters } from "jose";
+import { encode } from "jose/base64url";
+import { jwtVerify } from "jose/jwt/verify";
+import {
+  AUTH_SECRET_MIN_BYTES,
+  CLOCK_LEEWAY_S,
+  OWNER_MAX_BYTES,
+  SettingError,
+  type Settings,
+} from "./config.ts";
+import { publishedKey } from "./jwks.ts";
+import { isLoopback } from "./loopback.ts";
+
+/** Claim `scope` of a token that opens the portal's routes and nothing else. */
+export const PORTAL_SCOPE = "portal";
+/** Claim `scope` of a token whose holder operates the service. */
+export const OPERATOR_SCOPE = "operator";
+
+/** Who sent a token. A portal's caller is never an operator. */
+export type Caller = { owner: string; portal: boolean; operator: boolean };
+
+/** `secret` checks HS256; beside `jwksUrl` it is PORTAL_SECRET and only good for portal tokens. */
+export type Keys = { secret?: Uint8Array; jwksUrl?: string };
+
+/**
+ * What checks tokens by these settings.
+ * @throws SettingError that says what to set, where they are missing, weak or contradict each other
+ */
+export function keysOf(settings: Settings): Keys {
+  const { AUTH_SECRET, AUTH_JWKS_URL, AUTH_AUDIENCE, PORTAL_SECRET } = settings;
+  if (AUTH_SECRET && AUTH_JWKS_URL) {
+    throw new SettingError("AUTH_SECRET and AUTH_JWKS_URL are both set: keep one of the two.");
+  }
+  if (AUTH_SECRET && PORTAL_SECRET) {
+    throw new SettingError(
+      "PORTAL_SECRET is for AUTH_JWKS_URL; portal links are signed with AUTH_SECRET here: remove PORTAL_SECRET.",
+    );
+  }
+  if (AUTH_SECRET) return { secret: strong("AUTH_SECRET", AUTH_SECRET) };
+  if (!AUTH_JWKS_URL) {
+    throw new SettingError(
+      "No way to check tokens: set AUTH_SECRET (`npx wrangler secret put AUTH_SECRET`), or AUTH_JWKS_URL and AUTH_AUDIENCE.",
+    );
+  }
+  const url = URL.parse(AUTH_JWKS_URL);
+  if (
+    !url ||
+    !(url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname)))
+  ) {
+    throw new SettingError("AUTH_JWKS_URL must be an https address.");
+  }
+  if (!AUTH_AUDIENCE) {
+    throw new SettingError(
+      "AUTH_JWKS_URL needs AUTH_AUDIENCE: else a token that the issuer signed for any other service is good here.",
+    );
+  }
+  const jwksUrl = url.href;
+  return PORTAL_SECRET ? { jwksUrl, secret: strong("PORTAL_SECRET", PORTAL_SECRET) } : { jwksUrl };
+}
+
+/**
+ * The secret's bytes. White space is no part of its strength: it is what a botched copy leaves.
+ * @throws SettingError that says how to make a better one
+ */
+export function strong(name: string, secret: string): Uint8Array {
+  if (new TextEncoder().encode(secret.trim()).length >= AUTH_SECRET_MIN_BYTES) {
+    return new TextEncoder().encode(secret);
+  }
+  throw new SettingError(
+    `${name} must be at least ${AUTH_SECRET_MIN_BYTES} bytes long: \`openssl rand -base64 32\` makes one.`,
+  );
+}
+
+/**
+ * Who sent this token, or why it is not taken, in words that hold nothing of it.
+ * @throws SettingError where it cannot be checked
+ */
+export async function verifyToken(
+  settings: Settings,
+  token: string,
+): Promise<Caller | { refused: string }> {
+  const keys = keysOf(settings);
+  const { AUTH_ISSUER, AUTH_AUDIENCE } = settings;
+  try {
+    const { payload, protectedHeader } = await jwtVerify(token, (header) => keyFor(keys, header), {
+      algorithms: [...(keys.secret ? ["HS256"] : []), ...(keys.jwksUrl ? ["RS256", "ES256"] : [])],
+      clockTolerance: CLOCK_LEEWAY_S,
+      ...(AUTH_ISSUER ? { issuer: AUTH_ISSUER } : {}),
+      ...(AUTH_AUDIENCE ? { audience: AUTH_AUDIENCE } : {}),
+    });
+    const { sub, exp, iat } = payload;
+    // Not there, or JSON's 1e999, which is Infinity: such a token would never end.
+    if (!Number.isFinite(exp)) return { refused: "The token has no exp." };
+    // jose looks at iat only for a token's greatest age.
+    if (iat !== undefined && iat > Date.now() / 1_000 + CLOCK_LEEWAY_S) return { refused: EARLY };
+    if (!isOwner(sub)) return { refused: `The token's sub ${OWNER_RULE}` };
+    const scopes = String(payload.scope ?? "").split(/[\s,]+/);
+    const portal = scopes.includes(PORTAL_SCOPE);
+    // Who has PORTAL_SECRET may make portal links, not tokens that open everything.
+    if (keys.jwksUrl && protectedHeader.alg === "HS256" && !portal) return { refused: ALGORITHM };
+    return { owner: sub, portal, operator: !portal && scopes.includes(OPERATOR_SCOPE) };
+  } catch (error) {
+    if (error instanceof SettingError) throw error;
+    return { refused: reasonOf(error as { code?: string; claim?: string }) };
+  }
+}
+
+async function keyFor({ secret, jwksUrl }: Keys, header: JWSHeaderParameters) {
+  // jose has looked at the algorithm: without a secret there is no HS256, without a URL nothing else.
+  if (header.alg === "HS256" && secret) return secret;
+  if (typeof header.kid !== "string") throw { code: "no kid" };
+  const key = await publishedKey(jwksUrl ?? "", header.kid);
+  if (!key) throw { code: "no key" };
+  return key;
+}
+
+const EARLY = "The token is not valid yet.";
+const ALGORITHM = "The token's algorithm is not one that we take.";
+const REASONS: { [code: string]: string } = {
+  ERR_JWT_EXPIRED: "The token has expired.",
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: "The token's signature does not match our key.",
+  ERR_JOSE_ALG_NOT_ALLOWED: ALGORITHM,
+  "no kid": "The token's header has no kid.",
+};
+const CLAIM_REASONS: { [claim: string]: string } = {
+  exp: "The token has no exp.",
+  nbf: EARLY,
+  iat: EARLY,
+  iss: "The token has another issuer.",
+  aud: "The token is for another audience.",
+};
+
+function reasonOf({ code = "", claim = "" }: { code?: string; claim?: string }): string {
+  return (
+    REASONS[code] ??
+    CLAIM_REASONS[claim] ??
+    "The token is malformed, or signed with a key that we do not know."
+  );
+}
+
+/** What an owner's name must be, after "sub" or "OWNER". */
+export const OWNER_RULE = `must be 1 to ${OWNER_MAX_BYTES} bytes of UTF-8, without control characters or white space at its ends.`;
+
+/**
+ * Whether this can be an owner. A lone surrogate has no UTF-8: two such owners would share a key.
+ * Convoy trims owner ids, and its Postgres takes no U+0000: such an owner's events would fail for ever.
+ */
+export function isOwner(sub: unknown): sub is string {
+  return (
+    typeof sub === "string" &&
+    sub !== "" &&
+    sub.isWellFormed() &&
+    sub.trim() === sub &&
+    !/\p{Cc}/u.test(sub) &&
+    new TextEncoder().encode(sub).length <= OWNER_MAX_BYTES
+  );
+}
+
+/**
+ * A token for the owner, signed with AUTH_SECRET, or PORTAL_SECRET beside AUTH_JWKS_URL.
+ * @throws SettingError where neither is set
+ */
+export async function mintToken(
+  settings: Settings,
+  owner: string,
+  { expiresInS, scope }: { expiresInS: number; scope?: string | undefined },
+): Promise<string> {
+  const { secret } = keysOf(settings);
+  if (!secret) {
+    throw new SettingError(
+      "Tokens come from AUTH_JWKS_URL, portal links are signed with PORTAL_SECRET: set it, at least 32 bytes (`openssl rand -base64 32`).",
+    );
+  }
+  const { AUTH_ISSUER: iss, AUTH_AUDIENCE: aud } = settings;
+  const nowS = Math.floor(Date.now() / 1_000);
+  const claims = { sub: owner, iss, aud, scope, iat: nowS, exp: nowS + Math.round(expiresInS) };
+  return sign(claims, secret);
+}
+
+// jose's SignJWT would add a kilobyte to the Worker for these lines.
+async function sign(claims: object, secret: Uint8Array): Promise<string> {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const json = (value: object) => encode(bytes(JSON.stringify(value)));
+  const signed = `${json({ alg: "HS256", typ: "JWT" })}.${json(claims)}`;
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
+  const signature = await crypto.subtle.sign("HMAC", key, bytes(signed));
+  return `${signed}.${encode(new Uint8Array(signature))}`;
+}
+
+/**
+ * A token that lets the owner into /endpoint and /event for so many seconds, and nowhere else. While
+ * AUTH is "open" nobody needs one.
+ * @throws SettingError where no secret is set to sign it
+ */
+export function mintPortalToken(
+  settings: Settings,
+  owner: string,
+  expiresInS: number,
+): Promise<string> {
+  return mintToken(settings, owner, { expiresInS, scope: PORTAL_SCOPE });
+}

@@ -1,0 +1,109 @@
+// The API reference at /docs and the document behind it: static assets beside the Worker, and in a real browser.
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestHarness } from "wrangler";
+import { buildDocument, OPERATIONS, toTemplate } from "../../openapi/document.ts";
+import { startBrowser } from "./browser.ts";
+
+const harness = createTestHarness({
+  root: path.resolve(import.meta.dirname, "../.."),
+  workers: [{ configPath: "wrangler.toml", secrets: { AUTH: "open" } }],
+});
+const browser = await startBrowser();
+const document = buildDocument();
+
+let base: URL;
+beforeAll(async () => {
+  base = (await harness.listen()).url;
+});
+afterAll(async () => {
+  await browser?.close();
+  await harness.close();
+});
+
+async function get(at: string, headers: Record<string, string> = {}) {
+  const response = await fetch(new URL(at, base), { headers });
+  return { response, text: await response.text() };
+}
+
+test("/openapi.json is the document of today's schemas, for any origin, to be kept and asked for again", async () => {
+  const { response, text } = await get("/openapi.json", { Origin: "https://elsewhere.test" });
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toBe("application/json");
+  expect(response.headers.get("access-control-allow-origin")).toBe("*");
+  expect(response.headers.get("cache-control")).toBe("public, max-age=300");
+  expect(JSON.parse(text)).toEqual(document);
+
+  const etag = response.headers.get("etag") ?? "";
+  const again = await get("/openapi.json", { "If-None-Match": etag });
+  expect([again.response.status, again.text]).toEqual([304, ""]);
+});
+
+test.each(["/docs", "/docs/"])(
+  "%s is the page, under a policy that trusts only its own files",
+  async (at) => {
+    const { response, text } = await get(at);
+    expect([response.status, new URL(response.url).pathname]).toEqual([200, "/docs/"]);
+    expect(response.headers.get("content-security-policy")).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    expect(text).toContain("<title>Todo webhooks");
+  },
+);
+
+test("the Worker answers all else, and the assets' settings are not shown", async () => {
+  for (const at of ["/health", "/_headers", "/"]) {
+    const { response } = await get(at);
+    expect([at, response.status]).toEqual([at, at === "/health" ? 200 : 404]);
+    expect(response.headers.get("content-type")).toBe("application/json");
+  }
+});
+
+describe.skipIf(browser === null)("the page", () => {
+  test("shows every route and webhook, lets one try a call, and asks nobody else", async () => {
+    const context = await browser!.newContext();
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    const asked: string[] = [];
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("console", (message) => complaints.push(`${message.type()}: ${message.text()}`));
+    page.on("request", (request) => asked.push(request.url()));
+    await page.goto(new URL("/docs", base).href);
+    await page.locator(".webhooks .opblock").first().waitFor();
+
+    // One call for all of them: as text, since Node's types know no page.
+    const shown = async (within: string) => {
+      const text = await page.evaluate<string[]>(
+        `[...document.querySelectorAll("${within} .opblock-summary")].map((block) =>
+          block.querySelector(".opblock-summary-method").textContent.toLowerCase() + " " +
+          block.querySelector(".opblock-summary-path").dataset.path)`,
+      );
+      return text.sort();
+    };
+    const routes = OPERATIONS.map((o) => `${o.method} ${toTemplate(o.path)}`).sort();
+    const webhooks = Object.keys(document.webhooks).map((name) => `post ${name}`);
+    expect(await shown(".opblock-tag-section")).toEqual(routes);
+    expect(await shown(".webhooks")).toEqual(webhooks.sort());
+
+    // One of each kind opened: what draws with inline styles or scripts would be refused, and complain.
+    for (const id of [
+      "#operations-Todos-createTodo",
+      "#operations-Service-health",
+      "#operations-webhooks-created",
+    ]) {
+      await page.locator(`${id} .opblock-control-arrow`).click();
+    }
+    const health = page.locator("#operations-Service-health");
+    await health.locator(".try-out__btn").click();
+    await health.locator(".execute").click();
+    const answer = health.locator(".live-responses-table .response");
+    expect(await answer.locator(".response-col_status").innerText()).toContain("200");
+    expect(await answer.locator(".microlight").first().innerText()).toContain('"status": "ok"');
+
+    await context.close();
+    expect(complaints).toEqual([]);
+    expect(asked).toContain(new URL("/openapi.json", base).href);
+    const elsewhere = asked.filter((url) => new URL(url).origin !== base.origin);
+    expect(elsewhere.filter((url) => !url.startsWith("data:"))).toEqual([]);
+  });
+});

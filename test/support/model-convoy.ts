@@ -1,0 +1,178 @@
+/** A Convoy as small as its ledger: takes events, forgets, stalls, strands, has its own clock. On virtual time. */
+
+/** How it answers a post: as it should, not at all, 201 without taking it, or taking it without an answer. */
+export type Mode = "ok" | "down" | "swallow" | "lost";
+
+/** An event of its list. `seenAt`: when the list shows it. `doneAt`: when it is delivered, never if not finite. */
+export type Listed = {
+  key: string;
+  duplicate: boolean;
+  createdAt: number;
+  seenAt: number;
+  status: "Processing" | "Failure" | "Retry";
+  doneAt: number;
+  endpointId: string | null;
+};
+
+/** What is wrong with it, to be changed while it runs. Times in ms. */
+export type Trouble = {
+  mode: Mode;
+  stalledUntil: number;
+  skewMs: number;
+  /** Share of the events whose job is lost: they stay unfinished. */
+  strands: number;
+  /** Share of the posts whose answer is lost. */
+  loses: number;
+  /** How long an event takes to be processed, at most. */
+  lagMs: number;
+  /** Endpoints that it does not know, and those whose events fail. */
+  gone: (id: string) => boolean;
+  poisoned: (id: string) => boolean;
+};
+
+/** The model. `fetch` is a Worker's way to it; `posts` and `lists` count calls. */
+export type ModelConvoy = {
+  trouble: Trouble;
+  records: Listed[];
+  posts: { key: string; at: number }[];
+  lists: number;
+  fetch: (request: Request) => Promise<Response>;
+  /** Events of other producers: they are listed too. */
+  produce: (count: number) => void;
+  /** How many keys of an event were delivered. */
+  deliveredOf: (id: string) => number;
+};
+
+const LIST_SEEN_MS = 3_000;
+
+/** A healthy one, with nothing in its list. */
+export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}): ModelConvoy {
+  const byKey = new Map<string, Listed>();
+  const byId = new Map<string, Listed[]>();
+  // What it took and has not processed yet. Looked at when somebody asks: thousands of timers are slow.
+  let queue: { at: number; key: string; endpointId: string | null }[] = [];
+  const convoy: ModelConvoy = {
+    trouble: {
+      mode: "ok",
+      stalledUntil: 0,
+      skewMs: 0,
+      strands: 0,
+      loses: 0,
+      lagMs: 3_000,
+      gone: () => false,
+      poisoned: () => false,
+      ...trouble,
+    },
+    records: [],
+    posts: [],
+    lists: 0,
+    fetch,
+    produce(count) {
+      for (let i = 0; i < count; i++) {
+        const at = Date.now();
+        const key = `other-${convoy.records.length}`;
+        const common = { duplicate: false, status: "Processing" as const, endpointId: "other" };
+        convoy.records.push({ key, createdAt: at, seenAt: at, doneAt: at, ...common });
+      }
+    },
+    deliveredOf(id) {
+      catchUp();
+      return (byId.get(id) ?? []).filter(({ doneAt }) => doneAt <= Date.now()).length;
+    },
+  };
+
+  function catchUp(): void {
+    const now = Date.now();
+    const due = queue.filter(({ at }) => at <= now).sort((a, b) => a.at - b.at);
+    if (due.length === 0) return;
+    queue = queue.filter(({ at }) => at > now);
+    for (const each of due) process(each);
+  }
+
+  function process({ at, key, endpointId }: (typeof queue)[number]): void {
+    const { skewMs, strands, poisoned, lagMs } = convoy.trouble;
+    const duplicate = byKey.has(key);
+    const record: Listed = {
+      key,
+      duplicate,
+      createdAt: Math.floor(at + skewMs + random() * LIST_SEEN_MS),
+      seenAt: at + random() * LIST_SEEN_MS,
+      status: "Processing",
+      doneAt: Number.POSITIVE_INFINITY,
+      endpointId,
+    };
+    convoy.records.push(record);
+    if (duplicate) return;
+    byKey.set(key, record);
+    const id = key.slice(0, 36);
+    byId.set(id, [...(byId.get(id) ?? []), record]);
+    if (endpointId !== null && poisoned(endpointId)) record.status = "Failure";
+    else if (random() < strands) record.status = "Retry";
+    else record.doneAt = at + random() * lagMs;
+  }
+
+  async function fetch(request: Request): Promise<Response> {
+    const url = new URL(request.url);
+    const path = url.pathname.replace(/^.*\/projects\/[^/]+/, "");
+    const body =
+      request.method === "POST" ? ((await request.json()) as Record<string, string>) : {};
+    if (path.startsWith("/events") && request.method === "POST") return post(body);
+    if (convoy.trouble.mode === "down") return failure(400, "outage");
+    if (path === "/events") return list(url.searchParams);
+    return success({ content: [], pagination: { has_next_page: false, next_page_cursor: "" } });
+  }
+
+  function post({ idempotency_key: key = "", endpoint_id = null }: Record<string, string | null>) {
+    const { mode, loses, stalledUntil, lagMs, gone } = convoy.trouble;
+    convoy.posts.push({ key: key ?? "", at: Date.now() });
+    if (endpoint_id !== null && gone(endpoint_id)) return failure(400, "endpoint not found");
+    if (mode === "down") return failure(400, "outage");
+    if (mode !== "swallow") {
+      const lag = random() * lagMs + Math.max(0, stalledUntil - Date.now());
+      queue.push({ at: Date.now() + lag, key: key ?? "", endpointId: endpoint_id });
+    }
+    if (mode === "lost" || random() < loses) throw new TypeError("connection lost");
+    return success(null, 201);
+  }
+
+  function list(query: URLSearchParams): Response {
+    convoy.lists++;
+    catchUp();
+    const now = Date.now();
+    const key = query.get("idempotencyKey");
+    const from = Date.parse(`${query.get("startDate")}Z`);
+    const to = Date.parse(`${query.get("endDate")}Z`);
+    const perPage = Number(query.get("perPage"));
+    const items: (Listed & { n: number })[] = [];
+    for (let n = Number(query.get("next_page_cursor") ?? 0); n < convoy.records.length; n++) {
+      const each = convoy.records[n]!;
+      const fits = key === null ? each.createdAt >= from && each.createdAt <= to : each.key === key;
+      if (fits && each.seenAt <= now) items.push({ ...each, n });
+      if (items.length > perPage) break;
+    }
+    const next = items[perPage];
+    return success({
+      content: items.slice(0, perPage).map((each) => ({
+        uid: String(each.n),
+        project_id: "local",
+        idempotency_key: each.key,
+        is_duplicate_event: each.duplicate,
+        status: each.doneAt <= now ? "Success" : each.status,
+        failure_reason: each.status === "Failure" ? "poisoned" : undefined,
+        endpoints: each.endpointId === null ? [] : [each.endpointId],
+        created_at: new Date(each.createdAt).toISOString(),
+      })),
+      pagination: { has_next_page: next !== undefined, next_page_cursor: String(next?.n ?? "") },
+    });
+  }
+
+  return convoy;
+}
+
+function success(data: unknown, status = 200): Response {
+  return Response.json({ status: true, message: "", data }, { status });
+}
+
+function failure(status: number, message: string): Response {
+  return Response.json({ status: false, message }, { status });
+}
