@@ -133,6 +133,16 @@ describe("a Convoy that is down", () => {
   });
 });
 
+test("failures with successes in between do not end a run", async () => {
+  const base = newEnv({ SUBREQUEST_BUDGET: "200" });
+  await leaveBehind(base, 30);
+  const { env, keys } = scripted(base, {
+    post: () => (keys.length % 5 === 3 ? refusalOf(500, "") : acceptance()),
+  });
+  await cron(env);
+  expect(new Set(keys).size).toBe(30);
+});
+
 describe("a Convoy that asks for time", () => {
   const later = (seconds: number) => refusalOf(429, "", { "Retry-After": String(seconds) });
 
