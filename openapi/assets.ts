@@ -1,15 +1,23 @@
-/** What public/ gets of generated files, none of them committed: the API document and Swagger UI. */
+/** What public/ gets of generated files, none of them committed: the API document, Swagger UI, the portal's lit-html. */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { buildDocument } from "./document.ts";
 
 const root = path.dirname(import.meta.dirname);
-const swagger = path.join(root, "node_modules/swagger-ui-dist");
 /** All that the page at /docs needs of the package, and the licences of what is in its bundle. */
 const SWAGGER_FILES = [
   "swagger-ui.css",
   "swagger-ui-bundle.js",
   "swagger-ui-bundle.js.LICENSE.txt",
+];
+
+/** All of the package that the portal uses; they import each other by these paths. */
+const LIT_FILES = [
+  "lit-html.js",
+  "directive.js",
+  "directive-helpers.js",
+  "directives/repeat.js",
+  "LICENSE",
 ];
 
 /**
@@ -19,13 +27,19 @@ const SWAGGER_FILES = [
  */
 export function writeAssets(): string[] {
   const document = `${JSON.stringify(buildDocument(), null, 2)}\n`;
-  const copies = SWAGGER_FILES.map((name): [string, Buffer] => [
-    `public/docs/${name}`,
-    readFileSync(path.join(swagger, name)),
-  ]);
-  const files: [string, Buffer][] = [["public/openapi.json", Buffer.from(document)], ...copies];
+  const files: [string, Buffer][] = [
+    ["public/openapi.json", Buffer.from(document)],
+    ...copies("swagger-ui-dist", SWAGGER_FILES, "public/docs"),
+    ...copies("lit-html", LIT_FILES, "public/portal/lit-html"),
+  ];
   for (const [file, content] of files) writeChanged(path.join(root, file), content);
   return files.map(([file]) => file);
+}
+
+/** Files of a package, by where they go. */
+function copies(name: string, files: string[], to: string): [string, Buffer][] {
+  const from = path.join(root, "node_modules", name);
+  return files.map((file) => [`${to}/${file}`, readFileSync(path.join(from, file))]);
 }
 
 function writeChanged(file: string, content: Buffer): void {

@@ -29,5 +29,5 @@ export const Health = z.object({
 /** Answer of GET /health?deep. */
 export type Health = z.infer<typeof Health>;
 
-/** Answer of POST /portal-link. */
-export const PortalLink = z.object({ url: z.string() });
+/** Answer of POST /portal-link. `expires_at` is null while AUTH is "open": the link holds no token. */
+export const PortalLink = z.object({ url: z.string(), expires_at: z.nullable(z.iso.datetime()) });

@@ -1,6 +1,6 @@
 /** Who is calling: the owner of everything a request touches (docs/design.md, section 8). */
 import type { Context, MiddlewareHandler } from "hono";
-import { SettingError, TOKEN_MAX_CHARS } from "./config.ts";
+import { isPortalOn, SettingError, TOKEN_MAX_CHARS } from "./config.ts";
 import type { AppEnv } from "./http.ts";
 import { problem } from "./http.ts";
 import { openRefusal } from "./limits.ts";
@@ -15,10 +15,9 @@ const PORTAL_PATHS = /^\/(endpoint|event)(\/|$)/;
 /**
  * Puts the caller's owner into the context, and whether it operates the service. Answers 401 with
  * WWW-Authenticate to a missing or bad token, 403 to one that does not reach this far, 503 where no
- * way to check one is set. Nothing that an owner is given may be kept by a cache.
+ * way to check one is set.
  */
 export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
-  c.header("Cache-Control", "no-store");
   const { owner, operator, portal } = await callerOf(c);
   if (portal && !PORTAL_PATHS.test(c.req.path)) {
     throw problem(403, "A portal link opens /endpoint and /event, nothing else.", {
@@ -41,6 +40,7 @@ async function callerOf(c: Context<AppEnv>): Promise<Caller> {
   keysOf(c.env);
   const checked = await verifyToken(c.env, bearer(c.req.header("Authorization")));
   if ("refused" in checked) throw unauthorized(checked.refused);
+  if (checked.portal && !isPortalOn(c.env)) throw unauthorized("The portal is turned off here.");
   return checked;
 }
 

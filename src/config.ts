@@ -8,6 +8,7 @@ export const SETTING_NAMES = [
   "AUTH_ISSUER",
   "AUTH_AUDIENCE",
   "PORTAL_SECRET",
+  "PORTAL",
   "OPEN_HOSTS",
   "CONVOY_BASE_URL",
   "CONVOY_API_KEY",
@@ -227,6 +228,22 @@ export const DELIVERY_PAGE_MAX = 100;
 export const TIMEOUT_MAX_S = 60;
 /** The http_timeout Convoy uses when none is given, in seconds (recorded). */
 export const HTTP_TIMEOUT_DEFAULT_S = 10;
+
+/** How long a portal link is good unless the caller says otherwise, in minutes: a visit. */
+export const PORTAL_LINK_DEFAULT_MIN = 60;
+/** Longest life of a portal link, in minutes: a day, since it cannot be taken back. */
+export const PORTAL_LINK_MAX_MIN = 1_440;
+
+/**
+ * Whether owners may be given links into the portal, and those that they have are good.
+ * @throws SettingError where PORTAL is neither "on" nor "off"
+ */
+export function isPortalOn({ PORTAL }: Settings): boolean {
+  if (PORTAL && PORTAL !== "on" && PORTAL !== "off") {
+    throw new SettingError('PORTAL must be "on" or "off".');
+  }
+  return PORTAL !== "off";
+}
 
 /** The numbers of delivery that are settings. `audit`: null where what Convoy accepts is taken for done. */
 export type DeliverySettings = {

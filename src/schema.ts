@@ -1,6 +1,6 @@
 /** Shapes that every noun's contract is made of: texts, numbers in a path or query, pages, the error body. */
 import * as z from "zod/mini";
-import { PAGE_MAX } from "./config.ts";
+import { PAGE_MAX, PORTAL_LINK_MAX_MIN } from "./config.ts";
 
 // Postgres holds neither: Convoy would take such an event or endpoint, and never deliver it (facts).
 const storable = z.refine<string>((value) => value.isWellFormed() && !value.includes("\0"), {
@@ -74,3 +74,8 @@ export const EndpointQuery = z.object({ endpoint: z.optional(EndpointId) });
 
 /** Query of GET /health. */
 export const HealthQuery = z.object({ deep: z.optional(z.string()) });
+
+/** Body of POST /portal-link; all of it may be left out. */
+export const NewPortalLink = z.strictObject({
+  expires_in_minutes: z.optional(z.int().check(z.gte(1), z.lte(PORTAL_LINK_MAX_MIN))),
+});

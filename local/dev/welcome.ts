@@ -9,6 +9,7 @@ export function welcome(port: number, inboxUrl: string | undefined): string {
   return `
 Worker  http://127.0.0.1:${port}   (reference: /docs)
 ${inboxUrl ? `Inbox   ${inboxUrl}   (every webhook that was sent, with its signature checked)` : "Inbox   none: webhooks go through the Convoy that CONVOY_BASE_URL names"}
+Portal  http://127.0.0.1:${port}/portal/   (endpoints, deliveries and events, as their owner sees them)
 
 Now paste this into another terminal:
 

@@ -58,6 +58,21 @@ export const EVENT: Operation[] = [
   },
   {
     method: "get",
+    path: "/event/summary",
+    id: "summarizeEvents",
+    tag,
+    summary: "What waits",
+    description: "How much is not sent yet, since when and why; and how much was given up.",
+    answers: {
+      200: {
+        description: "The owner's backlog.",
+        schema: "Backlog",
+        example: { pending: 0, oldest_pending_ms: null, dead: 0, errors: [] },
+      },
+    },
+  },
+  {
+    method: "get",
     path: "/event/:id",
     id: "getEvent",
     tag,

@@ -1,5 +1,5 @@
 /** Health and the portal. */
-import { HealthQuery } from "../../src/schema.ts";
+import { HealthQuery, NewPortalLink } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */
@@ -9,16 +9,21 @@ export const OTHER: Operation[] = [
     path: "/portal-link",
     id: "createPortalLink",
     tag: "Endpoints",
-    summary: "Get a link into Convoy's portal",
-    description: "For the caller's endpoints. Needs a licensed Convoy.",
+    summary: "Get a link into the portal",
+    description:
+      "A page where the caller's owner manages its endpoints and sees its events. The token in it opens /endpoint and /event, nothing else.",
+    body: { schema: NewPortalLink, example: { expires_in_minutes: 60 }, optional: true },
     answers: {
       201: {
-        description: "Whoever has it can manage the endpoints.",
+        description: "Whoever has it is the owner there, until it expires.",
         schema: "PortalLink",
-        example: { url: "https://us.getconvoy.cloud/portal?token=TOKEN" },
+        example: {
+          url: "https://todo.example.com/portal/#token=TOKEN",
+          expires_at: "2026-11-24T13:00:00.000Z",
+        },
       },
     },
-    errors: [502],
+    errors: [404],
   },
   {
     method: "get",

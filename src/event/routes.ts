@@ -15,7 +15,7 @@ import { idempotencyKey } from "./message.ts";
 import { finish } from "./publish.ts";
 import { replay, replayDead } from "./replay.ts";
 import { BulkReplay, EventListQuery, EventPath } from "./schema.ts";
-import { type EventRow, findEvent, listEvents } from "./table.ts";
+import { backlog, type EventRow, findEvent, listEvents } from "./table.ts";
 
 /** Routes under /event. */
 export const event = newApp()
@@ -25,6 +25,7 @@ export const event = newApp()
     const { rows, next } = await listEvents(c.env.DB, c.get("owner"), page);
     return c.json({ data: rows.map(toEvent), ...(next ? { cursor: String(next) } : {}) }, 200);
   })
+  .get("/summary", async (c) => c.json(await backlog(c.env.DB, c.get("owner"), Date.now()), 200))
   .get("/:id", valid("param", EventPath), async (c) => {
     const row = await findEvent(c.env.DB, c.get("owner"), c.req.valid("param").id);
     if (!row) throw problem(404, "Event not found");

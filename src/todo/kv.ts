@@ -15,8 +15,10 @@ export function todoKey(owner: string, id: number): string {
   return `${ownerPrefix(owner)}${String(id).padStart(16, "0")}`;
 }
 
+const utf8 = new TextEncoder();
+
 function ownerPrefix(owner: string): string {
-  return `todo:${encodeBase64Url(new TextEncoder().encode(owner).buffer)}:`;
+  return `todo:${encodeBase64Url(utf8.encode(owner).buffer)}:`;
 }
 
 /** The todo's JSON, or null. May be up to a minute old. @throws StorageError */
@@ -27,7 +29,9 @@ export function readTodo(kv: KVNamespace, owner: string, id: number): Promise<st
 /** What KV holds of many todos: the version by key, null where there is none. @throws StorageError */
 export async function readVersions(kv: KVNamespace, keys: string[]) {
   const found = await onKv(() => kv.getWithMetadata<TodoMetadata>(keys));
-  return new Map([...found].map(([key, { metadata }]) => [key, metadata?.seq ?? null]));
+  // A bulk read gives null for a key that is not there, whatever its type says.
+  const entries: [string, { metadata: TodoMetadata | null } | null][] = [...found];
+  return new Map(entries.map(([key, entry]) => [key, entry?.metadata?.seq ?? null]));
 }
 
 /** Stores the todo's JSON as version `seq`, or removes it where `todo` is null. @throws StorageError */
@@ -41,7 +45,7 @@ export async function writeTodo(
   const { seq, todo } = change;
   if (todo === null) return onKv(() => kv.delete(key));
   const whole = { seq, todo: JSON.parse(todo) as Todo };
-  const fits = new TextEncoder().encode(JSON.stringify(whole)).length <= KV_METADATA_MAX_BYTES;
+  const fits = utf8.encode(JSON.stringify(whole)).length <= KV_METADATA_MAX_BYTES;
   const metadata: TodoMetadata = fits ? whole : { seq };
   return onKv(() => kv.put(key, todo, { metadata }));
 }

@@ -1,4 +1,4 @@
-/** Crash scenarios of the routes that change endpoints, replay events or open the portal. */
+/** Crash scenarios of the routes that change endpoints, or replay events. */
 import type { Actor } from "../support/actors.ts";
 import { pass } from "../support/virtual-clock.ts";
 import type { World } from "../support/world.ts";
@@ -128,14 +128,6 @@ export const OTHER_SCENARIOS: Scenario[] = [
     again: replayTheDead,
     act: (world, actor) => {
       world.call(actor, "POST", "/event/replay", { state: "dead" });
-    },
-  },
-  {
-    route: "POST /portal-link",
-    name: "open the portal",
-    setup: anEndpoint,
-    act: (world, actor) => {
-      world.call(actor, "POST", "/portal-link");
     },
   },
 ];

@@ -4,10 +4,14 @@ import { app } from "../../src/app.ts";
 import { OTHER_SCENARIOS } from "./endpoint-scenarios.ts";
 import { TODO_SCENARIOS } from "./todo-scenarios.ts";
 
+/** A link is a signature over the caller's name and the time: there is no I/O to cut, and nothing to be left behind. */
+const CHANGES_NOTHING = ["POST /portal-link"];
+
 test("every changing route has a crash scenario, and every scenario a route", () => {
   const changing = app.routes
     .filter(({ method }) => ["POST", "PUT", "PATCH", "DELETE"].includes(method))
-    .map(({ method, path }) => `${method} ${path}`);
+    .map(({ method, path }) => `${method} ${path}`)
+    .filter((route) => !CHANGES_NOTHING.includes(route));
   const covered = [...TODO_SCENARIOS, ...OTHER_SCENARIOS].map(({ route }) => route);
   expect([...new Set(covered)].sort()).toEqual([...new Set(changing)].sort());
 });

@@ -13,17 +13,17 @@ export type Call = <T = Record<string, unknown>>(
 /** A todo as the API shows it. */
 export type Todo = { id: number; item: string; completed: boolean };
 
-/** A caller for the Worker at `base`; a string body is sent as it is, anything else as JSON. */
-export function callerOf(base: string | URL): Call {
+/** A caller for the Worker at `base`, with a token if given; a string body is sent as it is, anything else as JSON. */
+export function callerOf(base: string | URL, token?: string): Call {
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return async <T>(method: string, path: string, body?: unknown) => {
+    const json = { accept: "application/json", "content-type": "application/json" };
     const response = await fetch(new URL(path, base), {
       method,
+      headers: { ...authorization, ...(body === undefined ? {} : json) },
       ...(body === undefined
         ? {}
-        : {
-            headers: { accept: "application/json", "content-type": "application/json" },
-            body: typeof body === "string" ? body : JSON.stringify(body),
-          }),
+        : { body: typeof body === "string" ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
     return {

@@ -1,6 +1,8 @@
 /** A local Convoy over HTTP, and what its inbox says: the gateway's side of the whole-system tests. */
+
 import type { Faults } from "../../local/convoy/faults.ts";
 import type { InboxDelivery, listEvents } from "../../local/convoy/inbox.ts";
+import type { ConvoyOptions } from "../../local/convoy/index.ts";
 import { serveConvoy } from "../../local/convoy/server.ts";
 
 /** What the API accepted, as the inbox lists it. */
@@ -23,8 +25,8 @@ export type ServedInbox = {
 const LIMIT = 5_000;
 
 /** Starts a local Convoy on a free port, with its state in memory. */
-export async function startConvoy(): Promise<ServedInbox> {
-  const { url, convoy, close } = await serveConvoy({ port: 0 });
+export async function startConvoy(options: ConvoyOptions = {}): Promise<ServedInbox> {
+  const { url, convoy, close } = await serveConvoy({ ...options, port: 0 });
   const list = async <T>(what: string): Promise<T[]> => {
     const response = await fetch(`${url}/inbox/${what}?limit=${LIMIT}`);
     if (!response.ok)

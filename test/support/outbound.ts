@@ -3,11 +3,11 @@ import { type Convoy, createConvoy } from "../../local/convoy/index.ts";
 
 const convoys = new Map<string, Convoy>();
 
-/** The local Convoy that answers for `host`, made on first use; *.licensed.convoy.test gives portal links. */
+/** The local Convoy that answers for `host`, made on first use. */
 export function convoyAt(host: string): Convoy {
   const known = convoys.get(host);
   if (known) return known;
-  const made = createConvoy({ portal: host.endsWith(".licensed.convoy.test") });
+  const made = createConvoy();
   convoys.set(host, made);
   return made;
 }

@@ -1,6 +1,7 @@
 /** The whole system: the built Worker in workerd, a local Convoy and a receiver, all over HTTP. */
 import path from "node:path";
 import { createTestHarness } from "wrangler";
+import type { ConvoyOptions } from "../../local/convoy/index.ts";
 import { type Call, callerOf } from "./client.ts";
 import { localSettings, type ServedInbox, startConvoy } from "./convoy-inbox.ts";
 import { type HttpReceiver, startHttpReceiver } from "./http-receiver.ts";
@@ -10,6 +11,8 @@ export const ROOT = path.resolve(import.meta.dirname, "../..");
 
 /** A running system. */
 export type System = {
+  /** The Worker's address. */
+  url: URL;
   /** Calls the Worker's API. */
   call: Call;
   convoy: ServedInbox;
@@ -26,9 +29,13 @@ export type System = {
 /**
  * Starts Worker, Convoy and receiver on free ports, with empty state.
  * @param settings on top of AUTH=open and the local Convoy's address
+ * @param options of the local Convoy
  */
-export async function startSystem(settings: Record<string, string> = {}): Promise<System> {
-  const [convoy, receiver] = await Promise.all([startConvoy(), startHttpReceiver()]);
+export async function startSystem(
+  settings: Record<string, string> = {},
+  options: ConvoyOptions = {},
+): Promise<System> {
+  const [convoy, receiver] = await Promise.all([startConvoy(options), startHttpReceiver()]);
   const harness = createTestHarness({
     root: ROOT,
     workers: [
@@ -40,6 +47,7 @@ export async function startSystem(settings: Record<string, string> = {}): Promis
   await worker.applyD1Migrations("DB");
   const { DB: db } = await worker.getEnv();
   return {
+    url,
     call: callerOf(url),
     convoy,
     receiver,

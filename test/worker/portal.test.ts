@@ -1,92 +1,207 @@
-/** POST /portal-link: Convoy's own dashboard, for one owner's endpoints. */
-import { beforeEach, describe, expect, test, vi } from "vitest";
-import { acceptance, refusalOf, withConvoy } from "../support/operations.ts";
+/** POST /portal-link, and what the token in a link opens. */
+import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { app } from "../../src/app.ts";
+import type { Bindings } from "../../src/config.ts";
+import { as, newPair, publicJwk, signWith, TEST_SECRET } from "../support/token.ts";
 import { call, newEnv } from "../support/worker.ts";
 
 beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
 
-const ask = (env = newEnv()) => call(env, "POST", "/portal-link");
-/** A Convoy with a licence: the local one with its portal on, at a host of this name. */
-const licensed = () => {
-  const url = `http://${crypto.randomUUID()}.licensed.convoy.test/api`;
-  return newEnv({ CONVOY_BASE_URL: url });
-};
+const jwtEnv = (more = {}) => newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET, ...more });
+const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 
-test("gives a link that is the owner's", async () => {
-  const reply = await ask(licensed());
-  expect(reply).toMatchObject({ status: 201, body: { url: expect.stringMatching(/^http/) } });
-  expect(Object.keys(reply.body)).toEqual(["url"]);
-  expect(new URL(reply.body.url).searchParams.get("owner_id")).toBe("default");
-});
+/** Asks for a link in the name of alice. */
+async function ask(env: Bindings, body?: unknown, sent: object = {}) {
+  return call(env, "POST", "/portal-link", body, { ...(await as("alice")), ...sent });
+}
 
-test("asks Convoy for this owner and no other, with the right to manage endpoints", async () => {
-  const asked: { url: string; method: string; body: unknown }[] = [];
-  const env = withConvoy(newEnv(), async (request) => {
-    asked.push({ url: request.url, method: request.method, body: await request.json() });
-    return acceptance({ uid: "1", url: "https://convoy.test/portal?token=t", owner_id: "default" });
+/** The token of alice's link. */
+async function linked(env: Bindings): Promise<string> {
+  return tokenOf((await ask(env)).body.url);
+}
+
+function tokenOf(url: string): string {
+  return /#token=(.+)$/.exec(url)?.[1] ?? "";
+}
+
+describe("a link", () => {
+  test("leads to the page where it was asked for, with its token in the fragment alone", async () => {
+    const { status, body, headers } = await ask(jwtEnv(), undefined, {
+      at: "https://api.example.com",
+    });
+    expect([status, Object.keys(body)]).toEqual([201, ["url", "expires_at"]]);
+    const { origin, pathname, search, hash } = new URL(body.url);
+    expect([origin + pathname, search]).toEqual(["https://api.example.com/portal/", ""]);
+    expect(hash).toMatch(/^#token=[\w-]+\.[\w-]+\.[\w-]+$/);
+    expect(headers.get("Cache-Control")).toBe("no-store");
   });
-  expect((await ask(env)).body).toEqual({ url: "https://convoy.test/portal?token=t" });
-  expect(asked).toEqual([
-    {
-      url: expect.stringMatching(/\/v1\/projects\/local\/portal-links$/),
-      method: "POST",
-      body: {
-        name: "Webhooks of default",
-        owner_id: "default",
-        auth_type: "static_token",
-        can_manage_endpoint: true,
-      },
-    },
-  ]);
-});
 
-test("of a Convoy without a licence is a 502 that says what is wrong and what to do instead", async () => {
-  const reply = await ask();
-  expect(reply).toMatchObject({
-    status: 502,
-    body: { error: expect.stringMatching(/Access denied.*licence.*\/endpoint/) },
-  });
-});
-
-describe("where Convoy does not give one", () => {
   test.each([
-    [401, "authorization failed", 502, /CONVOY_API_KEY/],
-    [403, "forbidden", 502, /CONVOY_API_KEY/],
-    [400, "owner_id is too long", 502, /Convoy answered 400/],
-    [404, "project not found", 502, /Convoy answered 404/],
-    [429, "slow down", 503, /Try again/],
-    [500, "pq: password of user x", 503, /Convoy answered 500/],
-  ])("its %d %j is a %d", async (status, message, expected, error) => {
-    const reply = await ask(withConvoy(newEnv(), () => refusalOf(status, message)));
-    expect(reply).toMatchObject({
-      status: expected,
-      body: { error: expect.stringMatching(error) },
-    });
-    expect(reply.body.error).not.toContain("password");
-    if (expected === 503) expect(reply.headers.get("Retry-After")).toMatch(/^\d+$/);
+    [undefined, 60],
+    [{}, 60],
+    [{ expires_in_minutes: 1 }, 1],
+    [{ expires_in_minutes: 1_440 }, 1_440],
+  ])("asked for with %j is good for %d minutes", async (body, minutes) => {
+    const before = Date.now();
+    const link = (await ask(jwtEnv(), body)).body;
+    const { exp, sub } = JSON.parse(atob(tokenOf(link.url).split(".")[1] ?? ""));
+    const ends = Date.parse(link.expires_at);
+    expect(sub).toBe("alice");
+    expect(Math.abs(exp * 1_000 - ends)).toBeLessThan(2_000);
+    expect(ends).toBeGreaterThanOrEqual(before + minutes * 60_000);
+    expect(ends).toBeLessThan(before + minutes * 60_000 + 30_000);
   });
 
-  test("its silence is a 503", async () => {
-    const lost = () => Promise.reject(new TypeError("fetch failed"));
-    expect(await ask(withConvoy(newEnv(), lost))).toMatchObject({
+  test.each([0, -1, 1_441, 1.5, "60", null])("for %j minutes is refused", async (minutes) => {
+    expect(await ask(jwtEnv(), { expires_in_minutes: minutes })).toMatchObject({
+      status: 400,
+      body: { details: [{ path: "expires_in_minutes" }] },
+    });
+  });
+
+  test("asks nothing of Convoy: an owner gets in while it is down, or not set", async () => {
+    const env = jwtEnv({ CONVOY_API_KEY: "", CONVOY_BASE_URL: "http://nowhere.test" });
+    expect((await ask(env)).status).toBe(201);
+  });
+
+  test("holds no token while everybody is let in", async () => {
+    expect(await call(newEnv(), "POST", "/portal-link")).toMatchObject({
+      status: 201,
+      body: { url: "http://localhost/portal/", expires_at: null },
+    });
+  });
+
+  test("is signed with PORTAL_SECRET where tokens come from elsewhere; without one, a 503 says so", async () => {
+    const pair = await newPair("ES256");
+    const keys = { keys: [await publicJwk(pair)] };
+    vi.spyOn(globalThis, "fetch").mockImplementation(async () => Response.json(keys));
+    const jwks = { AUTH: "jwt", AUTH_JWKS_URL: "https://issuer.test/portal.json" };
+    const env = newEnv({ ...jwks, AUTH_AUDIENCE: "todo" });
+    const exp = Math.floor(Date.now() / 1_000) + 600;
+    const theirs = bearer(await signWith(pair, { sub: "alice", aud: "todo", exp }));
+    expect(await call(env, "POST", "/portal-link", undefined, theirs)).toMatchObject({
       status: 503,
-      body: { error: expect.stringMatching(/not reachable/) },
+      body: { error: expect.stringContaining("PORTAL_SECRET") },
     });
+    const set = { ...env, PORTAL_SECRET: TEST_SECRET };
+    const made = await call(set, "POST", "/portal-link", undefined, theirs);
+    const ours = bearer(tokenOf(made.body.url));
+    expect((await call(set, "GET", "/endpoint", undefined, ours)).status).toBe(200);
+    expect((await call(set, "GET", "/todo", undefined, ours)).status).toBe(403);
   });
-
-  test.each([[null], [{}], [{ url: "" }], [{ url: 7 }]])(
-    "its success without a link (%j) is a 502",
-    async (data) => {
-      const reply = await ask(withConvoy(newEnv(), () => acceptance(data)));
-      expect(reply).toMatchObject({ status: 502, body: { error: expect.stringMatching(/link/) } });
-    },
-  );
 });
 
-test("without a key it is a 503 that says what to set", async () => {
-  const reply = await ask({ ...newEnv(), CONVOY_API_KEY: "" });
-  expect(reply).toMatchObject({
-    status: 503,
-    body: { error: expect.stringMatching(/CONVOY_API_KEY not set/) },
+describe("with PORTAL=off", () => {
+  test("no link is given, and those that are out are refused", async () => {
+    const env = jwtEnv();
+    const sent = bearer(await linked(env));
+    const off = { ...env, PORTAL: "off" };
+    expect(await ask(off)).toMatchObject({
+      status: 404,
+      body: { error: expect.stringContaining("turned off") },
+    });
+    expect(await call(off, "GET", "/endpoint", undefined, sent)).toMatchObject({
+      status: 401,
+      body: { error: expect.stringContaining("turned off") },
+    });
+    expect((await call(env, "GET", "/endpoint", undefined, sent)).status).toBe(200);
+    expect((await call(off, "GET", "/endpoint", undefined, await as("alice"))).status).toBe(200);
   });
+
+  test("anything but on or off is a 503 that names the setting", async () => {
+    expect(await ask(jwtEnv({ PORTAL: "no" }))).toMatchObject({
+      status: 503,
+      body: { error: 'PORTAL must be "on" or "off".' },
+    });
+  });
+});
+
+describe("the token of a link", () => {
+  /** Every route of the Worker, as one would call it. */
+  const ROUTES = [...new Set(app.routes.map(({ method, path }) => `${method} ${path}`))]
+    .filter((route) => !route.startsWith("ALL "))
+    .map((route) => route.replace(/:\w+/g, "1"));
+  const OPEN = ["GET /health", "GET /openapi.json"];
+  const isInside = (route: string) => /^\w+ \/(endpoint|event)(\/|$)/.test(route);
+  const outside = ROUTES.filter((route) => !isInside(route) && !OPEN.includes(route));
+  /** Other ways to write what it does not open, or what might be taken for what it does. */
+  const DISGUISED = [
+    ...["/todo/", "//todo", "/./todo", "/TODO", "/todo/1/", "/todo?x=/endpoint", "/todo/%31"],
+    ...["/endpoint/../todo", "/endpoint/%2e%2e/todo", "/event/..%2ftodo", "/endpoint/..;/todo"],
+    ...[
+      "/endpoints",
+      "/endpoint-x",
+      "/eventual",
+      "/health?deep",
+      "/health?deep=/event",
+      "/portal-link/",
+    ],
+  ].flatMap((path) => ["GET", "POST", "PUT", "DELETE"].map((method) => `${method} ${path}`));
+  const count = { inside: 0, outside: 0, letThrough: 0 };
+  afterAll(() => console.info(`portal token: ${JSON.stringify(count)}`));
+
+  test("opens every route under /endpoint and /event", async () => {
+    const env = jwtEnv();
+    const sent = bearer(await linked(env));
+    for (const route of ROUTES.filter(isInside)) {
+      const [method = "", path = ""] = route.split(" ");
+      const { status } = await call(env, method, path, method === "GET" ? undefined : {}, sent);
+      count.inside++;
+      expect({ route, status }).not.toEqual({ route, status: 401 });
+      expect({ route, status }).not.toEqual({ route, status: 403 });
+    }
+    expect(count.inside).toBeGreaterThanOrEqual(16);
+  });
+
+  test("opens no other route, however it is written", async () => {
+    const env = jwtEnv();
+    await call(env, "POST", "/todo", { id: 1, item: "of alice alone" }, await as("alice"));
+    const sent = bearer(await linked(env));
+    expect(outside).toEqual(
+      expect.arrayContaining(["POST /todo", "GET /todo/1", "POST /portal-link"]),
+    );
+    for (const route of [...outside, ...DISGUISED]) {
+      const [method = "", path = ""] = route.split(" ");
+      const body = method === "POST" || method === "PUT" ? { item: "by link" } : undefined;
+      const reply = await call(env, method, path, body, sent);
+      count.outside++;
+      if (reply.status < 300) count.letThrough++;
+      const shut = outside.includes(route) ? [403] : [403, 404, 405];
+      expect({ route, shut, status: shut.includes(reply.status) ? "shut" : reply.status }).toEqual({
+        route,
+        shut,
+        status: "shut",
+      });
+      expect(JSON.stringify(reply.body)).not.toContain("of alice alone");
+    }
+    const { body } = await call(env, "GET", "/todo", undefined, await as("alice"));
+    expect(body.data).toEqual([{ id: 1, item: "of alice alone", completed: false }]);
+    expect(count.letThrough).toBe(0);
+  });
+
+  test("shows nothing of another owner", async () => {
+    const env = jwtEnv();
+    await call(env, "POST", "/todo", { item: "of bob" }, await as("bob"));
+    const { body } = await call(env, "GET", "/event", undefined, await as("bob"));
+    const sent = bearer(await linked(env));
+    expect((await call(env, "GET", "/event", undefined, sent)).body).toEqual({ data: [] });
+    const at = `/event/${body.data[0].id}`;
+    expect((await call(env, "GET", at, undefined, sent)).status).toBe(404);
+    expect((await call(env, "POST", `${at}/replay`, undefined, sent)).status).toBe(404);
+  });
+});
+
+test("GET /event/summary says what waits, since when and why, and how much was given up", async () => {
+  const env = newEnv({ CONVOY_BASE_URL: "http://down.test/api" });
+  for (const id of [1, 2, 3]) await call(env, "POST", "/todo", { id, item: "x" });
+  await env.DB.prepare(
+    "UPDATE event SET state = 'dead', due_at = NULL, finished_at = 1 WHERE todo_id = 3",
+  ).run();
+  await env.DB.prepare(
+    "UPDATE event SET occurred_at = occurred_at - 60000 WHERE todo_id = 1",
+  ).run();
+  const { status, body } = await call(env, "GET", "/event/summary");
+  expect([status, body.pending, body.dead]).toEqual([200, 2, 1]);
+  expect(body.oldest_pending_ms).toBeGreaterThanOrEqual(60_000);
+  expect(body.errors).toEqual([{ error: expect.stringMatching(/Convoy/), events: 2 }]);
 });

@@ -1,0 +1,45 @@
+// What the page asks the Worker: its own API, with the token of the link.
+import { bearer } from "./session.js";
+
+/** Longest wait for an answer: the API gives up on its gateway after 15 s. */
+const TIMEOUT_MS = 30_000;
+
+/** An error of the API in its own words; `status` is 0 where nothing answered, `details` name the fields. */
+export class ApiError extends Error {
+  constructor(status, message, details = []) {
+    super(message);
+    this.status = status;
+    this.details = details;
+  }
+}
+
+/** Calls the API. Gives the answer's body. Throws ApiError. */
+export async function ask(method, path, body) {
+  const headers = { Accept: "application/json" };
+  if (bearer() !== undefined) headers.Authorization = `Bearer ${bearer()}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      cache: "no-store",
+      credentials: "omit",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new ApiError(0, "The server does not answer. This page keeps trying.");
+  }
+  const answer = await response.json().catch(() => undefined);
+  if (response.ok && answer !== undefined) return answer;
+  const { error, details } = answer ?? {};
+  throw new ApiError(
+    response.status,
+    String(error ?? `The server answered ${response.status} without a reason. Try again.`),
+    Array.isArray(details) ? details : [],
+  );
+}
+
+/** A path from its parts, each escaped. */
+export const path = (...parts) => `/${parts.map(encodeURIComponent).join("/")}`;
