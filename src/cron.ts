@@ -37,7 +37,7 @@ export async function runCron(env: Bindings): Promise<void> {
   };
   const whole = budgetOf(settings.subrequestBudget, begun + CRON_TIME_MS);
   whole.take(1);
-  const agenda = await readAgenda(env.DB, times, env.CONVOY_PROJECT_ID ?? "");
+  const agenda = await readAgenda(env.DB, times);
   const tasks = tasksOf(env, agenda, times);
   const report: Record<string, unknown> = {};
   const failures: unknown[] = [];
