@@ -1,7 +1,7 @@
 /** Answers by the name that the document gives them. */
 
 import { Alive, Done, ErrorBody, Health, PortalLink, Rebuilt } from "../src/answers.ts";
-import * as endpoint from "../src/endpoint/schema.ts";
+import * as endpoint from "../src/endpoint/answers.ts";
 import * as event from "../src/event/answers.ts";
 import * as todo from "../src/todo/answers.ts";
 import { namedSchemas } from "./json-schema.ts";

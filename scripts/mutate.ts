@@ -150,13 +150,43 @@ const MUTATIONS: Mutation[] = [
   {
     name: "a pause toggles without reading the status",
     file: "src/endpoint/pause.ts",
-    from: "if (status === wanted) return { ...read, data: wanted };",
+    from: "  if (status === wanted) return null;\n",
     to: "",
   },
   {
     name: "a crashed creation is never removed",
-    file: "src/endpoint/reconcile.ts",
-    from: "await removeEndpoint(env.DB, draft.owner, draft.id);",
+    file: "src/endpoint/create.ts",
+    from: "if (done) await removeEndpoint(db, draft.owner, draft.id);",
+    to: "",
+  },
+  {
+    name: "an endpoint is changed by two at once",
+    file: "src/endpoint/table.ts",
+    from: "status <> 'creating' AND (due_at IS NULL OR due_at <= ?3)",
+    to: "status <> 'creating'",
+  },
+  {
+    name: "what an incomplete list of discarded deliveries lacks is taken for sent",
+    file: "src/endpoint/recover.ts",
+    from: 'next: page.data.next ? { action: "look", due: now } : null',
+    to: "next: null",
+  },
+  {
+    name: "discarded deliveries of an endpoint that is not active are forgotten",
+    file: "src/endpoint/recover.ts",
+    from: '.filter((one) => one.active || from.status === "Discarded")',
+    to: ".filter((one) => one.active)",
+  },
+  {
+    name: "another project's list ends a recovery",
+    file: "src/endpoint/recover.ts",
+    from: "  if (!(await isOurs(run))) return null;\n",
+    to: "",
+  },
+  {
+    name: "a delivery stuck in Processing is posted again under one key after another",
+    file: "src/endpoint/recovery-table.ts",
+    from: "AND NOT EXISTS (SELECT 1 FROM reposted WHERE delivery_id = ?1)",
     to: "",
   },
 ];

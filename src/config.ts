@@ -21,6 +21,8 @@ export const SETTING_NAMES = [
   "EVENT_MAX_AGE_H",
   "RETENTION_DAYS",
   "SUBREQUEST_BUDGET",
+  "ENDPOINTS_MAX",
+  "PRIVATE_ADDRESSES",
 ] as const;
 
 /** A setting's name. */
@@ -100,8 +102,8 @@ export const CRON_SHARES = {
   scrub: 0.07,
   walk: 0.16,
   lookUp: 0.1,
-  moves: 0.1,
-  endpoints: 0.12,
+  moves: 0.14,
+  recover: 0.18,
   purge: 0.05,
 } as const;
 
@@ -186,16 +188,40 @@ export const BACKLOG_COUNT_MAX = 10_000;
 /** Entries of an index among which dead events of all owners are counted; more are pending in a long outage. */
 export const OPEN_COUNT_MAX = 100_000;
 
-/** How far back discarded deliveries are brought back where the pause's time is unknown: Convoy's own default. */
-export const DISCARD_WINDOW_MS = 7 * 86_400_000;
-/** Endpoints whose pause or activation one run of the cron goes on with. */
+/** How long a change of an endpoint is its maker's alone: three calls of 15 s, and D1. Then the cron ends it. */
+export const CHANGE_LEASE_MS = 60_000;
+/** How long a creation is left alone before the cron takes it for cut off. */
+export const CREATION_LEASE_MS = 5 * 60_000;
+/** Waits of a change for the one before it, which takes two calls of Convoy: 6 s in all, then 409. */
+export const CHANGE_WAITS_MS = [100, 200, 400, 800, 1_500, 3_000] as const;
+/** Endpoints that one run of the cron claims to end their changes. */
 export const MOVES_MAX = 5;
-/** What is younger than this may still be under way: reconcile leaves it alone. */
-export const RECONCILE_AGE_MS = 5 * 60_000;
+/** What Convoy made within this time may be a creation that is still under way: sync does not take it over. */
+export const ADOPT_AGE_MS = 5 * 60_000;
 /** Endpoints of one page of Convoy's list. */
-export const RECONCILE_PAGE = 100;
-/** Subrequests that one reconcile on a caller's behalf may use. */
+export const ENDPOINT_PAGE = 100;
+/** Subrequests that one sync may use: the free plan's 50, less a few. */
 export const SYNC_BUDGET = 40;
+
+/** Deliveries of one page that the cron looks at. */
+export const RECOVERY_PAGE = 100;
+/** Endpoints of one look or batch retry: their ids make a URL of 2 KB. */
+export const RECOVERY_GROUP = 50;
+/** How often the deliveries of a status are looked through. */
+export const RECOVERY_EVERY_MS = 5 * 60_000;
+/** A delivery is stuck when nothing has happened to it for so long: Convoy's own retries are 100 s apart. */
+export const STUCK_AFTER_MS = 30 * 60_000;
+/** How far back deliveries are looked for: Convoy's own default. Also before a pause, for what was being retried then. */
+export const RECOVERY_WINDOW_MS = 7 * 86_400_000;
+/** How far one look at discarded deliveries reaches into the one before: longer than Convoy's retries (17 min) and its cache. */
+export const DISCARD_OVERLAP_MS = 2 * 3_600_000;
+/** Longer than Convoy before v26.7.3 goes on discarding after an activation: its cache is 2 min (facts). */
+export const CONVOY_CACHE_MS = 3 * 60_000;
+/** When an endpoint that was not active is looked at again, for what was discarded. */
+export const INACTIVE_LOOK_MS = 15 * 60_000;
+/** When a batch retry that was refused, since another one runs, is asked for again: the next run. */
+export const BATCH_BUSY_MS = 50_000;
+
 /** How long a rotated secret goes on signing, in hours, unless the caller says otherwise. */
 export const ROTATION_OVERLAP_H = 24;
 /** Longest overlap of a rotated secret, in hours: a week. */
@@ -206,8 +232,8 @@ export const SECRET_BYTES = 24;
 export const DELIVERY_PAGE_DEFAULT = 20;
 /** Most deliveries of one page. */
 export const DELIVERY_PAGE_MAX = 100;
-/** Longest http_timeout of an endpoint, in seconds. */
-export const TIMEOUT_MAX_S = 3_600;
+/** Longest http_timeout of an endpoint, in seconds: a silent receiver holds one of Convoy's workers for so long. */
+export const TIMEOUT_MAX_S = 60;
 /** The http_timeout Convoy uses when none is given, in seconds (recorded). */
 export const HTTP_TIMEOUT_DEFAULT_S = 10;
 
@@ -258,6 +284,26 @@ export function deliverySettings(env: Bindings): DeliverySettings {
     retentionMs: number(env, "RETENTION_DAYS", 7, 1, 3_650, 86_400_000),
     // The free plan's 50 subrequests an invocation, less a few; 10,000 on the paid plan.
     subrequestBudget: number(env, "SUBREQUEST_BUDGET", 45, 20, 10_000),
+  };
+}
+
+/** What endpoints are allowed: how many an owner may have, and whether they may be at private addresses. */
+export type EndpointSettings = { max: number; privateAddresses: boolean };
+
+/**
+ * The endpoint settings, or their defaults.
+ * @throws SettingError naming the setting that is wrong
+ */
+export function endpointSettings(env: Bindings): EndpointSettings {
+  const { PRIVATE_ADDRESSES: given = "" } = env;
+  if (!["", "allow", "refuse"].includes(given)) {
+    throw new SettingError('PRIVATE_ADDRESSES must be "allow" or "refuse".');
+  }
+  return {
+    // One POST /todo becomes so many webhooks.
+    max: number(env, "ENDPOINTS_MAX", 50, 1, 10_000),
+    // While AUTH is "open" the receivers are on the developer's own machine.
+    privateAddresses: given ? given === "allow" : env.AUTH === "open",
   };
 }
 

@@ -5,14 +5,11 @@ import {
   CRON_SHARES,
   CRON_TIME_MS,
   deliverySettings,
-  LEASE_MS,
-  MOVES_MAX,
   SCRUB_DELAY_MS,
 } from "./config.ts";
 import { type Convoy, convoyOrWhy } from "./convoy/client.ts";
-import { finishMove } from "./endpoint/pause.ts";
-import { reconcile } from "./endpoint/reconcile.ts";
-import { claimStaleMoves } from "./endpoint/table.ts";
+import { recoverDeliveries } from "./endpoint/recover.ts";
+import { finishMoves } from "./endpoint/sync.ts";
 import { type Agenda, type AgendaTimes, readAgenda } from "./event/cron-state.ts";
 import { lookUp } from "./event/lookup.ts";
 import { projectDue } from "./event/project.ts";
@@ -38,7 +35,7 @@ type Report = { ms: number; subrequests: number; failed: string[] } & {
  * that has something to do has its share of subrequests and time, and what it leaves goes to those after it.
  * @throws StorageError where D1 did not answer a task: the others have run all the same
  */
-export async function runCron(env: Bindings, scheduledTime: number): Promise<void> {
+export async function runCron(env: Bindings): Promise<void> {
   const settings = deliverySettings(env);
   const begun = Date.now();
   const times = {
@@ -56,8 +53,9 @@ export async function runCron(env: Bindings, scheduledTime: number): Promise<voi
     failures.push(error);
   };
   whole.take(1);
-  const agenda = await readAgenda(env.DB, times).catch((error) => fail("agenda", error));
-  const tasks = agenda ? tasksOf(env, agenda, times, scheduledTime) : [];
+  const project = env.CONVOY_PROJECT_ID ?? "";
+  const agenda = await readAgenda(env.DB, times, project).catch((error) => fail("agenda", error));
+  const tasks = agenda ? tasksOf(env, agenda, times) : [];
   let reserved = tasks.reduce((sum, { name }) => sum + CRON_SHARES[name], 0);
   for (const { name, run } of tasks) {
     reserved -= CRON_SHARES[name];
@@ -76,7 +74,7 @@ export async function runCron(env: Bindings, scheduledTime: number): Promise<voi
 }
 
 /** What there is to do, in order. */
-function tasksOf(env: Bindings, agenda: Agenda, times: AgendaTimes, scheduledTime: number): Task[] {
+function tasksOf(env: Bindings, agenda: Agenda, times: AgendaTimes): Task[] {
   const settings = deliverySettings(env);
   const convoy = convoyOrNull(env);
   const tasks: Task[] = [];
@@ -106,9 +104,11 @@ function tasksOf(env: Bindings, agenda: Agenda, times: AgendaTimes, scheduledTim
     if (agenda.toLookUp) {
       tasks.push({ name: "lookUp", run: (budget) => lookUp(run, place.walk, budget) });
     }
-    tasks.push({ name: "moves", run: (budget) => finishMoves(env, convoy, budget) });
-    if (new Date(scheduledTime).getUTCMinutes() % 10 === 5) {
-      tasks.push({ name: "endpoints", run: (budget) => reconcile(env, convoy, null, budget) });
+    if (agenda.toMove) {
+      tasks.push({ name: "moves", run: (budget) => finishMoves(env.DB, convoy, budget) });
+    }
+    if (agenda.toRecover) {
+      tasks.push({ name: "recover", run: (budget) => recoverDeliveries(env.DB, convoy, budget) });
     }
   }
   if (agenda.toPurge) {
@@ -123,20 +123,4 @@ function convoyOrNull(env: Bindings): Convoy | null {
   if (typeof convoy !== "string") return convoy;
   logError({ cron: "no gateway" }, convoy);
   return null;
-}
-
-// Only what nobody works on any more: a toggle that is still under way must not be repeated.
-async function finishMoves(env: Bindings, convoy: Convoy, budget: Budget): Promise<number> {
-  if (!budget.take(1)) return 0;
-  const now = Date.now();
-  const when = { before: now - LEASE_MS, now, limit: MOVES_MAX };
-  const rows = await claimStaleMoves(env.DB, when);
-  let moved = 0;
-  for (const row of rows) {
-    // Status, toggle, batch, record.
-    if (!budget.take(4)) break;
-    const failed = await finishMove(env, convoy, row);
-    if (!failed) moved++;
-  }
-  return moved;
 }

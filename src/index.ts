@@ -5,7 +5,7 @@ import { runCron } from "./cron.ts";
 
 export default {
   fetch: app.fetch,
-  async scheduled(controller, env) {
-    await runCron(env, controller.scheduledTime);
+  async scheduled(_controller, env) {
+    await runCron(env);
   },
 } satisfies ExportedHandler<Bindings>;

@@ -2,12 +2,21 @@
 import * as z from "zod/mini";
 import { PAGE_MAX, PORTAL_LINK_MAX_MIN } from "./config.ts";
 
+// Postgres holds neither: Convoy would take such an event or endpoint, and never deliver it (facts).
+const storable = z.refine<string>((value) => value.isWellFormed() && !value.includes("\0"), {
+  error: "must not hold U+0000 or half a surrogate pair",
+});
+
 /** Text of at most `max` characters, counted as JSON Schema does: in code points. */
 export function text(min: number, max: number) {
   const counted = z.refine<string>((value) => value.length <= max || [...value].length <= max, {
     error: `must be at most ${max} characters`,
   });
-  return z.string().check(z.minLength(min), counted).register(z.globalRegistry, { maxLength: max });
+  const described = { maxLength: max, pattern: "^[^\\u0000]*$" };
+  return z
+    .string()
+    .check(z.minLength(min), counted, storable)
+    .register(z.globalRegistry, described);
 }
 
 /** A whole number in a path or query: written out, without a sign or leading zeros. */
@@ -40,6 +49,21 @@ export const PageQuery = z.object({ limit: Limit, cursor: Cursor });
 /** A list's page, with the cursor of the next one where there is more. */
 export function pageOf<T extends z.ZodMiniType>(item: T) {
   return z.object({ data: z.array(item), cursor: z.optional(z.string()) });
+}
+
+/**
+ * A page of a list that was read with one row more than `limit`, so that it is known whether there are more.
+ * @param cursorOf where the next page begins: after this row
+ */
+export function onePage<Row, Item>(
+  rows: Row[],
+  limit: number,
+  toItem: (row: Row) => Item,
+  cursorOf: (row: Row) => string,
+): { data: Item[]; cursor?: string } {
+  const shown = rows.slice(0, limit);
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  return { data: shown.map(toItem), ...(last ? { cursor: cursorOf(last) } : {}) };
 }
 
 /** An endpoint's or a delivery's id. */

@@ -95,7 +95,7 @@ export const ENDPOINT_LIFE: Operation[] = [
         },
       },
     },
-    errors: [404, 502],
+    errors: [404, 409, 502],
   },
   {
     method: "get",

@@ -1,5 +1,5 @@
 /** Routes under /endpoint that make, change and remove endpoints. */
-import { EndpointPatch, EndpointPath, NewEndpoint } from "../../src/endpoint/schema.ts";
+import { EndpointPatch, EndpointPath, NewEndpoint, SyncQuery } from "../../src/endpoint/schema.ts";
 import { PageQuery } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
@@ -71,7 +71,7 @@ export const ENDPOINT: Operation[] = [
         },
       },
     },
-    errors: [502],
+    errors: [409, 502],
   },
   {
     method: "post",
@@ -79,12 +79,21 @@ export const ENDPOINT: Operation[] = [
     id: "syncEndpoints",
     tag,
     summary: "Reconcile endpoints with Convoy",
-    description: "Takes over what was changed in Convoy's portal, as the cron does.",
+    description:
+      "Takes over what was made and changed in Convoy's dashboard, and gives each endpoint the subscription that it lacks.",
+    query: SyncQuery,
     answers: {
       200: {
-        description: "Done.",
+        description: "Where it is not `complete`, ask again, with the `cursor` if there is one.",
         schema: "ReconcileReport",
-        example: { adopted: 0, removed: 0, updated: 0, missing: 0, complete: true },
+        example: {
+          adopted: 0,
+          removed: 0,
+          updated: 0,
+          missing: 0,
+          subscribed: 0,
+          complete: true,
+        },
       },
     },
   },
@@ -108,7 +117,7 @@ export const ENDPOINT: Operation[] = [
     params: EndpointPath,
     body: { schema: EndpointPatch, example: { description: "Endpoint for todo API." } },
     answers: { 200: one },
-    errors: [404, 502],
+    errors: [404, 409, 502],
   },
   {
     method: "delete",
@@ -124,6 +133,6 @@ export const ENDPOINT: Operation[] = [
         example: { data: "Endpoint ID has been removed." },
       },
     },
-    errors: [404, 502],
+    errors: [404, 409, 502],
   },
 ];

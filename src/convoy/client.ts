@@ -65,7 +65,8 @@ export type Failure = {
   retryAfterMs: number | null;
 };
 
-type Query = Record<string, string | number | undefined>;
+/** A list is sent as the same parameter again and again. */
+type Query = Record<string, string | number | readonly string[] | undefined>;
 type Call = { method?: string; query?: Query; body?: unknown; timeoutMs?: number };
 
 /** One call of Convoy's API. Never throws: an outage is an answer too. */
@@ -79,7 +80,9 @@ export async function call<T>(
     `${convoy.baseUrl}/v1/projects/${encodeURIComponent(convoy.projectId)}${path}`,
   );
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) url.searchParams.set(name, String(value));
+    for (const one of [value].flat()) {
+      if (one !== undefined) url.searchParams.append(name, String(one));
+    }
   }
   try {
     return await withTimeout(timeoutMs, async (signal) => {

@@ -2,9 +2,14 @@
 import { LOOKUP_TIMEOUT_MS } from "../config.ts";
 import { type Convoy, call, convoyTime, list, type PageOptions, paging } from "./client.ts";
 
-/** A delivery as Convoy lists it. */
+/** Statuses in which a delivery can be stuck for ever (recorded; convoy/facts: Redis lost its data). */
+export type StuckStatus = "Discarded" | "Scheduled" | "Retry" | "Processing";
+
+/** A delivery as Convoy lists it; `endpoint_metadata.status` is the endpoint's status now (recorded). */
 export type ConvoyDelivery = {
   uid: string;
+  project_id: string;
+  endpoint_metadata?: { status: string; deleted_at?: string | null } | null;
   event_id: string;
   endpoint_id: string;
   idempotency_key: string;
@@ -27,15 +32,15 @@ export function listDeliveries(
   });
 }
 
-/** An attempt of a delivery as Convoy lists it. */
+/** An attempt of a delivery as Convoy lists it; without an HTTP answer it has only `error` (facts). */
 export type ConvoyAttempt = {
   uid: string;
-  http_status: string;
-  response_data: string;
+  http_status?: string;
+  response_data?: string;
   error?: string;
   status?: boolean;
   requested_at: string;
-  responded_at: string;
+  responded_at?: string | null;
 };
 
 /** One delivery; 404 where there is none. */
@@ -54,15 +59,50 @@ export function listAttempts(convoy: Convoy, deliveryId: string) {
   );
 }
 
-/** Sends again what was discarded while the endpoint was paused. One batch a project at a time, else 400. */
-export function retryDiscarded(convoy: Convoy, endpointId: string, fromMs: number, toMs: number) {
+/** Deliveries of one status that were made between two times, oldest first; of these endpoints, or of all. */
+export function listByStatus(
+  convoy: Convoy,
+  page: PageOptions & {
+    status: StuckStatus;
+    fromMs: number;
+    toMs: number;
+    endpointIds?: readonly string[];
+  },
+) {
+  return list<ConvoyDelivery>(convoy, "/eventdeliveries", {
+    query: {
+      ...paging(page),
+      sort: "ASC",
+      endpointId: page.endpointIds,
+      status: page.status,
+      startDate: convoyTime(page.fromMs),
+      // Whole seconds: round up, or the last second is cut off.
+      endDate: convoyTime(page.toMs + 999),
+    },
+    timeoutMs: LOOKUP_TIMEOUT_MS,
+  });
+}
+
+/**
+ * Sends again all deliveries of a status that these endpoints had between two times. One batch a project at a time, else
+ * 400. It revives what is stuck in Scheduled and Retry (facts); Processing it leaves alone (facts).
+ */
+export function retryBatch(
+  convoy: Convoy,
+  batch: {
+    endpointIds: readonly string[];
+    status: Exclude<StuckStatus, "Processing">;
+    fromMs: number;
+    toMs: number;
+  },
+) {
   return call<null>(convoy, "/eventdeliveries/batchretry", {
     method: "POST",
     query: {
-      endpointId,
-      status: "Discarded",
-      startDate: convoyTime(fromMs),
-      endDate: convoyTime(toMs),
+      endpointId: batch.endpointIds,
+      status: batch.status,
+      startDate: convoyTime(batch.fromMs),
+      endDate: convoyTime(batch.toMs + 999),
     },
   });
 }

@@ -1,8 +1,29 @@
 /** Endpoints and subscriptions at Convoy. */
-import { type Answer, type Convoy, call, list, type PageOptions, paging } from "./client.ts";
+import {
+  type Answer,
+  type Convoy,
+  call,
+  getProject,
+  list,
+  type PageOptions,
+  paging,
+} from "./client.ts";
+
+/** What Convoy's PUT takes as its GET gives it, and empties where it is not sent (facts; openapi3.json, UpdateEndpoint). */
+type Kept = {
+  advanced_signatures?: boolean | undefined;
+  authentication?: { type?: string } | null | undefined;
+  content_type?: string | undefined;
+  mtls_client_cert?: object | null | undefined;
+  rate_limit?: number | undefined;
+  rate_limit_duration?: number | undefined;
+  slack_webhook_url?: string | undefined;
+  support_email?: string | undefined;
+  teams_webhook_url?: string | undefined;
+};
 
 /** An endpoint as Convoy gives it; `secrets` only for the moment of creation or rotation. */
-export type ConvoyEndpoint = {
+export type ConvoyEndpoint = Kept & {
   uid: string;
   project_id: string;
   owner_id?: string;
@@ -15,7 +36,7 @@ export type ConvoyEndpoint = {
   created_at: string;
 };
 
-/** What Convoy needs each time it is told about an endpoint. */
+/** What is sent of an endpoint that is created. */
 export type ConvoyEndpointFields = {
   name: string;
   url: string;
@@ -30,17 +51,50 @@ export function createEndpoint(convoy: Convoy, fields: ConvoyEndpointFields) {
   return call<ConvoyEndpoint>(convoy, "/endpoints", { method: "POST", body: fields });
 }
 
+/**
+ * Whether the key is known to be of our project: with another one's, what a list lacks may be there all the same. Convoy
+ * answers with the key's project, whatever id is asked for (facts).
+ */
+export async function isOwnProject(convoy: Convoy): Promise<boolean> {
+  const answer = await getProject(convoy);
+  return answer.ok && answer.data.uid === convoy.projectId;
+}
+
 /** Reads an endpoint: 404 "Resource not found" where there is none (recorded). */
 export function getEndpoint(convoy: Convoy, id: string) {
   return call<ConvoyEndpoint>(convoy, `/endpoints/${encodeURIComponent(id)}`);
 }
 
-/** Changes an endpoint: 202; wants name and url each time (recorded). */
-export function putEndpoint(convoy: Convoy, id: string, fields: ConvoyEndpointFields) {
-  return call<ConvoyEndpoint>(convoy, `/endpoints/${encodeURIComponent(id)}`, {
-    method: "PUT",
-    body: fields,
-  });
+/** Changes an endpoint that was just read: 202. Convoy's PUT replaces all of it, so that what it has is sent back. */
+export function putEndpoint(
+  convoy: Convoy,
+  current: ConvoyEndpoint,
+  change: Partial<Omit<ConvoyEndpointFields, "secret">>,
+) {
+  const { authentication } = current;
+  const body = {
+    name: current.name,
+    url: current.url,
+    description: current.description,
+    http_timeout: current.http_timeout,
+    owner_id: current.owner_id,
+    advanced_signatures: current.advanced_signatures,
+    // None is read as {}, which is no authentication that could be sent.
+    authentication: authentication?.type ? authentication : undefined,
+    content_type: current.content_type,
+    mtls_client_cert: current.mtls_client_cert ?? undefined,
+    rate_limit: current.rate_limit,
+    rate_limit_duration: current.rate_limit_duration,
+    slack_webhook_url: current.slack_webhook_url,
+    support_email: current.support_email,
+    teams_webhook_url: current.teams_webhook_url,
+    ...change,
+  } satisfies Kept &
+    Omit<ConvoyEndpoint, "uid" | "project_id" | "status" | "created_at" | "owner_id"> & {
+      owner_id: string | undefined;
+    };
+  const path = `/endpoints/${encodeURIComponent(current.uid)}`;
+  return call<ConvoyEndpoint>(convoy, path, { method: "PUT", body });
 }
 
 /** Deletes an endpoint and its subscription. 400 "endpoint not found" means that it is gone already (recorded). */
@@ -51,11 +105,12 @@ export async function deleteEndpoint(convoy: Convoy, id: string): Promise<Answer
   return isEndpointMissing(answer) ? { ok: true, status: 200, message: "", data: null } : answer;
 }
 
-/** Whether Convoy says that the endpoint does not exist: 400 "endpoint not found", or 404. */
+/** Whether Convoy says that the endpoint does not exist: 404, or 400 in one of two ways (recorded). */
 export function isEndpointMissing(answer: Answer<unknown>): boolean {
   if (answer.ok) return false;
   return (
-    (answer.status === 400 && answer.message === "endpoint not found") ||
+    (answer.status === 400 &&
+      /^(endpoint not found|failed to find endpoint)$/.test(answer.message)) ||
     (answer.status === 404 && answer.message === "Resource not found")
   );
 }
@@ -86,10 +141,13 @@ export function isAlreadySubscribed(answer: Answer<unknown>): boolean {
   return !answer.ok && answer.message === "a subscription for this endpoint already exists";
 }
 
-/** The subscriptions of one endpoint. */
-export function listSubscriptions(convoy: Convoy, endpointId: string) {
+/** The subscriptions of some endpoints: one each, if nobody made more. */
+export function listSubscriptions(
+  convoy: Convoy,
+  page: PageOptions & { endpointIds: readonly string[] },
+) {
   return list<ConvoySubscription>(convoy, "/subscriptions", {
-    query: { endpointId, perPage: 20 },
+    query: { ...paging(page), endpointId: page.endpointIds },
   });
 }
 

@@ -1,43 +1,53 @@
-/** Endpoints: Convoy has them, D1 records them (docs/design.md, section 7). */
+/** Making and removing endpoints: Convoy has them, D1 records them (docs/design.md, section 7). */
 import { v7 as uuidv7 } from "uuid";
-import { type Bindings, HTTP_TIMEOUT_DEFAULT_S } from "../config.ts";
-import { type Convoy, convoyOf, type Failure } from "../convoy/client.ts";
+import type { Budget } from "../budget.ts";
+import {
+  CLOCK_SKEW_MS,
+  CREATION_LEASE_MS,
+  ENDPOINT_PAGE,
+  ENDPOINT_TIMEOUT_MS,
+  HTTP_TIMEOUT_DEFAULT_S,
+} from "../config.ts";
+import type { Convoy, Failure } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   createEndpoint as createAtConvoy,
   createSubscription,
   deleteEndpoint as deleteAtConvoy,
   isAlreadySubscribed,
-  putEndpoint,
+  isOwnProject,
+  listEndpoints,
 } from "../convoy/endpoints.ts";
 import { mendableReason } from "../convoy/reasons.ts";
-import { unavailable } from "../http.ts";
-import { refusal } from "./refusal.ts";
-import type { EndpointPatch, NewEndpoint } from "./schema.ts";
+import type { NewEndpoint } from "./schema.ts";
 import {
   beginCreating,
   type EndpointFields,
   type EndpointRow,
+  endClaim,
   findEndpoint,
   finishCreating,
+  recordsAround,
   removeEndpoint,
-  updateEndpoint,
 } from "./table.ts";
+import { claim, giveUp, type Result, trouble } from "./update.ts";
 
 /** A new endpoint, and its secret: given once, never stored. */
 export type CreatedEndpoint = { row: EndpointRow; secret: string };
 
 /**
  * Creates the endpoint and its subscription in Convoy, and its record. A step that fails undoes the
- * earlier ones; what a crash leaves, reconcile removes.
- * @throws HTTPException 400, 502 or 503 saying why; StorageError
+ * earlier ones; what a crash leaves, the cron removes.
+ * @param max how many endpoints an owner may have
+ * @throws StorageError
  */
 export async function createEndpoint(
-  env: Bindings,
+  db: D1Database,
+  convoy: Convoy,
   owner: string,
   wanted: NewEndpoint,
-): Promise<CreatedEndpoint> {
-  const convoy = convoyOf(env);
+  max: number,
+): Promise<Result<CreatedEndpoint>> {
   const now = Date.now();
   const fields: EndpointFields = {
     name: wanted.name,
@@ -46,40 +56,52 @@ export async function createEndpoint(
     http_timeout_s: wanted.http_timeout ?? HTTP_TIMEOUT_DEFAULT_S,
   };
   const draft = uuidv7({ msecs: now });
-  await beginCreating(env.DB, { ...fields, id: draft, owner, now });
+  const lease = now + CREATION_LEASE_MS;
+  if (!(await beginCreating(db, { ...fields, id: draft, owner, now, lease }, max))) {
+    return trouble({ kind: "full", max });
+  }
   const made = await createAtConvoy(convoy, {
-    ...toConvoyFields(fields, owner),
+    name: fields.name,
+    url: fields.url,
+    description: fields.description,
+    http_timeout: fields.http_timeout_s,
+    owner_id: owner,
     ...(wanted.secret === undefined ? {} : { secret: wanted.secret }),
   });
   if (!made.ok) {
-    // Only a refusal is known to have made nothing: after anything else the draft stays for reconcile.
-    if (isRefusal(made)) await removeEndpoint(env.DB, owner, draft);
-    throw refusal(made);
+    // Only a refusal is known to have made nothing: after anything else the draft stays for the cron.
+    if (isRefusal(made)) await removeEndpoint(db, owner, draft);
+    return trouble({ kind: "refused", failure: made });
   }
   const { uid, secrets } = made.data;
   try {
-    const row = await subscribeAndRecord(env, convoy, owner, draft, made.data);
-    return { row, secret: secrets?.[0]?.value ?? wanted.secret ?? "" };
+    const recorded = await subscribeAndRecord(db, convoy, owner, draft, made.data);
+    if (recorded.ok) {
+      const secret = secrets?.[0]?.value ?? wanted.secret ?? "";
+      return { ok: true, value: { row: recorded.value, secret } };
+    }
+    await undo(db, convoy, owner, draft, uid);
+    return recorded;
   } catch (error) {
     // Recorded or not: the caller gets no secret, and an endpoint that stayed would deliver twice.
-    await undo(env, convoy, owner, draft, uid);
+    await undo(db, convoy, owner, draft, uid);
     throw error;
   }
 }
 
 /** What follows once Convoy has made the endpoint. */
 async function subscribeAndRecord(
-  env: Bindings,
+  db: D1Database,
   convoy: Convoy,
   owner: string,
   draft: string,
   made: ConvoyEndpoint,
-): Promise<EndpointRow> {
-  if (made.project_id !== convoy.projectId) {
-    throw unavailable("CONVOY_API_KEY belongs to another project than CONVOY_PROJECT_ID.");
-  }
+): Promise<Result<EndpointRow>> {
+  if (made.project_id !== convoy.projectId) return trouble({ kind: "another project" });
   const subscribed = await createSubscription(convoy, made.uid, made.name);
-  if (!subscribed.ok && !isAlreadySubscribed(subscribed)) throw refusal(subscribed);
+  if (!subscribed.ok && !isAlreadySubscribed(subscribed)) {
+    return trouble({ kind: "refused", failure: subscribed });
+  }
   const record = {
     id: made.uid,
     subscriptionId: subscribed.ok ? subscribed.data.uid : null,
@@ -87,9 +109,8 @@ async function subscribeAndRecord(
     now: Date.now(),
   };
   const row =
-    (await finishCreating(env.DB, draft, record)) ?? (await findEndpoint(env.DB, owner, made.uid));
-  if (!row) throw unavailable("Creating the endpoint took too long. Try again.");
-  return row;
+    (await finishCreating(db, draft, record)) ?? (await findEndpoint(db, owner, made.uid));
+  return row ? { ok: true, value: row } : trouble({ kind: "too slow" });
 }
 
 // 401 and the refusals that a caller can mend come before anything is made.
@@ -97,58 +118,82 @@ function isRefusal(answer: Failure): boolean {
   return answer.status === 401 || mendableReason(answer) !== null;
 }
 
-async function undo(env: Bindings, convoy: Convoy, owner: string, draft: string, uid: string) {
+async function undo(db: D1Database, convoy: Convoy, owner: string, draft: string, uid: string) {
   const removed = await deleteAtConvoy(convoy, uid);
   if (!removed.ok) return;
-  await removeEndpoint(env.DB, owner, draft);
-  await removeEndpoint(env.DB, owner, uid);
-}
-
-/**
- * Changes the given fields: at Convoy first, which wants all of them each time, then in the record.
- * @returns the record after it, or null where the owner has no such endpoint
- * @throws HTTPException 400, 502 or 503 saying why; StorageError
- */
-export async function changeEndpoint(
-  env: Bindings,
-  owner: string,
-  id: string,
-  patch: EndpointPatch,
-): Promise<EndpointRow | null> {
-  const known = await findEndpoint(env.DB, owner, id);
-  if (!known) return null;
-  const fields: EndpointFields = {
-    name: patch.name ?? known.name,
-    url: patch.url ?? known.url,
-    description: patch.description ?? known.description,
-    http_timeout_s: patch.http_timeout ?? known.http_timeout_s,
-  };
-  const answer = await putEndpoint(convoyOf(env), id, toConvoyFields(fields, owner));
-  if (!answer.ok) throw refusal(answer);
-  const http_timeout_s = answer.data.http_timeout;
-  return updateEndpoint(env.DB, owner, id, { ...fields, http_timeout_s, now: Date.now() });
+  await removeEndpoint(db, owner, draft);
+  await removeEndpoint(db, owner, uid);
 }
 
 /**
  * Removes the endpoint: at Convoy first (gone already counts as done), then the record.
- * @returns false where the owner has no such endpoint
- * @throws HTTPException 502 or 503 saying why; StorageError
+ * @throws StorageError
  */
-export async function deleteEndpoint(env: Bindings, owner: string, id: string): Promise<boolean> {
-  if (!(await findEndpoint(env.DB, owner, id))) return false;
-  const answer = await deleteAtConvoy(convoyOf(env), id);
-  if (!answer.ok) throw refusal(answer);
-  await removeEndpoint(env.DB, owner, id);
-  return true;
+export async function deleteEndpoint(
+  db: D1Database,
+  convoy: Convoy,
+  row: EndpointRow,
+): Promise<Result<null>> {
+  // Claimed, so that the cron looks at what a crash leaves.
+  const claimed = await claim(db, row);
+  if (!claimed.ok) return claimed;
+  const answer = await deleteAtConvoy(convoy, row.id);
+  if (!answer.ok) return giveUp(db, convoy, claimed.value, answer, "unknown");
+  await removeEndpoint(db, row.owner, row.id);
+  return { ok: true, value: null };
 }
 
-/** What Convoy is told of an endpoint. */
-function toConvoyFields(fields: EndpointFields, owner: string) {
-  return {
-    name: fields.name,
-    url: fields.url,
-    description: fields.description,
-    http_timeout: fields.http_timeout_s,
-    owner_id: owner,
-  } satisfies Partial<ConvoyEndpoint>;
+/** Whether Convoy's endpoint is what this creation made that never ended: nobody got its id or its secret. */
+export function isMadeBy(draft: EndpointRow, item: ConvoyEndpoint): boolean {
+  const made = Date.parse(item.created_at) - draft.created_at;
+  return (
+    item.owner_id === draft.owner &&
+    item.name === draft.name &&
+    item.url === draft.url &&
+    made > -CLOCK_SKEW_MS &&
+    made < ENDPOINT_TIMEOUT_MS + CLOCK_SKEW_MS
+  );
+}
+
+/**
+ * Goes on with a creation that was cut off: looks for what it made among the owner's endpoints at Convoy, newest first,
+ * removes that, then the draft. Where the budget or Convoy ends it before, its place is kept.
+ * @param draft claimed
+ * @returns whether it is over
+ * @throws StorageError
+ */
+export async function removeCutOff(
+  db: D1Database,
+  convoy: Convoy,
+  draft: EndpointRow,
+  budget: Budget,
+): Promise<boolean> {
+  let cursor = draft.search_cursor ?? undefined;
+  // A page and its records; and kept for the end: the key's project, what is removed at Convoy, the draft.
+  while (budget.take(2, 3)) {
+    const options = { perPage: ENDPOINT_PAGE, cursor, ownerId: draft.owner };
+    const page = await listEndpoints(convoy, options);
+    if (!page.ok) break;
+    const { items, next } = page.data;
+    const ids = items.map((item) => item.uid);
+    const records = await recordsAround(db, draft.owner, { after: "", upTo: "", ids });
+    const made = items.find(
+      (item) => isMadeBy(draft, item) && !records.some((record) => record.id === item.uid),
+    );
+    const isOlder = (item: ConvoyEndpoint) =>
+      Date.parse(item.created_at) < draft.created_at - CLOCK_SKEW_MS;
+    if (made || !next || items.some(isOlder)) {
+      budget.take(3);
+      // Another project's list says nothing about what is not in it.
+      const done = made ? (await deleteAtConvoy(convoy, made.uid)).ok : await isOwnProject(convoy);
+      if (done) await removeEndpoint(db, draft.owner, draft.id);
+      return done;
+    }
+    cursor = next;
+  }
+  // Due again when the lease is over.
+  if (cursor !== (draft.search_cursor ?? undefined)) {
+    await endClaim(db, draft, { search_cursor: cursor ?? null, due_at: draft.due_at }, Date.now());
+  }
+  return false;
 }

@@ -1,100 +1,94 @@
 /** Pausing and activating an endpoint: Convoy's call is a toggle that discards (docs/design.md, section 7). */
-import { type Bindings, CLOCK_SKEW_MS, DISCARD_WINDOW_MS } from "../config.ts";
-import { type Answer, type Convoy, convoyOf, type Failure } from "../convoy/client.ts";
-import { retryDiscarded } from "../convoy/deliveries.ts";
-import {
-  activateInactive,
-  getEndpoint,
-  isEndpointMissing,
-  togglePause,
-} from "../convoy/endpoints.ts";
-import { problem } from "../http.ts";
-import { refusal } from "./refusal.ts";
-import { type EndpointRow, type EndpointStatus, findEndpoint, moveStatus } from "./table.ts";
+import { CONVOY_CACHE_MS, RECOVERY_WINDOW_MS } from "../config.ts";
+import type { Answer, Convoy, Failure } from "../convoy/client.ts";
+import { retryBatch } from "../convoy/deliveries.ts";
+import { activateInactive, isEndpointMissing, togglePause } from "../convoy/endpoints.ts";
+import { recoverDiscarded } from "./recovery-table.ts";
+import { type EndpointRow, endClaim, findEndpoint } from "./table.ts";
+import { claim, type Result, readEndpoint, recordSeen, trouble } from "./update.ts";
 
 /**
- * Pauses the owner's endpoint. The change of status is claimed in D1 first: who did not get the row
- * does not call, so that two callers cannot toggle twice.
- * @returns the record after it, or null where the owner has no such endpoint
- * @throws HTTPException 409 where its status does not allow it, 502 or 503 where Convoy does not; StorageError
+ * Pauses the endpoint, or activates it and brings back what was discarded meanwhile. The change of status is claimed in D1
+ * first: who did not get the row does not call, so that two callers cannot toggle twice. Until Convoy has taken what was
+ * discarded, the status is `activating`, and the cron goes on.
+ * @throws StorageError
  */
-export function pause(env: Bindings, owner: string, id: string): Promise<EndpointRow | null> {
-  return move(env, owner, id, { from: ["active"], by: "pausing", to: "paused" });
-}
-
-/**
- * Activates the owner's endpoint and brings back what was discarded meanwhile. Until Convoy has taken
- * that, its status is `activating`, and the cron goes on.
- * @returns the record after it, or null where the owner has no such endpoint
- * @throws HTTPException 409 where its status does not allow it, 502 or 503 where Convoy does not; StorageError
- */
-export function activate(env: Bindings, owner: string, id: string): Promise<EndpointRow | null> {
-  return move(env, owner, id, { from: ["paused", "inactive"], by: "activating", to: "active" });
-}
-
-type Move = { from: EndpointStatus[]; by: "pausing" | "activating"; to: "paused" | "active" };
-
-async function move(env: Bindings, owner: string, id: string, { from, by, to }: Move) {
-  const convoy = convoyOf(env);
-  const known = await findEndpoint(env.DB, owner, id);
-  if (!known || known.status === to) return known;
-  const now = Date.now();
-  const pausedAt = by === "pausing" ? { pausedAt: now } : {};
-  const claimed = await moveStatus(env.DB, owner, id, { from, to: by, now, ...pausedAt });
-  if (!claimed) {
-    const { status } = (await findEndpoint(env.DB, owner, id)) ?? known;
-    throw problem(409, `The endpoint is ${status}: it cannot become ${to} now. Try again shortly.`);
+export async function setPaused(
+  db: D1Database,
+  convoy: Convoy,
+  row: EndpointRow,
+  paused: boolean,
+): Promise<Result<EndpointRow>> {
+  const claimed = await claim(db, row, paused ? "pausing" : "activating");
+  if (!claimed.ok) return claimed;
+  const failure = await finishMove(db, convoy, claimed.value, row.status === "active");
+  if (failure) {
+    return trouble(isEndpointMissing(failure) ? { kind: "gone" } : { kind: "refused", failure });
   }
-  const failed = await finishMove(env, convoy, claimed);
-  if (failed) throw refusal(failed);
-  return findEndpoint(env.DB, owner, id);
+  const after = await findEndpoint(db, row.owner, row.id);
+  return after ? { ok: true, value: after } : trouble({ kind: "removed" });
 }
 
 /**
  * Goes on with an endpoint that is `pausing` or `activating`, from wherever it was left.
+ * @param claimed ours
+ * @param wasActive the record said so before: if Convoy says so too, nothing was discarded
  * @returns Convoy's failure that stopped it, where the endpoint does not have its new status yet
  * @throws StorageError
  */
 export async function finishMove(
-  env: Bindings,
+  db: D1Database,
   convoy: Convoy,
-  row: EndpointRow,
+  claimed: EndpointRow,
+  wasActive = false,
 ): Promise<Failure | null> {
-  const end = (to: EndpointStatus, more: { pausedAt?: null } = {}) =>
-    moveStatus(env.DB, row.owner, row.id, { from: [row.status], to, now: Date.now(), ...more });
-  const wanted = row.status === "pausing" ? "paused" : "active";
-  const answer = await makeStatus(convoy, row.id, wanted);
-  if (!answer.ok) {
-    // Removed in the portal, or another project's key: reconcile brings it back if it comes back.
-    if (isEndpointMissing(answer)) await end("missing");
-    return answer;
+  const wanted = claimed.status === "pausing" ? "paused" : "active";
+  const read = await readEndpoint(convoy, claimed.id);
+  if (!read.ok) {
+    // Removed in Convoy's dashboard, or another project's key: whoever sees it again ends that.
+    if (isEndpointMissing(read.failure)) await recordSeen(db, convoy, claimed, null);
+    return read.failure;
   }
+  const moved = await makeStatus(convoy, claimed.id, read.item.status, wanted);
+  if (moved && !moved.ok) return moved;
+  const now = Date.now();
   if (wanted === "paused") {
     // Or inactive: Convoy gave it up, and there is nothing to pause.
-    await end(answer.data);
+    const status = read.item.status === "inactive" ? "inactive" : "paused";
+    await endClaim(db, claimed, { status }, now);
     return null;
   }
-  const now = Date.now();
-  const since = (row.paused_at ?? now - DISCARD_WINDOW_MS) - CLOCK_SKEW_MS;
-  const retried = await retryDiscarded(convoy, row.id, since, now + CLOCK_SKEW_MS);
-  // One batch a project at a time: the cron repeats it. The endpoint itself is active already.
-  if (retried.ok) await end("active", { pausedAt: null });
+  if (wasActive && !moved) {
+    await endClaim(db, claimed, { status: "active" }, now);
+    return null;
+  }
+  const since = claimed.paused_at ?? now;
+  const retried = await retryBatch(convoy, {
+    endpointIds: [claimed.id],
+    status: "Discarded",
+    fromMs: since - RECOVERY_WINDOW_MS,
+    toMs: Date.now(),
+  });
+  if (!retried.ok) {
+    // One batch a project at a time: the cron repeats it. The endpoint itself is active already.
+    await endClaim(db, claimed, { due_at: now + 1 }, now);
+    return null;
+  }
+  // Convoy before v26.7.3 discards for some time yet (facts).
+  const later = { since, now, action: "look", due: now + CONVOY_CACHE_MS } as const;
+  const recovery = recoverDiscarded(convoy.projectId, claimed.id, later);
+  await endClaim(db, claimed, { status: "active", paused_at: null }, now, recovery);
   return null;
 }
 
-/** Reads the real status first: a toggle from the wrong side would undo what is wanted. */
+/** Null where the endpoint is so already: a toggle from the wrong side would undo what is wanted. */
 async function makeStatus(
   convoy: Convoy,
   id: string,
+  status: string,
   wanted: "paused" | "active",
-): Promise<Answer<"paused" | "active" | "inactive">> {
-  const read = await getEndpoint(convoy, id);
-  if (!read.ok) return read;
-  const { status } = read.data;
-  if (status === wanted) return { ...read, data: wanted };
-  if (status === "inactive" && wanted === "paused") return { ...read, data: status };
-  const moved = await (status === "inactive"
-    ? activateInactive(convoy, id)
-    : togglePause(convoy, id));
-  return moved.ok ? { ...moved, data: wanted } : moved;
+): Promise<Answer<unknown> | null> {
+  if (status === wanted) return null;
+  if (status !== "inactive") return togglePause(convoy, id);
+  return wanted === "paused" ? null : activateInactive(convoy, id);
 }

@@ -1,21 +1,33 @@
 /** /endpoint: HTTP in, HTTP out. */
 
+import { createMiddleware } from "hono/factory";
+import type { HTTPException } from "hono/http-exception";
 import { v7 as uuidv7 } from "uuid";
 import { budgetOf } from "../budget.ts";
-import { DELIVERY_PAGE_DEFAULT, PAGE_DEFAULT, SYNC_BUDGET } from "../config.ts";
-import { convoyOf } from "../convoy/client.ts";
+import {
+  type Bindings,
+  DELIVERY_PAGE_DEFAULT,
+  endpointSettings,
+  PAGE_DEFAULT,
+  SYNC_BUDGET,
+} from "../config.ts";
+import { convoyOf, type Failure } from "../convoy/client.ts";
 import { getDelivery, listAttempts, listDeliveries } from "../convoy/deliveries.ts";
+import { mendableReason, shownReason } from "../convoy/reasons.ts";
 import { commitPing } from "../event/commit.ts";
 import { finish } from "../event/publish.ts";
-import { newApp, problem, requireJson, requireJsonIfAny, valid } from "../http.ts";
-import { PageQuery } from "../schema.ts";
-import { changeEndpoint, createEndpoint, deleteEndpoint } from "./create.ts";
-import { toAttempt, toDelivery } from "./deliveries.ts";
-import { activate, pause } from "./pause.ts";
-import { reconcile } from "./reconcile.ts";
-import { refusal } from "./refusal.ts";
-import { rotateSecret } from "./rotate.ts";
-import type { Endpoint } from "./schema.ts";
+import {
+  type AppEnv,
+  newApp,
+  problem,
+  requireJson,
+  requireJsonIfAny,
+  unavailable,
+  valid,
+} from "../http.ts";
+import { onePage, PageQuery } from "../schema.ts";
+import { createEndpoint, deleteEndpoint } from "./create.ts";
+import { setPaused } from "./pause.ts";
 import {
   DeliveryListQuery,
   DeliveryPath,
@@ -23,27 +35,41 @@ import {
   EndpointPath,
   NewEndpoint,
   Rotation,
+  SyncQuery,
+  toAttempt,
+  toDelivery,
+  toEndpoint,
 } from "./schema.ts";
+import { sync } from "./sync.ts";
 import { type EndpointRow, findEndpoint, listEndpoints } from "./table.ts";
+import { changeEndpoint, type Result, rotateSecret, type Trouble } from "./update.ts";
+import { isPrivateUrl } from "./url.ts";
 
-const notFound = () => problem(404, "Endpoint not found");
+/** Puts the caller's endpoint of the path into the context: 404 where the caller has none of this id. */
+const own = createMiddleware<AppEnv & { Variables: { endpoint: EndpointRow } }>(async (c, next) => {
+  const row = await findEndpoint(c.env.DB, c.get("owner"), c.req.param("id") ?? "");
+  if (!row) throw notFound();
+  c.set("endpoint", row);
+  await next();
+});
 
 /** Routes under /endpoint. */
 export const endpoint = newApp()
   .get("/", valid("query", PageQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor } = c.req.valid("query");
     const rows = await listEndpoints(c.env.DB, c.get("owner"), { limit: limit + 1, after: cursor });
-    const data = rows.slice(0, limit).map(toEndpoint);
-    const last = rows.length > limit ? data.at(-1) : undefined;
-    return c.json({ data, ...(last ? { cursor: last.id } : {}) }, 200);
+    return c.json(
+      onePage(rows, limit, toEndpoint, (row) => row.id),
+      200,
+    );
   })
-  .get("/:id", valid("param", EndpointPath), async (c) => {
-    const row = await findEndpoint(c.env.DB, c.get("owner"), c.req.valid("param").id);
-    if (!row) throw notFound();
-    return c.json(toEndpoint(row), 200);
-  })
+  .get("/:id", valid("param", EndpointPath), own, (c) => c.json(toEndpoint(c.get("endpoint")), 200))
   .post("/", requireJson, valid("json", NewEndpoint), async (c) => {
-    const { row, secret } = await createEndpoint(c.env, c.get("owner"), c.req.valid("json"));
+    const wanted = c.req.valid("json");
+    const { max } = checkUrl(c.env, wanted.url);
+    const convoy = convoyOf(c.env);
+    const made = await createEndpoint(c.env.DB, convoy, c.get("owner"), wanted, max);
+    const { row, secret } = valueOrThrow(made);
     c.header("Location", `/endpoint/${row.id}`);
     return c.json({ "Endpoint ID": row.id, endpoint: toEndpoint(row), secret }, 201);
   })
@@ -52,16 +78,17 @@ export const endpoint = newApp()
     requireJson,
     valid("param", EndpointPath),
     valid("json", EndpointPatch),
+    own,
     async (c) => {
-      const { id } = c.req.valid("param");
-      const row = await changeEndpoint(c.env, c.get("owner"), id, c.req.valid("json"));
-      if (!row) throw notFound();
-      return c.json(toEndpoint(row), 200);
+      const patch = c.req.valid("json");
+      checkUrl(c.env, patch.url);
+      const row = c.get("endpoint");
+      const changed = await changeEndpoint(c.env.DB, convoyOf(c.env), row, patch);
+      return c.json(toEndpoint(valueOrThrow(changed)), 200);
     },
   )
-  .delete("/:id", valid("param", EndpointPath), async (c) => {
-    const { id } = c.req.valid("param");
-    if (!(await deleteEndpoint(c.env, c.get("owner"), id))) throw notFound();
+  .delete("/:id", valid("param", EndpointPath), own, async (c) => {
+    valueOrThrow(await deleteEndpoint(c.env.DB, convoyOf(c.env), c.get("endpoint")));
     return c.json({ data: "Endpoint ID has been removed." }, 200);
   })
   .post("/:id/ping", valid("param", EndpointPath), async (c) => {
@@ -75,30 +102,30 @@ export const endpoint = newApp()
     c.header("X-Event-Id", eventId);
     return c.json({ data: "Ping queued", event_id: eventId }, 202);
   })
-  .post("/sync", async (c) => {
+  .post("/sync", valid("query", SyncQuery), async (c) => {
+    const { cursor } = c.req.valid("query");
     const budget = budgetOf(SYNC_BUDGET, Number.POSITIVE_INFINITY);
-    return c.json(await reconcile(c.env, convoyOf(c.env), c.get("owner"), budget), 200);
+    const options = { cursor, budget };
+    return c.json(await sync(c.env.DB, convoyOf(c.env), c.get("owner"), options), 200);
   })
-  .post("/:id/pause", valid("param", EndpointPath), async (c) => {
-    const row = await pause(c.env, c.get("owner"), c.req.valid("param").id);
-    if (!row) throw notFound();
-    return c.json(toEndpoint(row), 200);
+  .post("/:id/pause", valid("param", EndpointPath), own, async (c) => {
+    const paused = await setPaused(c.env.DB, convoyOf(c.env), c.get("endpoint"), true);
+    return c.json(toEndpoint(valueOrThrow(paused)), 200);
   })
-  .post("/:id/activate", valid("param", EndpointPath), async (c) => {
-    const row = await activate(c.env, c.get("owner"), c.req.valid("param").id);
-    if (!row) throw notFound();
-    return c.json(toEndpoint(row), 200);
+  .post("/:id/activate", valid("param", EndpointPath), own, async (c) => {
+    const activated = await setPaused(c.env.DB, convoyOf(c.env), c.get("endpoint"), false);
+    return c.json(toEndpoint(valueOrThrow(activated)), 200);
   })
   .post(
     "/:id/rotate-secret",
     requireJsonIfAny,
     valid("param", EndpointPath),
     valid("json", Rotation),
+    own,
     async (c) => {
-      const { id } = c.req.valid("param");
-      const rotated = await rotateSecret(c.env, c.get("owner"), id, c.req.valid("json"));
-      if (!rotated) throw notFound();
-      const { row, secret, overlapHours } = rotated;
+      const wanted = c.req.valid("json");
+      const rotated = await rotateSecret(c.env.DB, convoyOf(c.env), c.get("endpoint"), wanted);
+      const { row, secret, overlapHours } = valueOrThrow(rotated);
       return c.json({ endpoint: toEndpoint(row), secret, overlap_hours: overlapHours }, 200);
     },
   )
@@ -106,42 +133,90 @@ export const endpoint = newApp()
     "/:id/delivery",
     valid("param", EndpointPath),
     valid("query", DeliveryListQuery),
+    own,
     async (c) => {
-      const { id } = c.req.valid("param");
       const { limit = DELIVERY_PAGE_DEFAULT, cursor } = c.req.valid("query");
-      if (!(await findEndpoint(c.env.DB, c.get("owner"), id))) throw notFound();
-      const page = { endpointId: id, perPage: limit, cursor };
+      const page = { endpointId: c.get("endpoint").id, perPage: limit, cursor };
       const answer = await listDeliveries(convoyOf(c.env), page);
       if (!answer.ok) throw refusal(answer);
       const { items, next } = answer.data;
       return c.json({ data: items.map(toDelivery), ...(next ? { cursor: next } : {}) }, 200);
     },
   )
-  .get("/:id/delivery/:delivery", valid("param", DeliveryPath), async (c) => {
+  .get("/:id/delivery/:delivery", valid("param", DeliveryPath), own, async (c) => {
     const { id, delivery } = c.req.valid("param");
-    if (!(await findEndpoint(c.env.DB, c.get("owner"), id))) throw notFound();
     const convoy = convoyOf(c.env);
-    const told = await getDelivery(convoy, delivery);
-    if (!told.ok && told.status !== 404) throw refusal(told);
+    const found = await getDelivery(convoy, delivery);
+    if (!found.ok && found.status !== 404) throw refusal(found);
     // Another endpoint's delivery is none of the caller's business, even to know of.
-    if (!told.ok || told.data.endpoint_id !== id) throw problem(404, "Delivery not found");
+    if (!found.ok || found.data.endpoint_id !== id) throw problem(404, "Delivery not found");
     const attempts = await listAttempts(convoy, delivery);
     if (!attempts.ok) throw refusal(attempts);
     const made = (attempts.data ?? []).map(toAttempt);
-    return c.json({ ...toDelivery(told.data), attempts_made: made }, 200);
+    return c.json({ ...toDelivery(found.data), attempts_made: made }, 200);
   });
 
-/** The record as given out: no owner, no subscription, never a secret. */
-export function toEndpoint(row: EndpointRow): Endpoint {
-  return {
-    id: row.id,
-    name: row.name,
-    url: row.url,
-    description: row.description,
-    http_timeout: row.http_timeout_s,
-    // `creating` rows are never read for a caller.
-    status: row.status as Endpoint["status"],
-    created_at: new Date(row.created_at).toISOString(),
-    updated_at: new Date(row.updated_at).toISOString(),
-  };
+function notFound() {
+  return problem(404, "Endpoint not found");
+}
+
+/** The endpoint settings; 400 for a private address where they allow none. */
+function checkUrl(env: Bindings, url: string | undefined) {
+  const settings = endpointSettings(env);
+  if (url !== undefined && !settings.privateAddresses && isPrivateUrl(url)) {
+    const message =
+      "must be on the public internet: private, loopback and link-local addresses are refused";
+    const details = [{ path: "url", message }];
+    throw problem(400, `Bad body. url: ${message}`, { details });
+  }
+  return settings;
+}
+
+function valueOrThrow<T>(result: Result<T>): T {
+  if (!result.ok) throw problemOf(result.trouble);
+  return result.value;
+}
+
+function problemOf(trouble: Trouble): HTTPException {
+  switch (trouble.kind) {
+    case "removed":
+      return notFound();
+    case "busy":
+      return problem(
+        409,
+        `The endpoint is being changed (it is ${trouble.row.status}). Try again shortly.`,
+      );
+    case "gone":
+      return problem(
+        409,
+        "Convoy does not have this endpoint any more (it is missing): it was removed there, or CONVOY_PROJECT_ID or CONVOY_API_KEY is another project's. Remove it here too, or try again once Convoy has it.",
+      );
+    case "full":
+      return problem(
+        409,
+        `You have ${trouble.max} endpoints already, the most that an owner may have. Remove one first.`,
+      );
+    case "another project":
+      return unavailable("CONVOY_API_KEY belongs to another project than CONVOY_PROJECT_ID.");
+    case "too slow":
+      return unavailable("Creating the endpoint took too long. Try again.");
+    case "refused":
+      return refusal(trouble.failure);
+  }
+}
+
+/**
+ * The error to throw for a failed answer of Convoy: 400 where the caller can mend it, 503 where waiting helps,
+ * 502 where only the operator can.
+ */
+export function refusal(answer: Failure): HTTPException {
+  const reason = mendableReason(answer);
+  if (reason) return problem(400, `Convoy refused the endpoint: ${reason}.`);
+  const shown = shownReason(answer);
+  if (answer.status === null || answer.status === 429 || answer.status >= 500) {
+    const retryS = Math.ceil((answer.retryAfterMs ?? 5_000) / 1_000);
+    return unavailable(`${shown}. Try again.`, { "Retry-After": String(retryS) });
+  }
+  const hint = answer.status === 401 || answer.status === 403 ? ": check CONVOY_API_KEY" : "";
+  return problem(502, `${shown}${hint}. The operator of this API has to look at it.`);
 }

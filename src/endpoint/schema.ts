@@ -1,9 +1,11 @@
-/** The contract of /endpoint: what callers may send, and what they get. */
+/** What callers may send to /endpoint, and how its answers are made. */
 import * as z from "zod/mini";
 import { DELIVERY_PAGE_MAX, ROTATION_OVERLAP_MAX_H, TIMEOUT_MAX_S } from "../config.ts";
-import { Cursor, EndpointId, limitOf, notEmpty, pageOf, text } from "../schema.ts";
-import { DURATION, durationSeconds } from "./duration.ts";
-import { WEBHOOK_URL } from "./url.ts";
+import type { ConvoyAttempt, ConvoyDelivery } from "../convoy/deliveries.ts";
+import { Cursor, EndpointId, limitOf, notEmpty, text } from "../schema.ts";
+import type { Attempt, Delivery, Endpoint } from "./answers.ts";
+import type { EndpointRow } from "./table.ts";
+import { isWebhookUrl, WEBHOOK_URL } from "./url.ts";
 
 /** `:id` of an endpoint in a path. */
 export const EndpointPath = z.object({ id: EndpointId });
@@ -14,19 +16,33 @@ export const DeliveryPath = z.object({ id: EndpointId, delivery: EndpointId });
 /** Query of GET /endpoint/:id/delivery. */
 export const DeliveryListQuery = z.object({ limit: limitOf(DELIVERY_PAGE_MAX), cursor: Cursor });
 
-const Url = z.string().check(
-  z.maxLength(2_048),
-  z.regex(WEBHOOK_URL, {
-    error: "must be an http or https URL with a host, without credentials or a fragment",
-  }),
-);
+/** Query of POST /endpoint/sync: where to go on. */
+export const SyncQuery = z.object({ cursor: Cursor });
+
+const Url = z
+  .string()
+  .check(
+    z.maxLength(2_048),
+    z.refine<string>(isWebhookUrl, {
+      error: "must be an http or https URL with a host, without credentials or a fragment",
+    }),
+  )
+  .register(z.globalRegistry, { pattern: WEBHOOK_URL.source });
+
+/** 1 second to 1 minute as people write it, Go's way as the tutorial's `"10s"` or plain seconds: `10`, `10s`, `1m`. */
+export const DURATION = /^(?:(?:[1-9]|[1-5]\d|60)s?|1m(?:0s)?)$/;
+
+/** Whole seconds of a text that matches DURATION: `"1m"` → 60. */
+export function durationSeconds(text: string): number {
+  return text.startsWith("1m") ? 60 : Number.parseInt(text, 10);
+}
 
 const Timeout = z.union(
   [
     z.int().check(z.gte(1), z.lte(TIMEOUT_MAX_S)),
     z.pipe(z.string().check(z.regex(DURATION)), z.transform(durationSeconds)),
   ],
-  { error: `must be 1 second to 1 hour: 10, "10s" or "1m30s"` },
+  { error: `must be 1 second to 1 minute: 10, "10s" or "1m"` },
 );
 
 const Secret = text(1, 255);
@@ -65,81 +81,46 @@ export const Rotation = z.strictObject({
   overlap_hours: z.optional(z.int().check(z.gte(1), z.lte(ROTATION_OVERLAP_MAX_H))),
 });
 
-/** An endpoint as given out. */
-export const Endpoint = z.object({
-  id: z.string(),
-  name: z.string(),
-  url: z.string(),
-  description: z.string(),
-  http_timeout: z.int(),
-  status: z.enum(["active", "pausing", "paused", "activating", "inactive", "missing"]),
-  created_at: z.iso.datetime(),
-  updated_at: z.iso.datetime(),
-});
-/** An endpoint as given out. */
-export type Endpoint = z.infer<typeof Endpoint>;
+/** The record as given out: no owner, no subscription, never a secret. */
+export function toEndpoint(row: EndpointRow): Endpoint {
+  return {
+    id: row.id,
+    name: row.name,
+    url: row.url,
+    description: row.description,
+    http_timeout: row.http_timeout_s,
+    // `creating` rows are never read for a caller.
+    status: row.status as Endpoint["status"],
+    created_at: new Date(row.created_at).toISOString(),
+    updated_at: new Date(row.updated_at).toISOString(),
+  };
+}
 
-/** Answer of GET /endpoint. */
-export const EndpointPage = pageOf(Endpoint);
+/** A delivery as given out, without headers, which may carry credentials; `next_attempt_at` only while there will be one. */
+export function toDelivery(one: ConvoyDelivery): Delivery {
+  const waiting = ["Scheduled", "Retry", "Processing"].includes(one.status);
+  return {
+    id: one.uid,
+    endpoint_id: one.endpoint_id,
+    event_type: one.event_type,
+    idempotency_key: one.idempotency_key,
+    status: one.status,
+    attempts: one.metadata?.num_trials ?? 0,
+    max_attempts: one.metadata?.retry_limit ?? 0,
+    next_attempt_at: waiting ? (one.metadata?.next_send_time ?? null) : null,
+    created_at: one.created_at,
+    updated_at: one.updated_at,
+  };
+}
 
-/** Answer of POST /endpoint: the secret is given this once. */
-export const EndpointAdded = z.object({
-  "Endpoint ID": z.string(),
-  endpoint: Endpoint,
-  secret: z.string(),
-});
-
-/** Answer of POST /endpoint/:id/rotate-secret: the secret is given this once. */
-export const Rotated = z.object({
-  endpoint: Endpoint,
-  secret: z.string(),
-  overlap_hours: z.int(),
-});
-
-/** Answer of POST /endpoint/:id/ping. */
-export const PingQueued = z.object({ data: z.literal("Ping queued"), event_id: z.string() });
-
-/** What a reconcile did. `complete` is false where Convoy or the budget ended it early. */
-export const ReconcileReport = z.object({
-  adopted: z.int(),
-  removed: z.int(),
-  updated: z.int(),
-  missing: z.int(),
-  complete: z.boolean(),
-});
-/** What a reconcile did. `complete` is false where Convoy or the budget ended it early. */
-export type ReconcileReport = z.infer<typeof ReconcileReport>;
-
-/** A delivery as Convoy tells it, without anything secret. */
-export const Delivery = z.object({
-  id: z.string(),
-  endpoint_id: z.string(),
-  event_type: z.string(),
-  idempotency_key: z.string(),
-  status: z.string(),
-  attempts: z.int(),
-  max_attempts: z.int(),
-  next_attempt_at: z.nullable(z.string()),
-  created_at: z.string(),
-  updated_at: z.string(),
-});
-/** A delivery as Convoy tells it, without anything secret. */
-export type Delivery = z.infer<typeof Delivery>;
-
-/** One attempt of a delivery: what the receiver answered. */
-export const Attempt = z.object({
-  id: z.string(),
-  http_status: z.string(),
-  response: z.string(),
-  error: z.nullable(z.string()),
-  requested_at: z.string(),
-  responded_at: z.string(),
-});
-/** One attempt of a delivery: what the receiver answered. */
-export type Attempt = z.infer<typeof Attempt>;
-
-/** Answer of GET /endpoint/:id/delivery. */
-export const DeliveryPage = pageOf(Delivery);
-
-/** Answer of GET /endpoint/:id/delivery/:delivery. */
-export const DeliveryDetail = z.extend(Delivery, { attempts_made: z.array(Attempt) });
+/** An attempt as given out: null where there was no HTTP answer, and `error` says what happened. */
+export function toAttempt(one: ConvoyAttempt): Attempt {
+  return {
+    id: one.uid,
+    http_status: one.http_status || null,
+    response: one.response_data ?? null,
+    error: one.error || null,
+    requested_at: one.requested_at,
+    responded_at: one.responded_at ?? null,
+  };
+}

@@ -1,7 +1,8 @@
 /** Endpoint records in D1: who owns which endpoint of Convoy. No secret is ever stored. */
-import { batch, onD1 } from "../storage.ts";
+import { CLOCK_SKEW_MS } from "../config.ts";
+import { all, batch, first, run, type Statement } from "../storage.ts";
 
-/** How an endpoint is: the words of design section 2. */
+/** How an endpoint is: the names of design section 2. */
 export type EndpointStatus =
   | "creating"
   | "active"
@@ -24,29 +25,52 @@ export type EndpointRow = {
   paused_at: number | null;
   created_at: number;
   updated_at: number;
+  /** Null: nothing is under way. Else the lease of whoever works on it. */
+  due_at: number | null;
+  /** Where the search for what a creation made goes on. */
+  search_cursor: string | null;
 };
 
 /** The fields a caller sets. */
 export type EndpointFields = Pick<EndpointRow, "name" | "url" | "description" | "http_timeout_s">;
 
-/** Begins a creation under an id of ours; it is nobody's endpoint until `finishCreating`. @throws StorageError */
+/** An endpoint as Convoy has it, in the record's terms. */
+export type Seen = EndpointFields & { id: string; status: "active" | "paused" | "inactive" };
+
+// Nothing is to be made of these: what Convoy says is so.
+const RESTING = "('active', 'paused', 'inactive', 'missing')";
+
+/**
+ * Begins a creation under an id of ours; it is nobody's endpoint until `finishCreating`.
+ * @returns false where the owner has `max` endpoints already, counted in the statement itself
+ * @throws StorageError
+ */
 export async function beginCreating(
   db: D1Database,
-  row: EndpointFields & { id: string; owner: string; now: number },
-): Promise<void> {
-  await onD1(() =>
-    db
-      .prepare(
-        `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, status, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'creating', ?7, ?7)`,
-      )
-      .bind(row.id, row.owner, row.name, row.url, row.description, row.http_timeout_s, row.now)
-      .run(),
+  row: EndpointFields & { id: string; owner: string; now: number; lease: number },
+  max: number,
+): Promise<boolean> {
+  const made = await run(
+    db,
+    `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, status, created_at, updated_at, due_at)
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'creating', ?7, ?7, ?8
+     WHERE (SELECT count(*) FROM endpoint WHERE owner = ?2) < ?9`,
+    row.id,
+    row.owner,
+    row.name,
+    row.url,
+    row.description,
+    row.http_timeout_s,
+    row.now,
+    row.lease,
+    max,
   );
+  return made === 1;
 }
 
 /**
- * Ends a creation: the row takes Convoy's uid and timeout. Null where reconcile has removed it meanwhile.
+ * Ends a creation: the row takes Convoy's uid and timeout. It is due: the cron looks once whether Convoy has it, since a
+ * creation whose answer from D1 was lost is undone there. Null where the cron has removed the draft meanwhile.
  * @throws StorageError
  */
 export function finishCreating(
@@ -54,107 +78,47 @@ export function finishCreating(
   draftId: string,
   made: { id: string; subscriptionId: string | null; timeoutS: number; now: number },
 ): Promise<EndpointRow | null> {
-  return onD1(() =>
-    db
-      .prepare(
-        `UPDATE endpoint SET id = ?2, subscription_id = ?3, http_timeout_s = ?4, status = 'active',
-           updated_at = ?5
-         WHERE id = ?1 AND status = 'creating' RETURNING *`,
-      )
-      .bind(draftId, made.id, made.subscriptionId, made.timeoutS, made.now)
-      .first<EndpointRow>(),
+  return first<EndpointRow>(
+    db,
+    `UPDATE endpoint SET id = ?2, subscription_id = ?3, http_timeout_s = ?4, status = 'active', due_at = ?5,
+       updated_at = ?5 WHERE id = ?1 AND status = 'creating' RETURNING *`,
+    draftId,
+    made.id,
+    made.subscriptionId,
+    made.timeoutS,
+    made.now,
   );
 }
 
 /** One endpoint of the owner, or null. @throws StorageError */
 export function findEndpoint(db: D1Database, owner: string, id: string) {
-  return onD1(() =>
-    db
-      .prepare("SELECT * FROM endpoint WHERE id = ?1 AND owner = ?2 AND status <> 'creating'")
-      .bind(id, owner)
-      .first<EndpointRow>(),
+  return first<EndpointRow>(
+    db,
+    "SELECT * FROM endpoint WHERE id = ?1 AND owner = ?2 AND status <> 'creating'",
+    id,
+    owner,
   );
 }
 
 /** The owner's endpoints in id order (Convoy's ids sort by time of creation), after `after`. @throws StorageError */
-export async function listEndpoints(
+export function listEndpoints(
   db: D1Database,
   owner: string,
   page: { limit: number; after?: string | undefined },
 ): Promise<EndpointRow[]> {
-  const { results } = await onD1(() =>
-    db
-      .prepare(
-        `SELECT * FROM endpoint WHERE owner = ?1 AND id > ?2 AND status <> 'creating'
-         ORDER BY id LIMIT ?3`,
-      )
-      .bind(owner, page.after ?? "", page.limit)
-      .all<EndpointRow>(),
-  );
-  return results;
-}
-
-/** Changes the caller's fields; the row after it, or null. @throws StorageError */
-export function updateEndpoint(
-  db: D1Database,
-  owner: string,
-  id: string,
-  fields: EndpointFields & { now: number },
-) {
-  return onD1(() =>
-    db
-      .prepare(
-        `UPDATE endpoint SET name = ?3, url = ?4, description = ?5, http_timeout_s = ?6, updated_at = ?7
-         WHERE id = ?1 AND owner = ?2 RETURNING *`,
-      )
-      .bind(
-        id,
-        owner,
-        fields.name,
-        fields.url,
-        fields.description,
-        fields.http_timeout_s,
-        fields.now,
-      )
-      .first<EndpointRow>(),
-  );
-}
-
-/**
- * Claims a change of status: only who gets the row back may call Convoy's toggle.
- * @throws StorageError
- */
-export function moveStatus(
-  db: D1Database,
-  owner: string,
-  id: string,
-  move: { from: EndpointStatus[]; to: EndpointStatus; pausedAt?: number | null; now: number },
-) {
-  return onD1(() =>
-    db
-      .prepare(
-        `UPDATE endpoint SET status = ?3, updated_at = ?4,
-           paused_at = iif(?6, ?5, paused_at)
-         WHERE id = ?1 AND owner = ?7 AND status IN (SELECT value FROM json_each(?2)) RETURNING *`,
-      )
-      .bind(
-        id,
-        JSON.stringify(move.from),
-        move.to,
-        move.now,
-        move.pausedAt ?? null,
-        move.pausedAt === undefined ? 0 : 1,
-        owner,
-      )
-      .first<EndpointRow>(),
+  return all<EndpointRow>(
+    db,
+    `SELECT * FROM endpoint WHERE owner = ?1 AND id > ?2 AND status <> 'creating'
+     ORDER BY id LIMIT ?3`,
+    owner,
+    page.after ?? "",
+    page.limit,
   );
 }
 
 /** Removes the row, a draft of a creation too. @throws StorageError */
 export async function removeEndpoint(db: D1Database, owner: string, id: string): Promise<void> {
-  await onD1(() =>
-    db.prepare("DELETE FROM endpoint WHERE id = ?1 AND owner = ?2").bind(id, owner).run(),
-  );
+  await run(db, "DELETE FROM endpoint WHERE id = ?1 AND owner = ?2", id, owner);
 }
 
 /**
@@ -180,23 +144,152 @@ export async function markMissing(
 }
 
 /**
- * Takes up to `limit` endpoints on the way to paused or active that nobody has touched since `before`:
- * touched now, they are ours for as long.
+ * Claims an endpoint that nobody is changing, until `lease`: only who gets the row back may change it at Convoy. With `to`
+ * the change of its status begins.
  * @throws StorageError
  */
-export async function claimStaleMoves(
+export function claimEndpoint(
   db: D1Database,
-  when: { before: number; now: number; limit: number },
-): Promise<EndpointRow[]> {
-  const { results } = await onD1(() =>
-    db
-      .prepare(
-        `UPDATE endpoint SET updated_at = ?2 WHERE id IN (
-           SELECT id FROM endpoint WHERE status IN ('pausing', 'activating') AND updated_at < ?1
-           ORDER BY updated_at LIMIT ?3) RETURNING *`,
-      )
-      .bind(when.before, when.now, when.limit)
-      .all<EndpointRow>(),
+  { owner, id }: Pick<EndpointRow, "owner" | "id">,
+  claim: { now: number; lease: number; to?: "pausing" | "activating" },
+): Promise<EndpointRow | null> {
+  return first<EndpointRow>(
+    db,
+    `UPDATE endpoint SET due_at = ?4, status = coalesce(?5, status),
+       updated_at = iif(?5 IS NULL, updated_at, ?3),
+       paused_at = iif(?5 = 'pausing', coalesce(paused_at, ?3), paused_at)
+     WHERE id = ?1 AND owner = ?2 AND status <> 'creating' AND (due_at IS NULL OR due_at <= ?3)
+     RETURNING *`,
+    id,
+    owner,
+    claim.now,
+    claim.lease,
+    claim.to ?? null,
   );
-  return results;
+}
+
+/**
+ * Takes the endpoint whose change was cut off before `before` and that waits longest, until `lease`; null where there is none.
+ * @throws StorageError
+ */
+export function claimCutOff(db: D1Database, before: number, lease: number) {
+  return first<EndpointRow>(
+    db,
+    `UPDATE endpoint SET due_at = ?2 WHERE id = (
+       SELECT id FROM endpoint WHERE due_at <= ?1 ORDER BY due_at LIMIT 1) RETURNING *`,
+    before,
+    lease,
+  );
+}
+
+/** What a claimed endpoint becomes; what is not named stays. `due_at` is null (the change is over) unless it says otherwise. */
+export type Outcome = Partial<
+  EndpointFields & Pick<EndpointRow, "status" | "paused_at" | "due_at" | "search_cursor">
+>;
+
+/**
+ * Ends a claim, where it is still ours; `more` runs in the same transaction.
+ * @returns the record after it, or null where somebody else has claimed it since, or removed it
+ * @throws StorageError
+ */
+export async function endClaim(
+  db: D1Database,
+  claimed: EndpointRow,
+  becomes: Outcome,
+  now: number,
+  ...more: Statement[]
+): Promise<EndpointRow | null> {
+  const after = { ...claimed, due_at: null, ...becomes };
+  const changed = (["name", "url", "description", "http_timeout_s", "status"] as const).some(
+    (field) => after[field] !== claimed[field],
+  );
+  const end: Statement = [
+    `UPDATE endpoint SET name = ?3, url = ?4, description = ?5, http_timeout_s = ?6, status = ?7, paused_at = ?8,
+       due_at = ?9, search_cursor = ?10, updated_at = ?11 WHERE id = ?1 AND due_at = ?2 RETURNING *`,
+    claimed.id,
+    claimed.due_at,
+    after.name,
+    after.url,
+    after.description,
+    after.http_timeout_s,
+    after.status,
+    after.paused_at,
+    after.due_at,
+    after.search_cursor,
+    changed ? now : claimed.updated_at,
+  ];
+  const [rows] = await batch<EndpointRow>(db, [end, ...more]);
+  return rows?.[0] ?? null;
+}
+
+/** What Convoy says of an endpoint: all of it, or its status alone. */
+export type SeenStatus = Pick<Seen, "id" | "status"> & Partial<EndpointFields>;
+
+/**
+ * Takes over what Convoy says of endpoints that nobody is changing, and that nobody has changed since it was asked
+ * (`askedAt`). `missing` ends with it, and so does a pause that somebody else ended: `recoverResumed` (recovery-table.ts),
+ * which needs the statuses before it, comes first.
+ */
+export function follow(seen: SeenStatus[], askedAt: number, now: number): Statement {
+  return [
+    `UPDATE endpoint SET name = s.name, url = s.url, description = s.description, http_timeout_s = s.http_timeout_s,
+       status = s.status, paused_at = iif(s.status = 'active', NULL, coalesce(paused_at, ?3)), updated_at = ?3
+     FROM (SELECT e.id, coalesce(v.value ->> 'name', e.name) AS name, coalesce(v.value ->> 'url', e.url) AS url,
+         coalesce(v.value ->> 'description', e.description) AS description,
+         coalesce(v.value ->> 'http_timeout_s', e.http_timeout_s) AS http_timeout_s, v.value ->> 'status' AS status
+       FROM json_each(?1) AS v JOIN endpoint AS e ON e.id = v.value ->> 'id') AS s
+     WHERE endpoint.id = s.id AND (endpoint.due_at IS NULL OR endpoint.due_at <= ?3) AND endpoint.updated_at < ?2
+       AND endpoint.status IN ${RESTING}
+       AND (endpoint.name, endpoint.url, endpoint.description, endpoint.http_timeout_s, endpoint.status)
+         <> (s.name, s.url, s.description, s.http_timeout_s, s.status) RETURNING endpoint.id`,
+    JSON.stringify(seen),
+    askedAt - CLOCK_SKEW_MS,
+    now,
+  ];
+}
+
+/**
+ * The owner's records with ids above `after` and up to `upTo` (null: no end), its drafts, and whoever's records have one
+ * of these ids.
+ * @throws StorageError
+ */
+export function recordsAround(
+  db: D1Database,
+  owner: string,
+  range: { after: string; upTo: string | null; ids: string[] },
+): Promise<EndpointRow[]> {
+  return all<EndpointRow>(
+    db,
+    `SELECT * FROM endpoint WHERE (owner = ?1 AND status = 'creating')
+       OR (owner = ?1 AND id > ?2 AND (?3 IS NULL OR id <= ?3))
+       OR id IN (SELECT value FROM json_each(?4))`,
+    owner,
+    range.after,
+    range.upTo,
+    JSON.stringify(range.ids),
+  );
+}
+
+/** An endpoint that was made elsewhere (in Convoy's dashboard), with its subscription. */
+export type Adopted = Seen & { owner: string; subscription_id: string | null; created_at: number };
+
+/** Records endpoints made elsewhere, each once. */
+export function adopt(made: Adopted[], now: number): Statement {
+  return [
+    `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, status, subscription_id, created_at, updated_at)
+     SELECT value ->> 'id', value ->> 'owner', value ->> 'name', value ->> 'url', value ->> 'description',
+       value ->> 'http_timeout_s', value ->> 'status', value ->> 'subscription_id', value ->> 'created_at', ?2
+     FROM json_each(?1) WHERE true ON CONFLICT (id) DO NOTHING RETURNING id`,
+    JSON.stringify(made),
+    now,
+  ];
+}
+
+/** Records which subscription each endpoint has. */
+export function recordSubscriptions(subscriptions: Record<string, string>): Statement {
+  return [
+    `UPDATE endpoint SET subscription_id = s.value FROM json_each(?1) AS s
+     WHERE endpoint.id = s.key AND endpoint.subscription_id IS NOT s.value`,
+    JSON.stringify(subscriptions),
+  ];
 }

@@ -1,6 +1,6 @@
 /** What /event answers. The Worker uses the types alone: the schemas make the API document, and check tests. */
 import * as z from "zod/mini";
-import { Delivery } from "../endpoint/schema.ts";
+import { Delivery } from "../endpoint/answers.ts";
 import { pageOf } from "../schema.ts";
 import { Todo } from "../todo/answers.ts";
 import { TodoId } from "../todo/schema.ts";

@@ -1,7 +1,6 @@
 /** Cutting the Worker off in workerd, and what is left of endpoints then. */
 import { vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
-import { runCron } from "../../src/cron.ts";
 import { around, type Operation } from "./operations.ts";
 import { begin, type Reply } from "./worker.ts";
 
@@ -43,11 +42,6 @@ export async function cutCall(
 /** Moves the Worker's clock, not Convoy's. Real again with vi.useRealTimers. */
 export function passTime(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
-}
-
-/** Runs the cron once, at a minute in which it also reconciles, or at another one. */
-export function runCronAt(env: Bindings, minute: 1 | 5 = 1): Promise<void> {
-  return runCron(env, Date.UTC(2026, 10, 24, 12, minute));
 }
 
 /** An endpoint as D1 records it. */

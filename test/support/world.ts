@@ -1,6 +1,6 @@
 /** A world for the crash matrix: log, KV at its worst, local Convoy, callers who note what they were told. */
 import { vi } from "vitest";
-import { createConvoy } from "../../local/convoy/index.ts";
+import { type ConvoyOptions, createConvoy } from "../../local/convoy/index.ts";
 import type { Bindings } from "../../src/config.ts";
 import { type Actor, type Around, createActor, openDatabase, type Stores } from "./actors.ts";
 import type { D1Double } from "./d1-sqlite.ts";
@@ -57,8 +57,10 @@ export type World = {
   waiting: () => number;
   history: () => Committed[];
   accepted: () => Promise<Accepted[]>;
-  inbox: <T>(path: string) => Promise<T[]>;
+  inbox: <T>(path: string, limit?: number) => Promise<T[]>;
   rows: <T>(sql: string) => T[];
+  /** Resolves when Convoy has nothing on its way. */
+  idle: () => Promise<void>;
   close: () => Promise<void>;
 };
 
@@ -72,8 +74,11 @@ function beQuiet(): void {
   }
 }
 
-/** Opens a world on virtual time; `settings` over the defaults. */
-export function openWorld(settings: Partial<Bindings> = {}): World {
+/** Opens a world on virtual time; `settings` over the defaults, with a local Convoy of this version. */
+export function openWorld(
+  settings: Partial<Bindings> = {},
+  convoyOptions: Pick<ConvoyOptions, "version"> = {},
+): World {
   startClock();
   const d1 = openDatabase();
   // Purge takes rows out of the log; what was promised holds all the same.
@@ -81,14 +86,14 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
     CREATE TRIGGER remember AFTER INSERT ON event BEGIN INSERT INTO history
       VALUES (new.seq, new.id, new.type, new.endpoint_id, new.todo_id, new.todo); END`);
   const kv = stalestKv();
-  const convoy = createConvoy();
+  const convoy = createConvoy(convoyOptions);
   const stores: Stores = { d1, kv: kv.kv, convoy, settings };
   const calls: Call[] = [];
   const rows = <T>(sql: string) => d1.sqlite.prepare(sql).all() as T[];
   const one = (sql: string) => Object.values(rows<Record<string, number | null>>(sql)[0]!)[0]!;
   const waiting = () =>
     one("SELECT count(*) FROM event WHERE due_at IS NOT NULL") +
-    one("SELECT count(*) FROM endpoint WHERE status IN ('creating', 'pausing', 'activating')");
+    one("SELECT count(*) FROM endpoint WHERE due_at IS NOT NULL");
 
   const call: World["call"] = (actor, method, url, body) => {
     const noted: Call = {
@@ -128,8 +133,10 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
     await pass(CUT_OFF_MS);
     await runUntilNothingWaits(40);
   };
-  const inbox = async <T>(what: string) => {
-    const response = await convoy.fetch(new Request(`http://convoy.test/inbox/${what}?limit=5000`));
+  const inbox = async <T>(what: string, limit = 5_000) => {
+    const response = await convoy.fetch(
+      new Request(`http://convoy.test/inbox/${what}?limit=${limit}`),
+    );
     return ((await response.json()) as { data: T[] }).data;
   };
 
@@ -142,11 +149,13 @@ export function openWorld(settings: Partial<Bindings> = {}): World {
     waiting,
     inbox,
     rows,
+    idle: () => convoy.idle(),
     async reset() {
       await settle();
       beQuiet();
       d1.sqlite.exec(
         `DELETE FROM event; DELETE FROM endpoint; DELETE FROM history; DELETE FROM sqlite_sequence;
+         DELETE FROM delivery_walk; DELETE FROM reposted;
          DELETE FROM cron_state; INSERT INTO cron_state (id) VALUES (1)`,
       );
       kv.clear();

@@ -1,6 +1,6 @@
 /** A creation of an endpoint that is cut off ends in a working endpoint or in none. */
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Bindings, RECONCILE_AGE_MS } from "../../../src/config.ts";
+import { type Bindings, CREATION_LEASE_MS } from "../../../src/config.ts";
 import {
   CUTS,
   cutCall,
@@ -8,13 +8,12 @@ import {
   listAtConvoy,
   passTime,
   records,
-  runCronAt,
 } from "../../support/cut-worker.ts";
 import { around, failing } from "../../support/operations.ts";
-import { call, deliveries, newEnv } from "../../support/worker.ts";
+import { call, cron, deliveries, newEnv } from "../../support/worker.ts";
 
 const FIELDS = { name: "mine", url: "https://receiver.example/mine" };
-const LATER_MS = RECONCILE_AGE_MS + 1_000;
+const LATER_MS = CREATION_LEASE_MS + 1_000;
 
 let env: Bindings;
 beforeEach(() => {
@@ -25,7 +24,7 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 const sync = (by = env) => call(by, "POST", "/endpoint/sync");
-const byCron = (by = env) => runCronAt(by, 5);
+const byCron = (by = env) => cron(by);
 
 describe("a creation that is cut off", () => {
   const tried = { cuts: 0, working: 0, none: 0, broken: 0 };
@@ -111,6 +110,7 @@ describe("a creation that is cut off", () => {
     passTime(LATER_MS);
     await byCron(failing(env, ({ what }) => what.startsWith("DELETE /endpoints")));
     expect(await records(env)).toHaveLength(1);
+    passTime(LATER_MS);
     await byCron();
     expect(await records(env)).toEqual([]);
     expect(await listAtConvoy(env, "endpoints")).toEqual([]);

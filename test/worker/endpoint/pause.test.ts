@@ -1,10 +1,20 @@
 /** Pausing and activating: Convoy's toggle is never flipped by accident, and a pause loses nothing. */
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, LEASE_MS } from "../../../src/config.ts";
-import { atConvoy, CUTS, cutCall, passTime, records, runCronAt } from "../../support/cut-worker.ts";
+import { atConvoy, CUTS, cutCall, passTime, records } from "../../support/cut-worker.ts";
 import { around, failing, type Operation, recording, refusalOf } from "../../support/operations.ts";
-import { begin, call, deliveries, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
+import {
+  begin,
+  call,
+  cron,
+  deliveries,
+  newEndpoint,
+  newEnv,
+  setFaults,
+} from "../../support/worker.ts";
 
+/** A lease that nobody outlives. */
+const FAR = 9_999_999_999_999;
 const BUSY = "an active batch retry already exists";
 const isToggle = ({ on, what }: Operation) => on === "Convoy" && /^PUT .*\/pause$/.test(what);
 const isBatch = ({ on, what }: Operation) => on === "Convoy" && /batchretry$/.test(what);
@@ -27,6 +37,14 @@ const atGateway = async () =>
   (await atConvoy<{ status: string }>(env, "GET", `/endpoints/${id}`)).status;
 const both = async () => [await recorded(), await atGateway()];
 
+/** Sets the status at Convoy as its own worker does. */
+async function setStatus(status: string): Promise<void> {
+  const inbox = new URL(`/inbox/endpoints/${id}`, env.CONVOY_BASE_URL);
+  const given = await fetch(inbox, { method: "PUT", body: JSON.stringify({ status }) });
+  expect(given.status).toBe(200);
+  await given.body?.cancel();
+}
+
 /** Posts an event and waits until Convoy has done what it will do with it. */
 async function publish(item: string, becomes: "Success" | "Discarded"): Promise<void> {
   await call(env, "POST", "/todo", { item });
@@ -48,7 +66,7 @@ async function delivered(): Promise<string[]> {
 /** Lets the lease of whoever worked on it run out, and the cron go on. */
 async function cronLater(by = env): Promise<void> {
   passTime(LEASE_MS + 1_000);
-  await runCronAt(by);
+  await cron(by);
 }
 
 test("what happens during a pause is delivered once it is over, each event once", async () => {
@@ -91,13 +109,17 @@ describe("asking twice", () => {
   test.each([
     ["pause", pause, "paused"],
     ["activate", activate, "active"],
-  ] as const)("%s of what is so already calls nobody", async (_, move, status) => {
-    if (status === "paused") await pause();
-    const watched = recording(env);
-    expect(await move(watched.env)).toMatchObject({ status: 200, body: { status } });
-    expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
-    expect(await both()).toEqual([status, status]);
-  });
+  ] as const)(
+    "%s of what is so already asks Convoy and changes nothing",
+    async (_, move, status) => {
+      if (status === "paused") await pause();
+      const watched = recording(env);
+      expect(await move(watched.env)).toMatchObject({ status: 200, body: { status } });
+      const asked = watched.operations.filter(({ on }) => on === "Convoy");
+      expect(asked.map(({ what }) => what)).toEqual([`GET /endpoints/${id}`]);
+      expect(await both()).toEqual([status, status]);
+    },
+  );
 
   test.each([
     ["pause", pause, "paused"],
@@ -122,7 +144,7 @@ describe("asking twice", () => {
   });
 
   test("while one is under way, another is told so and changes nothing", async () => {
-    await env.DB.prepare("UPDATE endpoint SET status = 'pausing'").run();
+    await env.DB.prepare("UPDATE endpoint SET status = 'pausing', due_at = ?").bind(FAR).run();
     const watched = recording(env);
     for (const move of [pause, activate]) {
       const reply = await move(watched.env);
@@ -136,6 +158,27 @@ describe("asking twice", () => {
 });
 
 describe("Convoy's real status is looked at first", () => {
+  test("one that Convoy gave up though the record says active is activated", async () => {
+    await setStatus("inactive");
+    await publish("meanwhile", "Discarded");
+    expect(await activate()).toMatchObject({ status: 200, body: { status: "active" } });
+    expect(await both()).toEqual(["active", "active"]);
+    expect(await delivered()).toEqual(["meanwhile"]);
+  });
+
+  test("one that was unpaused in the dashboard though the record says paused is paused", async () => {
+    await pause();
+    await atConvoy(env, "PUT", `/endpoints/${id}/pause`);
+    expect(await pause()).toMatchObject({ status: 200, body: { status: "paused" } });
+    expect(await both()).toEqual(["paused", "paused"]);
+  });
+
+  test("one that was missing is not any more once Convoy has it", async () => {
+    await env.DB.prepare("UPDATE endpoint SET status = 'missing'").run();
+    expect(await activate()).toMatchObject({ status: 200, body: { status: "active" } });
+    expect(await both()).toEqual(["active", "active"]);
+  });
+
   test("an endpoint paused in the portal is not toggled back by a pause", async () => {
     await atConvoy(env, "PUT", `/endpoints/${id}/pause`);
     const watched = recording(env);
@@ -155,10 +198,7 @@ describe("Convoy's real status is looked at first", () => {
   });
 
   test("one that Convoy gave up stays inactive when it is paused, and can be activated", async () => {
-    const inbox = new URL(`/inbox/endpoints/${id}`, env.CONVOY_BASE_URL);
-    const given = await fetch(inbox, { method: "PUT", body: '{"status":"inactive"}' });
-    expect(given.status).toBe(200);
-    await given.body?.cancel();
+    await setStatus("inactive");
     expect(await pause()).toMatchObject({ status: 200, body: { status: "inactive" } });
     expect(await both()).toEqual(["inactive", "inactive"]);
     expect(await activate()).toMatchObject({ status: 200, body: { status: "active" } });
@@ -167,9 +207,14 @@ describe("Convoy's real status is looked at first", () => {
 
   test("one that is gone at Convoy is missing, however often it is asked for", async () => {
     await atConvoy(env, "DELETE", `/endpoints/${id}`);
-    expect((await pause()).status).toBe(502);
-    expect(await recorded()).toBe("missing");
-    expect(await pause()).toMatchObject({ status: 409, body: { error: /missing/ } as never });
+    for (const move of [pause, pause, activate]) {
+      const reply = await move();
+      expect(reply).toMatchObject({
+        status: 409,
+        body: { error: expect.stringMatching(/missing/) },
+      });
+      expect(await recorded()).toBe("missing");
+    }
     expect((await call(env, "DELETE", `/endpoint/${id}`)).status).toBe(200);
   });
 });
@@ -203,7 +248,7 @@ describe("where Convoy fails in the middle", () => {
     for (let i = 0; i < 3; i++) await cronLater();
     expect(await recorded()).toBe("activating");
     await setFaults(env, {});
-    await runCronAt(env);
+    await cron(env);
     expect(await recorded()).toBe("activating");
     await cronLater();
     expect(await both()).toEqual(["active", "active"]);

@@ -1,0 +1,275 @@
+/** D1's records come to say what Convoy has: changes that were cut off, and the caller's own (docs/design.md, section 7). */
+import type { Budget } from "../budget.ts";
+import { ADOPT_AGE_MS, CHANGE_LEASE_MS, ENDPOINT_PAGE, MOVES_MAX } from "../config.ts";
+import type { Convoy } from "../convoy/client.ts";
+import {
+  type ConvoyEndpoint,
+  createSubscription,
+  deleteEndpoint,
+  isAlreadySubscribed,
+  isEndpointMissing,
+  listEndpoints,
+  listSubscriptions,
+  putEndpoint,
+} from "../convoy/endpoints.ts";
+import { all, batch, type Statement } from "../storage.ts";
+import type { ReconcileReport } from "./answers.ts";
+import { isMadeBy, removeCutOff } from "./create.ts";
+import { finishMove } from "./pause.ts";
+import { recoverDiscarded } from "./recovery-table.ts";
+import {
+  type Adopted,
+  adopt,
+  claimCutOff,
+  type EndpointRow,
+  markMissing,
+  recordSubscriptions,
+  recordsAround,
+  removeEndpoint,
+  type Seen,
+} from "./table.ts";
+import { followAll, noteOwner, readEndpoint, recordSeen, toSeen } from "./update.ts";
+
+/** What became of changes that were cut off. */
+export type MovesReport = { claimed: number; finished: number };
+
+/**
+ * Ends changes of endpoints that were cut off, those that wait longest first: creations, pauses, activations, and others,
+ * after which the record says what Convoy has. One that cannot be ended now does not hold up the next.
+ * @returns null where there was none
+ * @throws StorageError
+ */
+export async function finishMoves(
+  db: D1Database,
+  convoy: Convoy,
+  budget: Budget,
+): Promise<MovesReport | null> {
+  const report = { claimed: 0, finished: 0 };
+  const begun = Date.now();
+  // The claim; then status, toggle, batch and record, or a page, its records and the end of a creation.
+  while (report.claimed < MOVES_MAX && budget.left() >= 6 && budget.take(1)) {
+    const claimed = await claimCutOff(db, begun, Date.now() + CHANGE_LEASE_MS);
+    if (!claimed) break;
+    report.claimed++;
+    if (await finishOne(db, convoy, claimed, budget)) report.finished++;
+  }
+  return report.claimed > 0 ? report : null;
+}
+
+async function finishOne(
+  db: D1Database,
+  convoy: Convoy,
+  claimed: EndpointRow,
+  budget: Budget,
+): Promise<boolean> {
+  if (claimed.status === "creating") return removeCutOff(db, convoy, claimed, budget);
+  if (claimed.status === "pausing" || claimed.status === "activating") {
+    budget.take(4);
+    return (await finishMove(db, convoy, claimed)) === null;
+  }
+  budget.take(2);
+  const read = await readEndpoint(convoy, claimed.id);
+  if (!read.ok && !isEndpointMissing(read.failure)) return false;
+  await recordSeen(db, convoy, claimed, read.ok ? read.item : null);
+  return true;
+}
+
+/**
+ * Takes over what Convoy has of the owner: endpoints made in its dashboard, names, URLs and statuses that were changed
+ * there, and what is gone. Each gets its subscription where it has none; an owner that was changed is put back.
+ * @param options.cursor where to go on: what the report before gave
+ * @throws StorageError
+ */
+export async function sync(
+  db: D1Database,
+  convoy: Convoy,
+  owner: string,
+  options: { cursor?: string | undefined; budget: Budget },
+): Promise<ReconcileReport> {
+  const report = { adopted: 0, removed: 0, updated: 0, missing: 0, subscribed: 0 };
+  let { cursor } = options;
+  do {
+    const next = await syncPage({ db, convoy, owner, budget: options.budget, report }, cursor);
+    if (next === false) return { ...report, complete: false, ...(cursor ? { cursor } : {}) };
+    cursor = next ?? undefined;
+  } while (cursor);
+  return { ...report, complete: true };
+}
+
+type Sync = {
+  db: D1Database;
+  convoy: Convoy;
+  owner: string;
+  budget: Budget;
+  report: Omit<ReconcileReport, "complete" | "cursor">;
+};
+
+/** @returns where the next page begins, null after the last; false where this page is not done */
+async function syncPage(run: Sync, cursor: string | undefined): Promise<string | null | false> {
+  const { db, convoy, owner, budget, report } = run;
+  // Endpoints, records, subscriptions, and in the end what is recorded and what is missing.
+  if (!budget.take(5)) return false;
+  const askedAt = Date.now();
+  const page = await listEndpoints(convoy, { perPage: ENDPOINT_PAGE, cursor, ownerId: owner });
+  if (!page.ok) return false;
+  // Another project's endpoints mean a wrong key: none of ours.
+  const items = page.data.items.filter((item) => item.project_id === convoy.projectId);
+  const ids = items.map((item) => item.uid);
+  // The page begins with the cursor's endpoint and ends before the next one's (recorded).
+  const range = { after: page.data.next ?? "", upTo: cursor ?? null, ids };
+  const records = await recordsAround(db, owner, range);
+  const subscriptions = await subscriptionsOf(convoy, ids, budget);
+  if (!subscriptions) return false;
+
+  const seen: Seen[] = [];
+  const adopted: Adopted[] = [];
+  const made: Record<string, string> = {};
+  const missing: string[] = [];
+  const record = async () => {
+    const now = Date.now();
+    const results = await batch(db, [
+      ...followAll(convoy.projectId, seen, askedAt),
+      adopt(adopted, now),
+      ...adopted.map((one) => bringBack(convoy.projectId, one, now)),
+      recordSubscriptions({ ...subscriptions, ...made }),
+    ]);
+    report.updated += results[1]?.length ?? 0;
+    report.adopted += results[2]?.length ?? 0;
+    report.missing += missing.length;
+    if (missing.length > 0) await markMissing(db, missing, now);
+  };
+  /** Undefined where the budget or Convoy ends it. */
+  const done = await (async () => {
+    for (const item of items) {
+      const known = records.find((one) => one.id === item.uid);
+      const draft = records.find((one) => one.status === "creating" && isMadeBy(one, item));
+      if (!known && draft) {
+        if (!(await removeMade(run, draft, item, askedAt))) return;
+        continue;
+      }
+      // A creation whose draft does not look like it may still be under way.
+      if (!known && Date.parse(item.created_at) > askedAt - ADOPT_AGE_MS) continue;
+      if (known && known.owner !== owner && !(await putBack(run, known, item))) return;
+      if (!subscriptions[item.uid]) {
+        if (!budget.take(1)) return;
+        const subscribed = await createSubscription(convoy, item.uid, item.name);
+        if (!subscribed.ok && !isAlreadySubscribed(subscribed)) return;
+        if (subscribed.ok) {
+          made[item.uid] = subscribed.data.uid;
+          report.subscribed++;
+        }
+      }
+      if (known) seen.push(toSeen(item));
+      else adopted.push(toAdopted(item, owner, subscriptions[item.uid] ?? made[item.uid] ?? null));
+    }
+    const unlisted = records.filter((one) => one.owner === owner && !ids.includes(one.id));
+    for (const one of unlisted) {
+      if (["creating", "missing"].includes(one.status) || (one.due_at ?? 0) > askedAt) continue;
+      // Asked by its id: its owner may have been changed.
+      if (!budget.take(1)) return;
+      const read = await readEndpoint(convoy, one.id);
+      if (!read.ok && !isEndpointMissing(read.failure)) return;
+      if (!read.ok) missing.push(one.id);
+      else if (!(await putBack(run, one, read.item))) return;
+    }
+    return true;
+  })();
+  await record();
+  return done ? page.data.next : false;
+}
+
+/** What a creation made that was cut off is removed; one that may be under way is left alone. False where that fails. */
+async function removeMade(
+  { db, convoy, budget, report }: Sync,
+  draft: EndpointRow,
+  item: ConvoyEndpoint,
+  now: number,
+): Promise<boolean> {
+  if ((draft.due_at ?? 0) > now) return true;
+  if (!budget.take(2)) return false;
+  if (!(await deleteEndpoint(convoy, item.uid)).ok) return false;
+  await removeEndpoint(db, draft.owner, draft.id);
+  report.removed++;
+  return true;
+}
+
+/** Puts the record's owner back where Convoy has another one: its endpoint would get somebody else's webhooks. */
+async function putBack(
+  { convoy, budget, report }: Sync,
+  row: EndpointRow,
+  item: ConvoyEndpoint,
+): Promise<boolean> {
+  if (item.owner_id === row.owner) return true;
+  if (!budget.take(1)) return false;
+  noteOwner(row, item);
+  const answer = await putEndpoint(convoy, item, { owner_id: row.owner });
+  if (answer.ok) report.updated++;
+  return answer.ok;
+}
+
+/** The subscription of each endpoint that has one; null where Convoy or the budget ends it. */
+async function subscriptionsOf(
+  convoy: Convoy,
+  endpointIds: string[],
+  budget: Budget | null,
+): Promise<Record<string, string> | null> {
+  const found: Record<string, string> = {};
+  let cursor: string | undefined;
+  for (let page = 0; endpointIds.length > 0; page++) {
+    // The first one is in the caller's reckoning.
+    if (page > 0 && budget && !budget.take(1)) return null;
+    const answer = await listSubscriptions(convoy, { endpointIds, perPage: ENDPOINT_PAGE, cursor });
+    if (!answer.ok) return null;
+    for (const one of answer.data.items) {
+      const id = one.endpoint_metadata?.uid;
+      if (id) found[id] = one.uid;
+    }
+    cursor = answer.data.next ?? undefined;
+    if (!cursor) break;
+  }
+  return found;
+}
+
+/**
+ * Gives the owner's endpoints (or one of them) their subscriptions again where they have none: without it Convoy finds that
+ * nobody wants the event, and a replay does nothing. Never throws for Convoy's failures.
+ * @returns how many were made
+ * @throws StorageError
+ */
+export async function resubscribe(
+  db: D1Database,
+  convoy: Convoy,
+  owner: string,
+  endpointId: string | null,
+): Promise<number> {
+  const rows = await all<Pick<EndpointRow, "id" | "name">>(
+    db,
+    `SELECT id, name FROM endpoint WHERE owner = ?1 AND (?2 IS NULL OR id = ?2)
+       AND status NOT IN ('creating', 'missing') ORDER BY id LIMIT ?3`,
+    owner,
+    endpointId,
+    ENDPOINT_PAGE,
+  );
+  const ids = rows.map((row) => row.id);
+  const found = await subscriptionsOf(convoy, ids, null);
+  const made: Record<string, string> = {};
+  for (const row of found ? rows : []) {
+    if (found?.[row.id]) continue;
+    const answer = await createSubscription(convoy, row.id, row.name);
+    if (answer.ok) made[row.id] = answer.data.uid;
+  }
+  const count = Object.keys(made).length;
+  if (count > 0) await batch(db, [recordSubscriptions(made)]);
+  return count;
+}
+
+function toAdopted(item: ConvoyEndpoint, owner: string, subscription: string | null): Adopted {
+  const created_at = Date.parse(item.created_at);
+  return { ...toSeen(item), owner, subscription_id: subscription, created_at };
+}
+
+// Whatever it was not sent before we knew of it.
+function bringBack(project: string, made: Adopted, now: number): Statement {
+  const since = made.created_at;
+  return recoverDiscarded(project, made.id, { since, now, action: "look", due: now });
+}

@@ -1,0 +1,367 @@
+// No delivery is forgotten: what Convoy discarded, or will never send, arrives in the end, whoever paused and whatever died.
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { createActor } from "../support/actors.ts";
+import { breakAt, MODES } from "../support/breaks.ts";
+import { goOnUntil, pass } from "../support/virtual-clock.ts";
+import { openWorld, type World } from "../support/world.ts";
+import { anEndpoint, endpointId, setFaults } from "./scenario.ts";
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+/** What was made and what arrived, of each kind. */
+const tried = { discarded: 0, scheduled: 0, retry: 0, processing: 0, broughtBack: 0 };
+afterAll(() => console.info(`forgotten deliveries: ${JSON.stringify(tried)}`));
+
+type Delivery = {
+  id: string;
+  endpoint_id: string;
+  idempotency_key: string;
+  status: string;
+  body: string;
+  attempts: number;
+};
+
+/** Calls the local Convoy past the Worker, as its dashboard does, or its worker. */
+async function atConvoy(world: World, method: string, path: string, body?: object) {
+  const response = await world.stores.convoy.fetch(
+    new Request(`http://convoy.test${path}`, {
+      method,
+      headers: { Authorization: "Bearer local" },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    }),
+  );
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+}
+const inDashboard = (world: World, method: string, path: string) =>
+  atConvoy(world, method, `/api/v1/projects/local/endpoints/${endpointId(world)}${path}`);
+const disable = (world: World) =>
+  atConvoy(world, "PUT", `/inbox/endpoints/${endpointId(world)}`, { status: "inactive" });
+const change = (world: World, item: string) => world.ask("POST", "/todo", { item });
+const deliveries = (world: World) => world.inbox<Delivery>("deliveries");
+
+/** Runs the cron each minute. */
+async function minutes(world: World, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await world.cron();
+}
+
+/** Each todo arrived, at each endpoint, and once. */
+async function expectArrived(world: World, items: string[]): Promise<void> {
+  const all = await deliveries(world);
+  const arrived = all.filter(({ status }) => status === "Success");
+  expect(all.filter(({ status }) => status !== "Success")).toEqual([]);
+  expect(arrived.map(({ body }) => JSON.parse(body).todo.item).sort()).toEqual([...items].sort());
+}
+
+async function statuses(world: World): Promise<Record<string, number>> {
+  const all = (await deliveries(world)).map(({ status }) => status);
+  return Object.fromEntries([...new Set(all)].map((s) => [s, all.filter((x) => x === s).length]));
+}
+
+const record = (world: World) =>
+  world.rows<{ status: string; paused_at: number | null }>("SELECT * FROM endpoint")[0]!;
+
+describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
+  let world: World;
+  beforeEach(async () => {
+    world = openWorld({}, { version });
+    await world.reset();
+    await anEndpoint(world);
+    return () => world.close();
+  });
+
+  /** Some minutes pass, in which something is changed, and discarded. */
+  async function discarded(count: number): Promise<string[]> {
+    // The agent of 26.6 has to hear of the pause.
+    await pass(3 * MINUTE_MS);
+    const items = Array.from({ length: count }, (_, i) => `item ${Date.now()} ${i}`);
+    const before = (await statuses(world)).Discarded ?? 0;
+    for (const item of items) await change(world, item);
+    expect((await statuses(world)).Discarded).toBe(before + count);
+    tried.discarded += count;
+    return items;
+  }
+
+  test("what was discarded while Convoy had disabled the endpoint arrives once its dashboard activates it", async () => {
+    await disable(world);
+    const items = await discarded(3);
+    await minutes(world, 20);
+    expect(record(world).status).toBe("inactive");
+    await inDashboard(world, "POST", "/activate");
+    await minutes(world, 40);
+    await expectArrived(world, items);
+    expect(record(world)).toMatchObject({ status: "active", paused_at: null });
+    tried.broughtBack += items.length;
+  });
+
+  test("so does what was discarded while a wrong project was set and the record was missing", async () => {
+    await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
+    const items = await discarded(3);
+    world.stores.settings.CONVOY_PROJECT_ID = "another";
+    await pass(2 * MINUTE_MS);
+    await world.ask("POST", "/endpoint/sync");
+    expect(record(world).status).toBe("missing");
+    await minutes(world, 15);
+    await inDashboard(world, "PUT", "/pause");
+    await minutes(world, 15);
+    delete world.stores.settings.CONVOY_PROJECT_ID;
+    await minutes(world, 40);
+    await expectArrived(world, items);
+    expect(record(world).status).toBe("active");
+    tried.broughtBack += items.length;
+  });
+
+  test("so does what was discarded during a pause of ours that ended outside, the record missing", async () => {
+    await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
+    const items = await discarded(3);
+    world.d1.sqlite.exec("UPDATE endpoint SET status = 'missing'");
+    await inDashboard(world, "PUT", "/pause");
+    await minutes(world, 40);
+    await expectArrived(world, items);
+    expect(record(world).status).toBe("active");
+    tried.broughtBack += items.length;
+  });
+
+  test("so does what was discarded during a pause outside that nobody saw", async () => {
+    await minutes(world, 6);
+    await inDashboard(world, "PUT", "/pause");
+    const items = await discarded(3);
+    await inDashboard(world, "PUT", "/pause");
+    await minutes(world, 40);
+    await expectArrived(world, items);
+    tried.broughtBack += items.length;
+  });
+
+  test("so does what was discarded during a pause of ten days, whoever ends it", async () => {
+    await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
+    const items = await discarded(2);
+    await minutes(world, 10);
+    for (let day = 0; day < 10; day++) {
+      await pass(DAY_MS);
+      await minutes(world, 3);
+    }
+    items.push(...(await discarded(4)));
+    await inDashboard(world, "PUT", "/pause");
+    await minutes(world, 60);
+    await expectArrived(world, items);
+    tried.broughtBack += items.length;
+  });
+
+  test("so does what was being retried when the pause began", async () => {
+    await setFaults(world, { deliveries: { status: 500 } });
+    await change(world, "failing");
+    await pass(12 * MINUTE_MS);
+    expect(await statuses(world)).toEqual({ Retry: 1 });
+    await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
+    await pass(4 * MINUTE_MS);
+    expect(await statuses(world)).toEqual({ Discarded: 1 });
+    tried.discarded++;
+    await setFaults(world, {});
+    await world.ask("POST", `/endpoint/${endpointId(world)}/activate`);
+    await minutes(world, 10);
+    expect(await statuses(world)).toEqual({ Success: 1 });
+    tried.broughtBack++;
+  });
+
+  test("what happens in the two minutes after our own activation arrives too", async () => {
+    await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
+    const items = await discarded(4);
+    expect((await world.ask("POST", `/endpoint/${endpointId(world)}/activate`)).status).toBe(200);
+    for (let i = 0; i < 12; i++) {
+      await pass(10_000);
+      items.push(`after ${i}`);
+      await change(world, `after ${i}`);
+    }
+    const lost = (await statuses(world)).Discarded ?? 0;
+    // The agent's cache: this is where 12 of 31 were lost on a real one.
+    if (version === "26.6") expect(lost).toBeGreaterThan(0);
+    tried.discarded += lost;
+    await minutes(world, 15);
+    await expectArrived(world, items);
+    tried.broughtBack += items.length - 12 + lost;
+  });
+
+  test("a batch that is refused, since another one runs, is asked for again until it is taken", async () => {
+    await disable(world);
+    const items = await discarded(3);
+    await setFaults(world, { batch_ms: 60 * MINUTE_MS });
+    await atConvoy(
+      world,
+      "POST",
+      "/api/v1/projects/local/eventdeliveries/batchretry?endpointId=other",
+    );
+    await inDashboard(world, "POST", "/activate");
+    await minutes(world, 15);
+    expect(await statuses(world)).toEqual({ Discarded: 3 });
+    await setFaults(world, {});
+    await minutes(world, 10);
+    await expectArrived(world, items);
+    tried.broughtBack += items.length;
+  });
+
+  test.each([
+    ["delivery", "Scheduled", "scheduled"],
+    ["retry", "Retry", "retry"],
+  ] as const)(
+    "a delivery whose job died (%s) is sent within the hour",
+    async (what, status, kind) => {
+      await setFaults(world, { strand: { what } });
+      for (const item of ["a", "b", "c"]) await change(world, item);
+      await setFaults(world, {});
+      expect(await statuses(world)).toEqual({ [status]: 3 });
+      tried[kind] += 3;
+      await minutes(world, 25);
+      expect(await statuses(world)).toEqual({ [status]: 3 });
+      await minutes(world, 35);
+      await expectArrived(world, ["a", "b", "c"]);
+      tried.broughtBack += 3;
+    },
+  );
+
+  test("what Redis lost with its data is sent within the hour", async () => {
+    await setFaults(world, { stall: true });
+    await setFaults(world, { deliveries: { status: 500 } });
+    for (const item of ["a", "b"]) await change(world, item);
+    await setFaults(world, { redis_lost: true });
+    await change(world, "c");
+    tried.retry += 2;
+    await minutes(world, 70);
+    await expectArrived(world, ["a", "b", "c"]);
+    tried.broughtBack += 2;
+  });
+
+  test("a delivery left in Processing is posted again, to its endpoint alone, under one key, once", async () => {
+    await world.ask("POST", "/endpoint", { name: "two", url: "https://webhook.test/two" });
+    await setFaults(world, { strand: { what: "processing", rate: 1 } });
+    await change(world, "a");
+    await setFaults(world, {});
+    expect(await statuses(world)).toEqual({ Processing: 2 });
+    tried.processing += 2;
+    await minutes(world, 60);
+    const [event] = world.rows<{ id: string; state: string; replays: number }>(
+      "SELECT * FROM event",
+    );
+    const again = (await deliveries(world)).filter(({ status }) => status === "Success");
+    const keys = again.map((one) => [one.endpoint_id, one.idempotency_key]);
+    expect(new Set(again.map((one) => one.endpoint_id)).size).toBe(2);
+    expect(keys.map(([, key]) => key).sort()).toEqual([`${event!.id}:1`, `${event!.id}:2`]);
+    expect(event).toMatchObject({ state: "confirmed", replays: 2 });
+    expect(await statuses(world)).toEqual({ Processing: 2, Success: 2 });
+    tried.broughtBack += 2;
+  });
+
+  test("what is not stuck is left alone: a delivery that is retried, an event of somebody else's", async () => {
+    await setFaults(world, { deliveries: { status: 500 } });
+    await change(world, "failing");
+    await setFaults(world, { strand: { what: "processing" } });
+    await atConvoy(world, "POST", "/api/v1/projects/local/events", {
+      endpoint_id: endpointId(world),
+      event_type: "created",
+      idempotency_key: "theirs",
+      data: { todo: { item: "theirs" } },
+    });
+    await pass(1);
+    await setFaults(world, { deliveries: { status: 500 } });
+    const before = (await deliveries(world)).length;
+    await minutes(world, 50);
+    const after = await deliveries(world);
+    expect(after).toHaveLength(before);
+    // Convoy's own ten tries, and no more.
+    expect(Math.max(...after.map(({ attempts }) => attempts))).toBe(10);
+  });
+});
+
+describe("what it costs", () => {
+  let world: World;
+  let calls: string[];
+  beforeEach(async () => {
+    world = openWorld({});
+    await world.reset();
+    calls = [];
+    const { convoy } = world.stores;
+    world.stores.convoy = {
+      fetch: (request) => {
+        if (!request.url.includes("/inbox/")) calls.push(`${request.method} ${request.url}`);
+        return convoy.fetch(request);
+      },
+    };
+    return () => world.close();
+  });
+
+  test("without endpoints nothing is asked", async () => {
+    await minutes(world, 30);
+    expect(calls).toEqual([]);
+  });
+
+  test("where nothing is stuck: a call a status every five minutes, and one for whose project it is", async () => {
+    await anEndpoint(world);
+    await change(world, "x");
+    await minutes(world, 10);
+    calls.length = 0;
+    await minutes(world, 60);
+    expect(calls.filter((call) => /status=/.test(call))).toHaveLength(4 * 12);
+    expect(calls).toHaveLength(5 * 12);
+  });
+
+  test("an endpoint that stays paused is asked after four times an hour", async () => {
+    await anEndpoint(world);
+    await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
+    await change(world, "x");
+    await minutes(world, 10);
+    calls.length = 0;
+    await minutes(world, 60);
+    expect(calls.filter((call) => /endpointId=/.test(call))).toHaveLength(4);
+    expect(calls.filter((call) => call.startsWith("POST"))).toEqual([]);
+  });
+});
+
+describe("a run that is cut off, or fails, at any step", () => {
+  let world: World;
+  beforeEach(() => {
+    world = openWorld({});
+    return () => world.close();
+  });
+  const points = { tried: 0 };
+  afterAll(() => console.info(`recoveries cut: ${JSON.stringify(points)}`));
+
+  /** Something of everything is stuck. */
+  async function setup(): Promise<void> {
+    await world.reset();
+    await anEndpoint(world);
+    await minutes(world, 1);
+    for (const what of ["delivery", "retry", "processing"]) {
+      await setFaults(world, { strand: { what } });
+      await change(world, what);
+    }
+    await setFaults(world, {});
+    await disable(world);
+    await change(world, "discarded");
+    await inDashboard(world, "POST", "/activate");
+    await pass(34 * MINUTE_MS);
+  }
+
+  test("leaves nothing behind, and posts nothing under more than one key", {
+    timeout: 600_000,
+  }, async () => {
+    for (const mode of MODES.filter((one) => !one.startsWith("lost"))) {
+      for (let index = 0; ; index++) {
+        await setup();
+        const { around, over } = breakAt({ index, mode });
+        const actor = createActor(world.stores, around);
+        void actor.scheduled(Math.ceil(Date.now() / MINUTE_MS) * MINUTE_MS).catch(() => {});
+        await goOnUntil(() => over() || actor.idle());
+        if (actor.steps.length <= index) break;
+        points.tried++;
+        await minutes(world, 45);
+        const all = await deliveries(world);
+        const arrived = all.filter(({ status }) => status === "Success");
+        const at = `${mode} ${index} (${actor.steps[index]?.store} ${actor.steps[index]?.what})`;
+        expect([at, arrived.map(({ body }) => JSON.parse(body).todo.item).sort()]).toEqual([
+          at,
+          ["delivery", "discarded", "processing", "retry"],
+        ]);
+        expect([at, all.length]).toEqual([at, 5]);
+      }
+    }
+  });
+});

@@ -1,0 +1,118 @@
+// Changes of one endpoint at the same time, runs of the cron that overlap, workers that die: no field and no delivery is lost.
+import fc from "fast-check";
+import { afterAll, expect, test } from "vitest";
+import { createActor } from "../support/actors.ts";
+import { brokenEndpoints } from "../support/endpoint-records.ts";
+import { inTurn, playOut } from "../support/turns.ts";
+import { pass } from "../support/virtual-clock.ts";
+import { openWorld } from "../support/world.ts";
+
+const world = openWorld({});
+afterAll(() => world.close());
+
+const SCHEDULES = Math.ceil(Number(process.env.RACES ?? 300) / 3);
+const RUNS = { numRuns: SCHEDULES, endOnFailure: true };
+const url = "https://webhook.test/hook";
+const MINUTE_MS = 60_000;
+
+type AtConvoy = { name: string; description: string; status: string };
+type Delivery = { status: string; body: string; idempotency_key: string };
+
+const atConvoy = async <T>(method: string, path: string, body?: object): Promise<T> => {
+  const headers = { Authorization: "Bearer local" };
+  const request = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };
+  const response = await world.stores.convoy.fetch(
+    new Request(`http://convoy.test${path}`, request),
+  );
+  return ((await response.json()) as { data: T }).data;
+};
+
+async function anEndpoint(): Promise<string> {
+  const made = await world.ask("POST", "/endpoint", { name: "one", url, description: "" });
+  await world.cron();
+  return String(made.answer?.["Endpoint ID"]);
+}
+
+test(`two PUTs, a pause and a cron at once lose no field that was answered for: ${SCHEDULES} schedules`, {
+  timeout: 600_000,
+}, async () => {
+  const plans = fc.record({
+    dies: fc.constantFrom(undefined, "Convoy PUT", "Convoy GET", "D1 UPDATE endpoint"),
+    pauses: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(plans, fc.scheduler(), async ({ dies, pauses }, scheduler) => {
+      await world.reset();
+      const id = await anEndpoint();
+      const begin = (name: string, ...call: [string, string, object?]) =>
+        world.call(
+          createActor(
+            world.stores,
+            inTurn(scheduler, name, name === "dies" && dies ? { dies } : {}),
+          ),
+          call[0],
+          call[1],
+          call[2] as Record<string, unknown>,
+        );
+      const first = begin("first", "PUT", `/endpoint/${id}`, { name: "N" });
+      const second = begin("dies", "PUT", `/endpoint/${id}`, { description: "D" });
+      const pause = pauses ? begin("pause", "POST", `/endpoint/${id}/pause`) : null;
+      const cron = createActor(world.stores, inTurn(scheduler, "cron"));
+      void cron.scheduled(Date.now());
+      await playOut(scheduler);
+      await world.rest();
+      const there = await atConvoy<AtConvoy>("GET", `/api/v1/projects/local/endpoints/${id}`);
+      if (first.status === 200) expect(there.name).toBe("N");
+      if (second.status === 200) expect(there.description).toBe("D");
+      if (pause?.status === 200) expect(there.status).toBe("paused");
+      // Nobody waits so long that it is refused, but for who comes after one that died.
+      if (!dies) expect([first.status, second.status]).toEqual([200, 200]);
+      expect(await brokenEndpoints(world)).toEqual([]);
+    }),
+    RUNS,
+  );
+});
+
+test(`crons that overlap, one of which may die, bring back each delivery once: ${SCHEDULES} schedules`, {
+  timeout: 600_000,
+}, async () => {
+  const plans = fc.record({
+    dies: fc.constantFrom(
+      undefined,
+      "Convoy POST",
+      "Convoy GET",
+      "D1 INSERT",
+      "D1 UPDATE recovery",
+    ),
+    crons: fc.integer({ min: 2, max: 3 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(plans, fc.scheduler(), async ({ dies, crons }, scheduler) => {
+      await world.reset();
+      const id = await anEndpoint();
+      const setFaults = (faults: object) => atConvoy("PUT", "/inbox/faults", faults);
+      for (const what of ["delivery", "retry", "processing"]) {
+        await setFaults({ strand: { what } });
+        await world.ask("POST", "/todo", { item: what });
+      }
+      await setFaults({});
+      await atConvoy("PUT", `/inbox/endpoints/${id}`, { status: "inactive" });
+      await world.ask("POST", "/todo", { item: "discarded" });
+      await atConvoy("POST", `/api/v1/projects/local/endpoints/${id}/activate`);
+      await pass(35 * MINUTE_MS);
+      for (let i = 0; i < crons; i++) {
+        const fate = i === 0 && dies ? { dies } : {};
+        const actor = createActor(world.stores, inTurn(scheduler, `cron ${i}`, fate));
+        void actor.scheduled(Date.now());
+      }
+      await playOut(scheduler);
+      for (let i = 0; i < 40; i++) await world.cron();
+      const all = await world.inbox<Delivery>("deliveries");
+      const arrived = all.filter(({ status }) => status === "Success");
+      const items = arrived.map(({ body }) => JSON.parse(body).todo.item as string).sort();
+      expect(items).toEqual(["delivery", "discarded", "processing", "retry"]);
+      expect(world.rows("SELECT * FROM recovery")).toEqual([]);
+    }),
+    RUNS,
+  );
+});

@@ -1,0 +1,100 @@
+// At the size where it would break: thousands of discarded deliveries of hundreds of endpoints, and a small budget each run.
+import { afterAll, expect, test } from "vitest";
+import { budgetOf } from "../../src/budget.ts";
+import { convoyOf } from "../../src/convoy/client.ts";
+import { recoverDeliveries } from "../../src/endpoint/recover.ts";
+import { pass, settle } from "../support/virtual-clock.ts";
+import { openWorld } from "../support/world.ts";
+
+const world = openWorld({});
+afterAll(() => world.close());
+
+/** RECOVERY=2000 is the size that was asked for; it takes minutes. */
+const ENDPOINTS = Number(process.env.RECOVERY ?? 200);
+const EACH = 5;
+const BUDGET = 8;
+const MINUTE_MS = 60_000;
+
+const send = async (method: string, path: string, body?: object) => {
+  const response = await world.stores.convoy.fetch(
+    new Request(`http://convoy.test${path}`, {
+      method,
+      headers: { Authorization: "Bearer local" },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    }),
+  );
+  return (await response.json()) as { data: { uid: string } };
+};
+const api = (method: string, path: string, body?: object) =>
+  send(method, `/api/v1/projects/local${path}`, body);
+
+test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive, with ${BUDGET} subrequests a run`, {
+  timeout: 600_000,
+}, async () => {
+  await world.reset();
+  const ids: string[] = [];
+  const insert = world.d1.sqlite.prepare(
+    `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, status, created_at, updated_at)
+     VALUES (?, ?, 'n', 'https://webhook.test/x', '', 10, 'active', 0, 0)`,
+  );
+  for (let i = 0; i < ENDPOINTS; i++) {
+    const fields = { name: "n", url: "https://webhook.test/x", owner_id: `owner ${i % 50}` };
+    const { uid } = (await api("POST", "/endpoints", fields)).data;
+    await api("POST", "/subscriptions", { name: "n", endpoint_id: uid });
+    await send("PUT", `/inbox/endpoints/${uid}`, { status: "inactive" });
+    insert.run(uid, `owner ${i % 50}`);
+    ids.push(uid);
+  }
+  for (let i = 0; i < ENDPOINTS * EACH; i++) {
+    const endpoint_id = ids[i % ENDPOINTS];
+    await api("POST", "/events", {
+      endpoint_id,
+      event_type: "created",
+      idempotency_key: `k${i}`,
+      data: { i },
+    });
+  }
+  await world.idle();
+  // Half of them stay inactive: theirs stay discarded, and are not forgotten.
+  const active = ids.filter((_, i) => i % 2 === 0);
+  for (const uid of active) await send("PUT", `/inbox/endpoints/${uid}`, { status: "active" });
+
+  const counts = async () => {
+    const all = await world.inbox<{ status: string }>("deliveries", 20_000);
+    return all.filter(({ status }) => status === "Discarded").length;
+  };
+  let calls = 0;
+  const convoy = {
+    ...convoyOf({
+      CONVOY_API_KEY: "local",
+      CONVOY_PROJECT_ID: "local",
+      CONVOY_BASE_URL: "http://convoy.test/api",
+    } as never),
+    send: (request: Request) => {
+      calls++;
+      return world.stores.convoy.fetch(request);
+    },
+  };
+  const run = async () => {
+    const before = calls;
+    const budget = budgetOf(BUDGET, Number.POSITIVE_INFINITY);
+    await recoverDeliveries(world.d1.db, convoy, budget);
+    expect(calls - before).toBeLessThanOrEqual(BUDGET);
+    await settle();
+    await world.idle();
+    await pass(MINUTE_MS);
+  };
+  const until = async (left: number) => {
+    let runs = 0;
+    for (; runs < 3_000 && (runs % 10 > 0 || (await counts()) > left); runs++) await run();
+    return runs;
+  };
+  const half = (ENDPOINTS * EACH) / 2;
+  const first = { runs: await until(half), calls };
+  for (const uid of ids) await send("PUT", `/inbox/endpoints/${uid}`, { status: "active" });
+  const second = { runs: await until(0), calls: calls - first.calls };
+  expect(await counts()).toBe(0);
+  console.info(
+    `recovery at size: ${JSON.stringify({ endpoints: ENDPOINTS, each: EACH, first, second })}`,
+  );
+});
