@@ -54,5 +54,8 @@ export const Rebuilt = z.object({
   cursor: z.optional(z.string()),
 });
 
+/** Answer of POST /rebuild. */
+export type Rebuilt = z.infer<typeof Rebuilt>;
+
 /** Answer of POST /portal-link. `expires_at` is null while AUTH is "open": the link holds no token. */
 export const PortalLink = z.object({ url: z.string(), expires_at: z.nullable(z.iso.datetime()) });

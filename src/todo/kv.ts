@@ -30,7 +30,9 @@ export function readTodo(kv: KVNamespace, owner: string, id: number): Promise<st
 /** What KV holds of many todos: the version by key, null where there is none. @throws StorageError */
 export async function readVersions(kv: KVNamespace, keys: string[]) {
   const found = await onKv(() => kv.getWithMetadata<TodoMetadata>(keys));
-  return new Map([...found].map(([key, { metadata }]) => [key, metadata?.seq ?? null]));
+  // A bulk read gives null for a key that is not there, whatever its type says.
+  const entries: [string, { metadata: TodoMetadata | null } | null][] = [...found];
+  return new Map(entries.map(([key, entry]) => [key, entry?.metadata?.seq ?? null]));
 }
 
 /** Stores the todo's JSON as version `seq`, or removes it where `todo` is null. @throws StorageError */
