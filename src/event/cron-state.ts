@@ -38,7 +38,8 @@ export const AGENDA = `SELECT s.*,
   EXISTS (${DUE.project}) AS to_project,
   EXISTS (${DUE["look-up"]}) AS to_look_up,
   EXISTS (SELECT 1 FROM event WHERE state = 'pending') OR EXISTS (SELECT 1 FROM event
-    WHERE state = 'accepted' AND stored IS NOT 0 AND due_at IS NOT NULL) AS walkable,
+    WHERE state = 'accepted' AND stored IS NOT 0 AND due_at IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM event WHERE stored = 0) AS walkable,
   EXISTS (SELECT 1 FROM event WHERE id > s.scrub_after AND id < ?2) AS to_scrub,
   EXISTS (SELECT 1 FROM endpoint WHERE due_at <= ?1) AS to_move,
   EXISTS (SELECT 1 FROM recovery WHERE due_at <= ?1) OR EXISTS (SELECT 1 FROM endpoint)

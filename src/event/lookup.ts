@@ -36,8 +36,9 @@ export async function lookUp(
   const report = { calls: 0, confirmed: 0, again: 0 };
   const patienceMs = settings.audit?.patienceMs ?? null;
   for (;;) {
-    const limit = Math.min(LOOKUP_CLAIM_MAX, budget.left() - 1);
-    if (limit < 1 || !budget.take(1)) return report;
+    // A claim and what becomes of it; then a call each.
+    const limit = Math.min(LOOKUP_CLAIM_MAX, budget.left() - 2);
+    if (limit < 1 || !budget.take(2)) return report;
     const now = Date.now();
     const until = patienceMs === null ? now : lookedAtUntil(since, patienceMs, now);
     const lease = now + LEASE_MS;

@@ -31,7 +31,10 @@ export async function post(convoy: Convoy, source: Source): Promise<Answer> {
   if (answer.ok) return { kind: "accepted" };
   const error = shownReason(answer);
   if (answer.status === 413) return { kind: "refused", error };
-  if (answer.status === 400 && isEndpointMissing(answer)) return { kind: "missing", error };
+  // Of an event that names none it says nothing.
+  const named = source.endpoint_id !== null;
+  if (named && answer.status === 400 && isEndpointMissing(answer))
+    return { kind: "missing", error };
   return { kind: "failed", error, retryAfterMs: answer.retryAfterMs };
 }
 

@@ -27,7 +27,7 @@ type Evidence = {
   proven: boolean;
   /** Endpoints of the posts that failed since the last success. */
   streak: string[];
-  /** Convoy's Retry-After, in ms; null where it gave none. */
+  /** The longest Retry-After of Convoy, in ms; null where it gave none. */
   retryAfterMs: number | null;
 };
 
@@ -50,6 +50,7 @@ export async function postDue(
   let done: (Leased & { answer: Answer })[] = [];
   let more = true;
   let claiming: Promise<void> | null = null;
+  const failures: unknown[] = [];
 
   const claimMore = async () => {
     const limit = Math.min(CLAIM_MAX, budget.left() - queue.length - 1);
@@ -66,9 +67,14 @@ export async function postDue(
     if (!evidence.open) return undefined;
     // Ahead of time, so that nobody waits for it.
     if (more && queue.length <= CLAIM_AHEAD) {
-      claiming ??= claimMore().finally(() => {
-        claiming = null;
-      });
+      claiming ??= claimMore()
+        .catch((error) => {
+          more = false;
+          failures.push(error);
+        })
+        .finally(() => {
+          claiming = null;
+        });
     }
     if (queue.length === 0 && claiming !== null) {
       await claiming;
@@ -94,7 +100,6 @@ export async function postDue(
   };
 
   workers.push(work());
-  const failures: unknown[] = [];
   for (const worker of workers) await worker.catch((error) => failures.push(error));
   recordings.push(recordPosted(db, done, settings, evidence), handBack(db, queue, settings));
   if (evidence.retryAfterMs !== null) {
@@ -116,7 +121,9 @@ function see(evidence: Evidence, row: EventRow, answer: Answer): void {
   if (answer.kind !== "failed") return;
   // What goes to all of an owner is about no endpoint.
   evidence.streak.push(row.endpoint_id ?? row.id);
-  if (answer.retryAfterMs !== null) evidence.retryAfterMs = answer.retryAfterMs;
+  if (answer.retryAfterMs !== null) {
+    evidence.retryAfterMs = Math.max(evidence.retryAfterMs ?? 0, answer.retryAfterMs);
+  }
   const different = new Set(evidence.streak).size;
   if (different > 1 || evidence.streak.length >= STREAK_MAX || answer.retryAfterMs !== null) {
     evidence.open = false;

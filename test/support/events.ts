@@ -1,7 +1,9 @@
-/** Events for tests of the log: made, waited for, put into a state. */
+/** Events for tests of the log: made, left behind, waited for, put into a state. */
 import { expect, vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
-import { call, deliveries } from "./worker.ts";
+import { idempotencyKey } from "../../src/event/message.ts";
+import { atConvoy } from "./cut-worker.ts";
+import { call, cron, deliveries, log } from "./worker.ts";
 
 /** Makes a todo. @returns the id of its event */
 export async function publish(env: Bindings, query = "", item = "x"): Promise<string> {
@@ -20,6 +22,72 @@ export const setState = (env: Bindings, id: string, state: string) =>
   )
     .bind(id, state)
     .run();
+
+/** The id of the n-th event that was left behind, from 1; of a time so late that no scrub comes to it. */
+export const idOf = (n: number) => `ffffffff-ffff-7fff-8000-${String(n).padStart(12, "0")}`;
+
+/** Columns of an event that was left behind, where they are not those of a `created` one that is due. */
+export type Left = {
+  type?: string;
+  owner?: string;
+  todo_id?: number | null;
+  todo?: string | null;
+  endpoint_id?: string | null;
+  stored?: 0 | 1 | null;
+  state?: string;
+  attempts?: number;
+  accepted_at?: number | null;
+  finished_at?: number | null;
+  occurred_at?: number;
+  due_at?: number | null;
+};
+
+/** Logs `count` events that nobody works on, each of its own todo; `of` gives the columns of the n-th, from 1. */
+export async function leaveBehind(
+  env: Bindings,
+  count: number,
+  of: (n: number) => Left = () => ({}),
+): Promise<void> {
+  const rows = Array.from({ length: count }, (_, index) => {
+    const n = index + 1;
+    const todo = JSON.stringify({ id: n, item: "x", completed: false });
+    const usual = { type: "created", owner: "default", todo_id: n, todo, stored: 1 };
+    return {
+      id: idOf(n),
+      state: "pending",
+      occurred_at: Date.now(),
+      due_at: 1,
+      ...usual,
+      ...of(n),
+    };
+  });
+  await env.DB.prepare(
+    `INSERT INTO event (id, owner, type, endpoint_id, occurred_at, todo_id, todo, stored, state, attempts,
+       accepted_at, finished_at, due_at)
+     SELECT value ->> 'id', value ->> 'owner', value ->> 'type', value ->> 'endpoint_id',
+       value ->> 'occurred_at', value ->> 'todo_id', value ->> 'todo', value ->> 'stored', value ->> 'state',
+       coalesce(value ->> 'attempts', 0), value ->> 'accepted_at', value ->> 'finished_at', value ->> 'due_at'
+     FROM json_each(?)`,
+  )
+    .bind(JSON.stringify(rows))
+    .run();
+}
+
+/** The same settings, where the walk reads Convoy's list up to now. */
+export const walkingNow = (env: Bindings): Bindings => ({ ...env, AUDIT_DELAY_S: "0" });
+
+type Listed = { content: { idempotency_key: string }[] };
+
+/** Waits until Convoy lists all that it accepted, and lets the cron walk its list. */
+export async function confirm(env: Bindings): Promise<void> {
+  const rows = (await log(env)).filter(({ state }) => state === "accepted");
+  await vi.waitFor(async () => {
+    const { content } = await atConvoy<Listed>(env, "GET", "/events?perPage=1000");
+    const listed = new Set(content.map((event) => event.idempotency_key));
+    expect(rows.filter((row) => !listed.has(idempotencyKey(row)))).toEqual([]);
+  });
+  await cron(walkingNow(env));
+}
 
 /** Waits until Convoy has sent `count` deliveries. */
 export const delivered = (env: Bindings, count: number) =>

@@ -4,6 +4,7 @@ import { env as testEnv } from "cloudflare:workers";
 import type { Faults } from "../../local/convoy/faults.ts";
 import type { InboxDelivery } from "../../local/convoy/inbox.ts";
 import type { Bindings, SettingName } from "../../src/config.ts";
+import type { EventRow } from "../../src/event/table.ts";
 import worker from "../../src/index.ts";
 import { demandDocumented } from "./documented.ts";
 
@@ -65,7 +66,7 @@ export async function call(...given: Parameters<typeof begin>): Promise<Reply> {
   return reply;
 }
 
-/** Runs the cron once, at a minute in which only sweep, audit and purge run. */
+/** Runs the cron once, at a minute in which it does not reconcile endpoints. */
 export async function cron(env: Bindings): Promise<void> {
   const scheduledTime = Date.UTC(2026, 10, 24, 12, 1);
   await worker.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, env);
@@ -85,30 +86,17 @@ export async function foreignEndpoint(env: Bindings): Promise<string> {
   return id;
 }
 
-/** A row of the log. */
-export type EventRow = {
-  seq: number;
-  id: string;
-  type: string;
-  endpoint_id: string | null;
-  todo_id: number | null;
-  todo: string | null;
-  stored: 0 | 1 | null;
-  state: string;
-  attempts: number;
-  replays: number;
-  error: string | null;
-  due_at: number | null;
-};
-
 /** The log, in order. */
 export async function log(env: Bindings): Promise<EventRow[]> {
   return (await env.DB.prepare("SELECT * FROM event ORDER BY seq").all<EventRow>()).results;
 }
 
-/** Makes everything in the log due, as if all leases and waits had run out. */
+/** Makes all that is to be posted or put into KV due, as if leases, waits and Convoy's Retry-After had run out. */
 export async function letTimePass(env: Bindings): Promise<void> {
-  await env.DB.prepare("UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL").run();
+  await env.DB.batch([
+    env.DB.prepare("UPDATE event SET due_at = 0 WHERE state = 'pending' OR stored = 0"),
+    env.DB.prepare("UPDATE cron_state SET closed_until = 0"),
+  ]);
 }
 
 /** All of KV, D1: what must not change where a request is refused. */

@@ -1,19 +1,20 @@
-/** Settings: their defaults, their ranges, and that none can break a sweep. */
+/** Settings: their defaults, their ranges, and that none can break a run of the cron. */
 import { expect, test } from "vitest";
 import { deliverySettings, SettingError, type SettingName } from "../../src/config.ts";
-import { newSweep, sweep } from "../../src/event/sweep.ts";
-import { call, letTimePass, log, newEnv } from "../support/worker.ts";
+import { call, cron, letTimePass, log, newEnv } from "../support/worker.ts";
 
 test("without settings the defaults hold", () => {
   expect(deliverySettings(newEnv())).toEqual({
-    audit: true,
-    auditDelayMs: 120_000,
-    auditPatienceMs: 600_000,
+    audit: { delayMs: 120_000, patienceMs: 600_000 },
     maxTries: 10,
     maxAgeMs: 72 * 3_600_000,
     retentionMs: 7 * 86_400_000,
     subrequestBudget: 45,
   });
+});
+
+test("without an audit there is nothing to wait for", () => {
+  expect(deliverySettings(newEnv({ AUDIT: "off", AUDIT_DELAY_S: "5" })).audit).toBeNull();
 });
 
 test.each([
@@ -39,14 +40,14 @@ test.each([
   ["SUBREQUEST_BUDGET", "45.5"],
   ["EVENT_MAX_TRIES", "2.5"],
 ] as [SettingName, string][])(
-  "a fraction in %s breaks no sweep and no answer",
+  "a fraction in %s breaks no answer and no run of the cron",
   async (name, value) => {
     const env = newEnv({ [name]: value });
     expect((await call(env, "POST", "/todo", { id: 1, item: "x" })).status).toBe(201);
     expect(await log(env)).toMatchObject([{ state: "accepted", stored: 1 }]);
     await env.DB.prepare("UPDATE event SET state = 'pending', accepted_at = NULL").run();
     await letTimePass(env);
-    expect(await sweep(newSweep(env))).toMatchObject({ accepted: 1 });
-    expect(await log(env)).toMatchObject([{ state: "accepted" }]);
+    await cron(env);
+    expect(await log(env)).not.toMatchObject([{ state: "pending" }]);
   },
 );

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
 import type { Bindings } from "../../src/config.ts";
 import { as, TEST_SECRET } from "../support/token.ts";
+import { confirm } from "../support/events.ts";
 import { accepted, call, deliveries, newEnv, state } from "../support/worker.ts";
 
 /** Owners whose names tempt: one contains the other, or means something to a key, a URL or SQL. */
@@ -97,7 +98,8 @@ const EXPECTED: Record<string, Look[]> = {
     { path: () => "/event", expects: "own" },
     { path: ({ endpoint }) => `/event?endpoint=${endpoint}`, expects: "own" },
     { path: () => "/event?cursor=1000", expects: "own" },
-    { path: () => "/event?state=accepted&type=created", expects: "own" },
+    { path: () => "/event?state=confirmed&type=created", expects: "own" },
+    { path: () => "/event?state=dead", expects: "own" },
   ],
   "GET /event/summary": [{ path: () => "/event/summary", expects: "own" }],
   "GET /event/:id": [{ path: ({ event }) => `/event/${event}`, expects: "hidden" }],
@@ -145,6 +147,7 @@ async function furnish(env: Bindings, owner: string): Promise<Had> {
   await vi.waitFor(async () => {
     expect((await deliveries(env)).map(({ status }) => status)).toEqual(["Success", "Success"]);
   });
+  await confirm(env);
   const listed = await call(env, "GET", `/endpoint/${endpoint}/delivery`, undefined, sent);
   const delivery = String(listed.body.data[0].id);
   expect([made.status, created.status, dead.status, listed.status]).toEqual([201, 201, 201, 200]);

@@ -1,7 +1,7 @@
 /** /event: the log as its owner sees it, and sending again. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
-import { delivered, eventOf, publish, setState } from "../../support/events.ts";
+import { delivered, eventOf, leaveBehind, publish, setState } from "../../support/events.ts";
 import { recording } from "../../support/operations.ts";
 import { call, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
 
@@ -142,6 +142,48 @@ describe("GET /event", () => {
       expect(pages).toBe(Math.ceil(4 / limit));
     },
   );
+
+  describe("of an owner with 2,600 events", () => {
+    /** The oldest are three pings; every 1,000th is dead. */
+    async function many() {
+      const env = newEnv();
+      const finished = { state: "confirmed", due_at: null, finished_at: 1, accepted_at: 1 };
+      await leaveBehind(env, 2_600, (n) => ({
+        ...finished,
+        ...(n <= 3 ? { type: "ping", todo_id: null, todo: null, stored: null } : {}),
+        ...(n % 1_000 === 0 ? { state: "dead" } : {}),
+      }));
+      return env;
+    }
+    /** All pages, each the sequences it has. */
+    async function pagesOf(env: Bindings, query: string): Promise<number[][]> {
+      const pages: number[][] = [];
+      let cursor = "";
+      do {
+        const { body } = await call(env, "GET", `/event?${query}${cursor}`);
+        pages.push(body.data.map(({ sequence }: { sequence: number }) => sequence));
+        cursor = body.cursor ? `&cursor=${body.cursor}` : "";
+      } while (cursor);
+      return pages;
+    }
+
+    test("a rare type is found by going on, though a page may be empty", async () => {
+      expect(await pagesOf(await many(), "type=ping")).toEqual([[], [], [3, 2, 1]]);
+    });
+
+    test("what is dead is found at once, however old", async () => {
+      const env = await many();
+      expect(await pagesOf(env, "state=dead")).toEqual([[2_000, 1_000]]);
+      expect(await pagesOf(env, "state=dead&limit=1")).toEqual([[2_000], [1_000]]);
+    });
+
+    test("a frequent state comes in pages without gap or repeat", async () => {
+      const pages = await pagesOf(await many(), "state=confirmed&limit=700");
+      const expected = Array.from({ length: 2_600 }, (_, i) => 2_600 - i);
+      expect(pages.flat()).toEqual(expected.filter((n) => n % 1_000 !== 0));
+      expect(Math.max(...pages.map((page) => page.length))).toBe(700);
+    });
+  });
 
   test.each([
     ["state=sent", "state"],

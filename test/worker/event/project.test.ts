@@ -1,131 +1,152 @@
-/** KV follows the log: after a put it looks again, and marks only what it holds. */
-import { expect, test, vi } from "vitest";
-import { budgetOf } from "../../../src/budget.ts";
-import type { Bindings } from "../../../src/config.ts";
-import { project, type Unstored } from "../../../src/event/project.ts";
+/** KV follows the log: after a put a request looks again, and the cron puts what requests left. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Bindings, KV_WRITE_INTERVAL_MS, LEASE_MS } from "../../../src/config.ts";
 import { sleep } from "../../../src/time.ts";
 import { todoKey } from "../../../src/todo/kv.ts";
-import { around, failing } from "../../support/operations.ts";
-import { log, newEnv } from "../../support/worker.ts";
+import { passTime } from "../../support/cut-worker.ts";
+import { leaveBehind } from "../../support/events.ts";
+import { around, failing, type Operation, recording } from "../../support/operations.ts";
+import { accepted, call, cron, letTimePass, log, newEnv } from "../../support/worker.ts";
 
-const LEASE = 4_102_444_800_000; // the year 2100
-const plenty = () => budgetOf(Number.POSITIVE_INFINITY, LEASE);
+beforeEach(() => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  vi.spyOn(console, "log").mockImplementation(() => {});
+});
+afterEach(() => void vi.useRealTimers());
 
-/** Logs a change of todo 1 that is not stored, held until `lease`. @returns its row as project takes it */
-async function change(env: Bindings, item: string | null, lease = LEASE): Promise<Unstored> {
-  const todo = item === null ? null : JSON.stringify({ id: 1, item, completed: false });
-  const row = await env.DB.prepare(
-    `INSERT INTO event (id, owner, type, todo_id, todo, stored, occurred_at, due_at)
-     VALUES (hex(randomblob(8)), 'me', iif(?1 IS NULL, 'deleted', 'updated'), 1, ?1, 0, 0, ?2) RETURNING seq`,
-  )
-    .bind(todo, lease)
-    .first<{ seq: number }>();
-  return { seq: row?.seq ?? 0, lease, owner: "me", todo_id: 1, put: null };
-}
-
-const inKv = async (env: Bindings) => {
-  const { value, metadata } = await env.KV.getWithMetadata<{ item: string }, { seq: number }>(
-    todoKey("me", 1),
-    "json",
-  );
-  return value && { item: value.item, seq: metadata?.seq };
-};
+const isPut = ({ on, what }: Operation) => on === "KV" && /put|delete/.test(what);
+const refused = new Error("KV PUT failed: 429 Too Many Requests");
 const stored = async (env: Bindings) => (await log(env)).map((row) => row.stored);
+const inKv = (env: Bindings, id: number) =>
+  env.KV.get<{ item: string }>(todoKey("default", id), "json");
+const waits = () =>
+  vi.mocked(sleep).mock.calls.filter(([ms]) => ms === KV_WRITE_INTERVAL_MS).length;
 
-test("puts the last word, not the row's own, and marks all rows that are held", async () => {
-  const env = newEnv();
-  const rows = [await change(env, "old"), await change(env, "new")];
-  await project(env, rows, plenty());
-  expect(await inKv(env)).toEqual({ item: "new", seq: 2 });
-  expect(await stored(env)).toEqual([1, 1]);
-});
-
-test("a last word that is a removal removes the key", async () => {
-  const env = newEnv();
-  await env.KV.put(todoKey("me", 1), "{}");
-  await project(env, [await change(env, "old"), await change(env, null)], plenty());
-  expect(await inKv(env)).toBeNull();
-  expect(await stored(env)).toEqual([1, 1]);
-});
-
-test("a change that comes in between put and check is put as well, a second later", async () => {
-  const env = newEnv();
-  const row = await change(env, "first");
-  let later = false;
-  const racing = around(env, async ({ on, what }, run) => {
-    const result = await run();
-    if (on === "KV" && what === "put" && !later) {
-      later = true;
-      await change(env, "second", LEASE + 1);
-    }
-    return result;
-  });
-  await project(racing, [row], plenty());
-  expect(await inKv(env)).toEqual({ item: "second", seq: 2 });
-  // The second row is somebody else's: its late put could still land on top.
-  expect(await stored(env)).toEqual([1, 0]);
-  expect(vi.mocked(sleep).mock.calls).toEqual([[1_100]]);
-});
-
-test("what is put already is only checked", async () => {
-  const env = newEnv();
-  const row = await change(env, "x");
-  const noPut = failing(env, ({ on }) => on === "KV");
-  await project(noPut, [{ ...row, put: row.seq }], plenty());
-  expect(await stored(env)).toEqual([1]);
-});
-
-test("what KV refuses is tried a few times, and left unmarked", async () => {
-  const env = newEnv();
-  let puts = 0;
-  const broken = failing(env, ({ on }) => on === "KV" && ++puts > 0);
-  await project(broken, [await change(env, "x")], plenty());
-  expect(puts).toBe(3);
-  expect(await stored(env)).toEqual([0]);
-});
-
-test("one todo that KV refuses does not keep the others from being stored", async () => {
-  const env = newEnv();
-  const mine = await change(env, "x");
-  const other = { ...(await change(env, "y")), todo_id: 2 };
-  await env.DB.prepare("UPDATE event SET todo_id = 2 WHERE seq = ?").bind(other.seq).run();
+/** The bindings, where KV refuses this todo's key. */
+function refusing(env: Bindings, id: number): Bindings {
   const KV = new Proxy(env.KV, {
     get:
       (kv, name) =>
       (key: string, ...rest: never[]) =>
-        key === todoKey("me", 1)
-          ? Promise.reject(new Error("429"))
+        name === "put" && key === todoKey("default", id)
+          ? Promise.reject(refused)
           : Reflect.apply(Reflect.get(kv, name), kv, [key, ...rest]),
   });
-  await project({ ...env, KV }, [mine, other], plenty());
-  expect(await stored(env)).toEqual([0, 1]);
-});
+  return { ...env, KV };
+}
 
-test("a row whose lease somebody else has is put, never marked", async () => {
-  const env = newEnv();
-  const row = await change(env, "x", LEASE + 5);
-  await project(env, [{ ...row, lease: LEASE }], plenty());
-  expect(await stored(env)).toEqual([0]);
-});
-
-test("once the lease is over nothing is put: it could land on somebody else's", async () => {
-  const env = newEnv();
-  await project(env, [await change(env, "x", 1_000)], plenty());
-  expect(await inKv(env)).toBeNull();
-  expect(await stored(env)).toEqual([0]);
-});
-
-test.each([0, 1, 2, 3])(
-  "with a budget of %d it does at most so much, and never half",
-  async (n) => {
+describe("a request", () => {
+  test("whose todo somebody else changed in between puts the last change a second later", async () => {
     const env = newEnv();
-    let operations = 0;
-    const counted = around(env, (_, run) => {
-      operations++;
-      return run();
+    let later = false;
+    const racing = around(env, async (operation, run) => {
+      const result = await run();
+      if (isPut(operation) && !later) {
+        later = true;
+        const todo = '{"id":1,"item":"second","completed":false}';
+        // Of a worker that died after its commit: its lease is running.
+        const due_at = Date.now() + LEASE_MS + 1;
+        await leaveBehind(env, 1, () => ({ type: "updated", todo, stored: 0, due_at }));
+      }
+      return result;
     });
-    await project(counted, [await change(env, "x")], budgetOf(n, LEASE));
-    expect(operations).toBeLessThanOrEqual(n);
-    expect(await stored(env)).toEqual([n === 3 ? 1 : 0]);
-  },
-);
+    await call(racing, "POST", "/todo", { id: 1, item: "first" });
+    expect(await inKv(env, 1)).toMatchObject({ item: "second" });
+    expect(waits()).toBe(1);
+    // The second row is somebody else's, whose late put could still land on top.
+    expect(await stored(env)).toEqual([1, 0]);
+  });
+
+  test("whose put KV refuses tries a few times, and leaves the rest to the cron at once", async () => {
+    const env = newEnv();
+    let puts = 0;
+    const broken = failing(env, (operation) => isPut(operation) && ++puts > 0, { error: refused });
+    const reply = await call(broken, "POST", "/todo", { id: 1, item: "x" });
+    expect([reply.status, puts]).toEqual([201, 4]);
+    const [row] = await log(env);
+    expect(row).toMatchObject({ stored: 0, state: "accepted" });
+    expect(row?.due_at).toBeLessThanOrEqual(Date.now());
+    await cron(env);
+    expect(await stored(env)).toEqual([1]);
+    expect(await inKv(env, 1)).toMatchObject({ item: "x" });
+  });
+
+  test("that was stuck for longer than its lease puts nothing: it could land on somebody else's", async () => {
+    const env = newEnv();
+    const slow = around(env, async ({ what }, run) => {
+      const result = await run();
+      if (what.includes("INSERT INTO event")) passTime(LEASE_MS + 1);
+      return result;
+    });
+    expect((await call(slow, "POST", "/todo", { id: 1, item: "x" })).status).toBe(201);
+    expect(await inKv(env, 1)).toBeNull();
+    expect(await stored(env)).toEqual([0]);
+    await cron(env);
+    expect(await inKv(env, 1)).toMatchObject({ item: "x" });
+    expect(await stored(env)).toEqual([1]);
+  });
+});
+
+describe("the cron", () => {
+  test("puts a todo's last change once for all of its rows", async () => {
+    const env = newEnv();
+    const todo = (n: number) => JSON.stringify({ id: 1, item: `change ${n}`, completed: false });
+    await leaveBehind(env, 9, (n) => ({ todo_id: 1, todo: todo(n), stored: 0 }));
+    const watched = recording(env);
+    await cron(watched.env);
+    expect(watched.operations.filter(isPut)).toHaveLength(1);
+    expect(await inKv(env, 1)).toMatchObject({ item: "change 9" });
+    expect(await stored(env)).toEqual(Array(9).fill(1));
+  });
+
+  test("removes the key of a todo that was deleted last", async () => {
+    const env = newEnv();
+    await env.KV.put(todoKey("default", 1), "{}");
+    await leaveBehind(env, 2, (n) => ({
+      todo_id: 1,
+      stored: 0,
+      ...(n === 2 ? { type: "deleted", todo: null } : {}),
+    }));
+    await cron(env);
+    expect(await inKv(env, 1)).toBeNull();
+    expect(await stored(env)).toEqual([1, 1]);
+  });
+
+  test("keeps another owner's todo of the same id apart", async () => {
+    const env = newEnv();
+    await leaveBehind(env, 2, (n) => ({
+      todo_id: 1,
+      stored: 0,
+      owner: n === 1 ? "default" : "you",
+    }));
+    await cron(env);
+    expect(await env.KV.get(todoKey("you", 1))).not.toBeNull();
+    expect(
+      (await env.KV.getWithMetadata<{ seq: number }>(todoKey("default", 1))).metadata?.seq,
+    ).toBe(1);
+    expect(await stored(env)).toEqual([1, 1]);
+  });
+
+  test("stores the others where KV refuses one todo", async () => {
+    const env = newEnv();
+    await leaveBehind(env, 12, () => ({ stored: 0 }));
+    await cron(refusing(env, 5));
+    expect(await stored(env)).toEqual(Array.from({ length: 12 }, (_, i) => (i === 4 ? 0 : 1)));
+  });
+
+  test("with a KV that refuses all stops putting, posts all the same, and puts in the next run", async () => {
+    const env = newEnv();
+    await leaveBehind(env, 13, () => ({ stored: 0 }));
+    const watched = recording(failing(env, isPut, { error: refused }));
+    await cron(watched.env);
+    expect(watched.operations.filter(isPut).length).toBeLessThanOrEqual(8);
+    expect(await accepted(env)).toHaveLength(13);
+    const rows = await log(env);
+    expect(rows.every((row) => row.stored === 0 && row.state === "accepted")).toBe(true);
+    expect(Math.max(...rows.map(({ due_at }) => due_at ?? 0))).toBeLessThan(Date.now() + 60_000);
+    await letTimePass(env);
+    await cron(env);
+    expect(await stored(env)).toEqual(Array(13).fill(1));
+    expect(await accepted(env)).toHaveLength(13);
+  });
+});

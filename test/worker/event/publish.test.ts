@@ -1,7 +1,8 @@
 /** What becomes of an event in waitUntil: every answer of Convoy, and whose row it is. */
 import { describe, expect, test, vi } from "vitest";
+import { SETTLE_WAIT_MS } from "../../../src/config.ts";
 import { sleep } from "../../../src/time.ts";
-import { acceptance, around, refusalOf, withConvoy } from "../../support/operations.ts";
+import { acceptance, failing, recording, refusalOf, withConvoy } from "../../support/operations.ts";
 import { accepted, call, log, newEndpoint, newEnv } from "../../support/worker.ts";
 
 const POSTGRES =
@@ -44,122 +45,130 @@ const failures: Failure[] = [
   ],
 ];
 
-describe("a failure that may be the gateway's", () => {
+/** How long it waited between its posts. */
+const waits = () =>
+  vi.mocked(sleep).mock.calls.flatMap(([ms]) => (ms === SETTLE_WAIT_MS ? [] : [ms]));
+
+/** A Convoy that answers every post so; `posts` counts them. */
+function answering(answer: () => Response | Promise<Response>) {
+  const base = newEnv();
+  const counted = { posts: 0 };
+  const env = withConvoy(base, () => {
+    counted.posts++;
+    return answer();
+  });
+  return { base, env, counted };
+}
+
+const create = (env: Parameters<typeof call>[0], query = "") =>
+  call(env, "POST", `/todo${query}`, { id: 1, item: "x" });
+
+test("a change costs two statements: its commit, and one that settles all the rest", async () => {
+  const { env, operations } = recording(newEnv());
+  await create(env);
+  expect(operations.map(({ on }) => on)).toEqual(["KV", "D1", "KV", "Convoy", "D1"]);
+  expect(await log(env)).toMatchObject([{ state: "accepted", stored: 1, attempts: 0 }]);
+});
+
+describe("a failure of any kind", () => {
   test.each(failures)(
-    "%s: three tries, then it stays pending, due at once, with no try counted",
+    "%s: three posts are one try, and it is due at once",
     async (_, answer, error) => {
-      const env = newEnv();
-      let posts = 0;
-      const broken = withConvoy(env, () => {
-        posts++;
-        return answer();
-      });
-      expect((await call(broken, "POST", "/todo", { id: 1, item: "x" })).status).toBe(201);
-      expect(posts).toBe(3);
-      expect(vi.mocked(sleep).mock.calls).toEqual([[1_000], [4_000]]);
+      const { env, counted } = answering(answer);
+      expect((await create(env)).status).toBe(201);
+      expect(counted.posts).toBe(3);
+      expect(waits()).toEqual([1_000, 4_000]);
       const [row] = await log(env);
-      expect(row).toMatchObject({ state: "pending", attempts: 0, stored: 1, error });
+      expect(row).toMatchObject({ state: "pending", attempts: 1, stored: 1, error });
       expect(row?.due_at).toBeLessThanOrEqual(Date.now());
     },
   );
 
-  test("it is posted again under the same key, and one success ends it", async () => {
-    const env = newEnv();
+  test("is posted again under the same key, and one success ends it", async () => {
     const keys: string[] = [];
-    const flaky = withConvoy(env, async (request) => {
+    const flaky = withConvoy(newEnv(), async (request) => {
       const { idempotency_key } = (await request.json()) as { idempotency_key: string };
       keys.push(idempotency_key);
       return keys.length < 3 ? refusalOf(500, "") : acceptance();
     });
-    const { headers } = await call(flaky, "POST", "/todo", { id: 1, item: "x" });
+    const { headers } = await create(flaky);
     expect(keys).toEqual(Array(3).fill(headers.get("X-Event-Id")));
-    expect(await log(env)).toMatchObject([{ state: "accepted", error: null, attempts: 0 }]);
+    expect(await log(flaky)).toMatchObject([{ state: "accepted", error: null, attempts: 0 }]);
   });
 
+  const inSeconds = (s: number) => String(Math.floor(Date.now() / 1_000) + s);
   test.each([
-    ["in seconds", "120", 120_000],
-    ["longer than an hour", "999999", 3_600_000],
-  ])("Retry-After %s is honoured: one try, and due then", async (_, after, waitMs) => {
-    const env = newEnv();
-    let posts = 0;
-    const busy = withConvoy(env, () => {
-      posts++;
-      return refusalOf(429, "too many requests", { "Retry-After": after });
-    });
+    ["in seconds", () => "120", 120_000],
+    ["longer than an hour", () => "999999", 3_600_000],
+    ["a date", () => new Date(Date.now() + 120_000).toUTCString(), 120_000],
+    ["a UNIX time (recorded)", () => inSeconds(120), 120_000],
+  ])("with Retry-After %s is one post, and due then", async (_, after, waitMs) => {
+    const { env, counted } = answering(() => refusalOf(429, "", { "Retry-After": after() }));
     const before = Date.now();
-    await call(busy, "POST", "/todo", { id: 1, item: "x" });
-    expect(posts).toBe(1);
+    await create(env);
+    expect(counted.posts).toBe(1);
     const [row] = await log(env);
-    expect(row).toMatchObject({ state: "pending", attempts: 0 });
-    expect(row?.due_at).toBeGreaterThanOrEqual(before + waitMs);
+    expect(row).toMatchObject({ state: "pending", attempts: 1 });
+    // A date has whole seconds.
+    expect(row?.due_at).toBeGreaterThan(before + waitMs - 1_000);
     expect(row?.due_at).toBeLessThanOrEqual(Date.now() + waitMs);
   });
 
-  test.each(["0", "-5", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", "1e3"])(
-    "Retry-After %j is none",
+  test.each(["0", "-5", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", inSeconds(-1)])(
+    "with Retry-After %j is as one without",
     async (after) => {
-      const env = newEnv();
-      let posts = 0;
-      const busy = withConvoy(env, () => {
-        posts++;
-        return refusalOf(503, "", { "Retry-After": after });
-      });
-      await call(busy, "POST", "/todo", { id: 1, item: "x" });
-      expect(posts).toBe(3);
+      const { env, counted } = answering(() => refusalOf(503, "", { "Retry-After": after }));
+      await create(env);
+      expect(counted.posts).toBe(3);
     },
   );
 });
 
-describe("a failure that is the event's", () => {
-  test("413 is dead at once", async () => {
-    const env = newEnv();
-    let posts = 0;
-    const small = withConvoy(env, () => {
-      posts++;
-      return refusalOf(413, "request body too large");
-    });
-    await call(small, "POST", "/todo", { id: 1, item: "x" });
-    expect(posts).toBe(1);
-    expect(await log(env)).toMatchObject([
-      { state: "dead", due_at: null, stored: 1, error: "Convoy answered 413" },
-    ]);
-  });
+test("413 is dead at once", async () => {
+  const { env, counted } = answering(() => refusalOf(413, "request body too large"));
+  await create(env);
+  expect(counted.posts).toBe(1);
+  expect(await log(env)).toMatchObject([
+    { state: "dead", due_at: null, stored: 1, error: "Convoy answered 413" },
+  ]);
+});
 
+describe("an endpoint that Convoy does not know", () => {
   const missing = () => refusalOf(400, "endpoint not found");
 
-  test("an endpoint that neither Convoy nor D1 knows is dead at once", async () => {
-    const env = newEnv();
-    const endpoint = await newEndpoint(env);
-    const gone = withConvoy(env, async () => {
-      await env.DB.prepare("DELETE FROM endpoint").run();
+  test("nor D1: the event is dead at once", async () => {
+    const { base, env, counted } = answering(async () => {
+      await base.DB.prepare("DELETE FROM endpoint").run();
       return missing();
     });
-    await call(gone, "POST", `/todo?endpoint=${endpoint}`, { id: 1, item: "x" });
+    await create(env, `?endpoint=${await newEndpoint(base)}`);
+    expect(counted.posts).toBe(1);
     expect(await log(env)).toMatchObject([
       { state: "dead", due_at: null, error: "Convoy answered 400: endpoint not found" },
     ]);
   });
 
-  test("an endpoint that D1 has on record points to a wrong key or project: it stays pending, and says so", async () => {
-    const env = newEnv();
-    const endpoint = await newEndpoint(env);
-    await call(withConvoy(env, missing), "POST", `/todo?endpoint=${endpoint}`, {
-      id: 1,
-      item: "x",
+  test("but D1: the record says so, and the event is tried again in a minute", async () => {
+    const { base, env, counted } = answering(missing);
+    const endpoint = await newEndpoint(base);
+    const before = Date.now();
+    await create(env, `?endpoint=${endpoint}`);
+    expect(counted.posts).toBe(1);
+    const [row] = await log(env);
+    expect(row).toMatchObject({
+      state: "pending",
+      attempts: 1,
+      error: expect.stringMatching(/on record here: .*CONVOY_API_KEY or CONVOY_PROJECT_ID/),
     });
-    expect(await log(env)).toMatchObject([
-      {
-        state: "pending",
-        attempts: 0,
-        error: expect.stringMatching(/on record here: wrong CONVOY_API_KEY or CONVOY_PROJECT_ID/),
-      },
-    ]);
+    expect(row?.due_at).toBeGreaterThanOrEqual(before + 30_000);
+    expect(row?.due_at).toBeLessThanOrEqual(Date.now() + 60_000);
+    expect((await call(base, "GET", `/endpoint/${endpoint}`)).body.status).toBe("missing");
   });
 
-  test("a fan-out that is told so is not dead: it names no endpoint", async () => {
-    const env = newEnv();
-    await call(withConvoy(env, missing), "POST", "/todo", { id: 1, item: "x" });
-    expect(await log(env)).toMatchObject([{ state: "pending" }]);
+  test("said of an event for all endpoints, which names none, is a failure like any other", async () => {
+    const { env } = answering(missing);
+    await create(env);
+    expect(await log(env)).toMatchObject([{ state: "pending", attempts: 1 }]);
   });
 });
 
@@ -187,13 +196,10 @@ test("a row that somebody else has taken over is not settled", async () => {
 
 test("a D1 that fails at the settling rejects nothing; the lease brings the row back", async () => {
   const env = newEnv();
-  const broken = around(env, (operation, run) =>
-    operation.what.includes("SET state = s.state") ? Promise.reject(new Error("lost")) : run(),
-  );
-  const { status } = await call(broken, "POST", "/todo", { id: 1, item: "x" });
-  expect(status).toBe(201);
+  const broken = failing(env, ({ what }) => what.includes("UPDATE event"));
+  expect((await create(broken)).status).toBe(201);
   const [row] = await log(env);
-  expect(row?.state).toBe("pending");
+  expect(row).toMatchObject({ state: "pending", stored: 0 });
   expect(row?.due_at).toBeGreaterThan(Date.now());
   expect(await accepted(env)).toHaveLength(1);
 });

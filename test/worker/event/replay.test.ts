@@ -1,7 +1,15 @@
 /** Sending events again: one, or all that are dead. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { delivered, eventOf, publish, setState } from "../../support/events.ts";
-import { failing } from "../../support/operations.ts";
+import {
+  confirm,
+  delivered,
+  eventOf,
+  publish,
+  setState,
+  walkingNow,
+} from "../../support/events.ts";
+import { failing, recording } from "../../support/operations.ts";
+import { scripted } from "../../support/scripted-convoy.ts";
 import {
   accepted,
   call,
@@ -62,6 +70,7 @@ describe("POST /event/:id/replay", () => {
     await newEndpoint(env);
     const id = await publish(env);
     await delivered(env, 1);
+    await confirm(env);
     await setFaults(env, { status: 503 });
     expect((await call(env, "POST", `/event/${id}/replay`)).status).toBe(202);
     expect(await eventOf(env, id)).toMatchObject({ state: "pending", replays: 1 });
@@ -71,18 +80,43 @@ describe("POST /event/:id/replay", () => {
     await delivered(env, 2);
   });
 
-  test("of an event that is still on its way is a 409, and sends nothing", async () => {
+  test.each([
+    ["pending", { status: 503 }],
+    ["accepted", { swallow: true }],
+  ])("of an event that is only %s is a 409, and sends nothing", async (state, faults) => {
     const env = newEnv();
     await newEndpoint(env);
-    await setFaults(env, { status: 503 });
+    await setFaults(env, faults);
     const id = await publish(env);
     await setFaults(env, {});
-    const reply = await call(env, "POST", `/event/${id}/replay`);
+    const before = await log(env);
+    expect(before).toMatchObject([{ state }]);
+    const { env: watched, operations } = recording(env);
+    const reply = await call(watched, "POST", `/event/${id}/replay`);
     expect(reply).toMatchObject({
       status: 409,
       body: { error: expect.stringMatching(/on its way/) },
     });
-    expect(await accepted(env)).toEqual([]);
+    expect(operations.filter(({ on }) => on === "Convoy")).toEqual([]);
+    expect(await log(env)).toEqual(before);
+  });
+
+  test("takes a new key where Convoy lists the event as a failure, since it never takes the old one again", async () => {
+    const env = newEnv();
+    const id = await publish(env);
+    const failure = { idempotency_key: id, status: "Failure", endpoints: ["gone"] };
+    await cron(walkingNow(scripted(env, { list: () => ({ events: [failure] }) }).env));
+    expect(await eventOf(env, id)).toMatchObject({ state: "dead", replays: 0 });
+    const reply = await call(env, "POST", `/event/${id}/replay`);
+    expect(reply.body.idempotency_key).toBe(`${id}:1`);
+    expect((await accepted(env)).map((event) => event.idempotency_key)).toEqual([id, `${id}:1`]);
+  });
+
+  test("where nothing is audited works on what Convoy accepted, under a new key", async () => {
+    const env = newEnv({ AUDIT: "off" });
+    const id = await publish(env);
+    expect(await eventOf(env, id)).toMatchObject({ state: "accepted", next_try_at: null });
+    expect((await call(env, "POST", `/event/${id}/replay`)).body.idempotency_key).toBe(`${id}:1`);
   });
 
   test("asked for by many at once sends it once", async () => {
