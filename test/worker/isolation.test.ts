@@ -2,8 +2,8 @@
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
 import type { Bindings } from "../../src/config.ts";
-import { as, TEST_SECRET } from "../support/token.ts";
 import { confirm } from "../support/events.ts";
+import { as, TEST_SECRET } from "../support/token.ts";
 import { accepted, call, deliveries, newEnv, state } from "../support/worker.ts";
 
 /** Owners whose names tempt: one contains the other, or means something to a key, a URL or SQL. */

@@ -33,16 +33,6 @@ test("a run says what it did, how long it took and how many subrequests it used"
   expect(report.subrequests).toBeLessThanOrEqual(45);
 });
 
-test("a run that has nothing to do says so, too: it is alive", async () => {
-  await cron(newEnv());
-  said = [];
-  const env = newEnv();
-  await cron(env);
-  await cron(env);
-  expect(said.at(-1)).toMatchObject({ level: "info", cron: { failed: [] } });
-  expect(Object.keys(said.at(-1)?.cron ?? {}).sort()).toEqual(["failed", "ms", "subrequests"]);
-});
-
 test.each([
   ["a task", "project", /WHERE stored = 0 AND due_at/],
   ["the agenda itself", "agenda", /AS to_post/],
