@@ -28,9 +28,9 @@ test("a run says what it did, how long it took and how many subrequests it used"
       }),
     },
   ]);
-  const [{ cron: report } = { cron: {} }] = said;
-  expect(report.subrequests).toBeGreaterThan(3);
-  expect(report.subrequests).toBeLessThanOrEqual(45);
+  const used = said[0]?.cron.subrequests;
+  expect(used).toBeGreaterThan(3);
+  expect(used).toBeLessThanOrEqual(45);
 });
 
 test.each([
