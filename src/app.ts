@@ -1,13 +1,11 @@
 /** Table of contents: middleware and routes. */
 
-import { except } from "hono/combine";
 import { methodNotAllowed } from "hono/method-not-allowed";
-import { requestId } from "hono/request-id";
-import { secureHeaders } from "hono/secure-headers";
 import { authenticate } from "./auth.ts";
 import { checkBindings } from "./config.ts";
 import { endpoint } from "./endpoint/routes.ts";
 import { event } from "./event/routes.ts";
+import { completeAnswer } from "./headers.ts";
 import { health, isShallowHealth } from "./health.ts";
 import { limitBody, newApp, onError, problem } from "./http.ts";
 import { crossOrigin, limitRate } from "./limits.ts";
@@ -17,8 +15,7 @@ import { todo } from "./todo/routes.ts";
 
 const app = newApp();
 
-app.use(requestId());
-app.use(secureHeaders());
+app.use(completeAnswer);
 app.use(
   methodNotAllowed({
     app,
@@ -35,7 +32,9 @@ app.use((c, next) => {
 app.use(crossOrigin);
 app.use(limitBody);
 // Whatever is not named here is an owner's: a route that comes later, too.
-app.use(except(isShallowHealth, authenticate, limitRate));
+for (const guard of [authenticate, limitRate]) {
+  app.use((c, next) => (isShallowHealth(c) ? next() : guard(c, next)));
+}
 
 const routes = app
   .route("/health", health)

@@ -15,10 +15,9 @@ const PORTAL_PATHS = /^\/(endpoint|event)(\/|$)/;
 /**
  * Puts the caller's owner into the context, and whether it operates the service. Answers 401 with
  * WWW-Authenticate to a missing or bad token, 403 to one that does not reach this far, 503 where no
- * way to check one is set. Nothing that an owner is given may be kept by a cache.
+ * way to check one is set.
  */
 export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
-  c.header("Cache-Control", "no-store");
   const { owner, operator, portal } = await callerOf(c);
   if (portal && !PORTAL_PATHS.test(c.req.path)) {
     throw problem(403, "A portal link opens /endpoint and /event, nothing else.", {

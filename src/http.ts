@@ -1,11 +1,11 @@
 /** HTTP for every noun: how an app begins, how input is checked, and the one error shape. */
-import { zValidator } from "@hono/zod-validator";
 import type { Context, MiddlewareHandler, ValidationTargets } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HonoBase } from "hono/hono-base";
 import { HTTPException } from "hono/http-exception";
 import { TrieRouter } from "hono/router/trie-router";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { validator } from "hono/validator";
 import * as z from "zod/mini";
 import type { ErrorBody } from "./answers.ts";
 import { type Bindings, BODY_MAX_BYTES, SettingError } from "./config.ts";
@@ -103,20 +103,34 @@ function article(expected: string): string {
   return /^[aeio]/.test(expected) ? `an ${expected}` : `a ${expected}`;
 }
 
+type Checked<T extends string, S extends z.ZodMiniType> = {
+  in: { [K in T]: z.input<S> };
+  out: { [K in T]: z.output<S> };
+};
+
 /** Parses `target` by `schema`; 400 with `details` where it does not fit. */
 export function valid<T extends keyof ValidationTargets, S extends z.ZodMiniType>(
   target: T,
   schema: S,
-) {
-  return zValidator(target, schema, (result) => {
-    if (result.success) return;
+): MiddlewareHandler<AppEnv, string, Checked<T, S>> {
+  // In place of @hono/zod-validator, which parses asynchronously: two of them were 7 µs of a GET's 290.
+  const check = validator(target, (value) => {
+    const result = z.safeParse(schema, value);
+    if (result.success) return result.data;
     const details = result.error.issues.map(({ path, message }) => ({
       path: path.join("."),
       message,
     }));
     const fields = details.map(({ path, message }) => (path ? `${path}: ${message}` : message));
     throw problem(400, `Bad ${NOUNS[target] ?? target}. ${fields.join("; ")}`, { details });
-  });
+  }) as MiddlewareHandler;
+  // Most requests have no query: what that means is always the same.
+  const empty = target === "query" ? z.safeParse(schema, {}) : undefined;
+  return (c, next) => {
+    if (!empty?.success || c.req.url.includes("?")) return check(c, next);
+    c.req.addValidatedData(target, empty.data as object);
+    return next();
+  };
 }
 
 const NOUNS: Partial<Record<keyof ValidationTargets, string>> = {
@@ -133,7 +147,10 @@ const limit = bodyLimit({
 });
 
 /** 413 for a body over the limit, 400 for one that breaks off. */
-export const limitBody: MiddlewareHandler = async (c, next) => {
+export const limitBody: MiddlewareHandler = (c, next) =>
+  c.req.raw.body ? limitedBody(c, next) : next();
+
+const limitedBody: MiddlewareHandler = async (c, next) => {
   try {
     return await limit(c, next);
   } catch (error) {

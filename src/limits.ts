@@ -1,5 +1,5 @@
 /** Who may call from where, and how often. */
-import type { MiddlewareHandler } from "hono";
+import type { MiddlewareHandler, Next } from "hono";
 import { cors } from "hono/cors";
 import { RATE_LIMIT_PERIOD_S, type Settings } from "./config.ts";
 import type { AppEnv } from "./http.ts";
@@ -7,15 +7,17 @@ import { problem } from "./http.ts";
 import { isLoopback } from "./loopback.ts";
 
 /** 429 with Retry-After once an owner has used up the Workers rate-limit binding; no binding, no limit. */
-export const limitRate: MiddlewareHandler<AppEnv> = async (c, next) => {
-  const allowed = await c.env.RATE_LIMIT?.limit({ key: c.get("owner") });
-  if (allowed && !allowed.success) {
+export const limitRate: MiddlewareHandler<AppEnv> = (c, next) =>
+  c.env.RATE_LIMIT ? limit(c.env.RATE_LIMIT, c.get("owner"), next) : next();
+
+async function limit(binding: RateLimit, key: string, next: Next): Promise<void> {
+  if (!(await binding.limit({ key })).success) {
     throw problem(429, `Too many requests. Try again in ${RATE_LIMIT_PERIOD_S} seconds.`, {
       headers: { "Retry-After": String(RATE_LIMIT_PERIOD_S) },
     });
   }
   await next();
-};
+}
 
 const EXPOSED = ["X-Event-Id", "X-Request-Id", "Location", "Retry-After"];
 

@@ -163,7 +163,7 @@ function secretDialog({ title, about, secret, language = Object.keys(SNIPPETS)[0
     <h2 id="dialog-title">${title}</h2>
     <p>This is the secret that its webhooks are signed with. <strong>It is shown this once</strong>: store it where your
       receiver can read it. If it gets lost, rotate it.</p>
-    <p class="secret"><code id="secret">${secret}</code>
+    <p class="secret"><code id="new-secret">${secret}</code>
       <button type="button" class="primary" autofocus @click=${() => copy(secret, "the secret")}>Copy secret</button></p>
     ${about ? html`<p class="note" data-tone="waiting">${about}</p>` : nothing}
     <header class="cardhead">

@@ -105,7 +105,6 @@ export async function look() {
   if (mine !== loop) return;
   const live = answered.length === 0 || answered.includes(true);
   change({ live });
-  if (state.ended || document.visibilityState !== "visible") return;
   // What an answer made needed, as a delivery's attempts, is asked for at once.
   const more = due().some((path) => !readAt.has(path));
   quick = Math.max(0, quick - 1);

@@ -148,6 +148,7 @@ export function listSubscriptions(
 ) {
   return list<ConvoySubscription>(convoy, "/subscriptions", {
     query: { ...paging(page), endpointId: page.endpointIds },
+    ...(page.timeoutMs ? { timeoutMs: page.timeoutMs } : {}),
   });
 }
 

@@ -1,7 +1,14 @@
 /** D1's records come to say what Convoy has: changes that were cut off, and the caller's own (docs/design.md, section 7). */
 import type { Budget } from "../budget.ts";
-import { ADOPT_AGE_MS, CHANGE_LEASE_MS, ENDPOINT_PAGE, MOVES_MAX } from "../config.ts";
-import type { Convoy } from "../convoy/client.ts";
+import {
+  ADOPT_AGE_MS,
+  type Bindings,
+  CHANGE_LEASE_MS,
+  ENDPOINT_PAGE,
+  LOOKUP_TIMEOUT_MS,
+  MOVES_MAX,
+} from "../config.ts";
+import { type Convoy, convoyOrWhy } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   createSubscription,
@@ -12,6 +19,7 @@ import {
   listSubscriptions,
   putEndpoint,
 } from "../convoy/endpoints.ts";
+import { logError } from "../log.ts";
 import { all, batch, type Statement } from "../storage.ts";
 import type { ReconcileReport } from "./answers.ts";
 import { isMadeBy, removeCutOff } from "./create.ts";
@@ -218,7 +226,12 @@ async function subscriptionsOf(
   for (let page = 0; endpointIds.length > 0; page++) {
     // The first one is in the caller's reckoning.
     if (page > 0 && budget && !budget.take(1)) return null;
-    const answer = await listSubscriptions(convoy, { endpointIds, perPage: ENDPOINT_PAGE, cursor });
+    const answer = await listSubscriptions(convoy, {
+      endpointIds,
+      perPage: ENDPOINT_PAGE,
+      cursor,
+      timeoutMs: LOOKUP_TIMEOUT_MS,
+    });
     if (!answer.ok) return null;
     for (const one of answer.data.items) {
       const id = one.endpoint_metadata?.uid;
@@ -232,35 +245,37 @@ async function subscriptionsOf(
 
 /**
  * Gives the owner's endpoints (or one of them) their subscriptions again where they have none: without it Convoy finds that
- * nobody wants the event, and a replay does nothing. Never throws for Convoy's failures.
- * @returns how many were made
- * @throws StorageError
+ * nobody wants the event, and a replay does nothing. For waitUntil: never rejects.
  */
 export async function resubscribe(
-  db: D1Database,
-  convoy: Convoy,
+  env: Bindings,
   owner: string,
   endpointId: string | null,
-): Promise<number> {
-  const rows = await all<Pick<EndpointRow, "id" | "name">>(
-    db,
-    `SELECT id, name FROM endpoint WHERE owner = ?1 AND (?2 IS NULL OR id = ?2)
-       AND status NOT IN ('creating', 'missing') ORDER BY id LIMIT ?3`,
-    owner,
-    endpointId,
-    ENDPOINT_PAGE,
-  );
-  const ids = rows.map((row) => row.id);
-  const found = await subscriptionsOf(convoy, ids, null);
-  const made: Record<string, string> = {};
-  for (const row of found ? rows : []) {
-    if (found?.[row.id]) continue;
-    const answer = await createSubscription(convoy, row.id, row.name);
-    if (answer.ok) made[row.id] = answer.data.uid;
+): Promise<void> {
+  const convoy = convoyOrWhy(env);
+  if (typeof convoy === "string") return;
+  try {
+    const rows = await all<Pick<EndpointRow, "id" | "name">>(
+      env.DB,
+      `SELECT id, name FROM endpoint WHERE owner = ?1 AND (?2 IS NULL OR id = ?2)
+         AND status NOT IN ('creating', 'missing') ORDER BY id LIMIT ?3`,
+      ...[owner, endpointId, ENDPOINT_PAGE],
+    );
+    const found = await subscriptionsOf(
+      convoy,
+      rows.map((row) => row.id),
+      null,
+    );
+    const made: Record<string, string> = {};
+    for (const row of found ? rows : []) {
+      if (found?.[row.id]) continue;
+      const answer = await createSubscription(convoy, row.id, row.name);
+      if (answer.ok) made[row.id] = answer.data.uid;
+    }
+    if (Object.keys(made).length > 0) await batch(env.DB, [recordSubscriptions(made)]);
+  } catch (error) {
+    logError({ owner, resubscribe: endpointId }, error);
   }
-  const count = Object.keys(made).length;
-  if (count > 0) await batch(db, [recordSubscriptions(made)]);
-  return count;
 }
 
 function toAdopted(item: ConvoyEndpoint, owner: string, subscription: string | null): Adopted {

@@ -7,6 +7,7 @@ import { isEventUnknown } from "../convoy/events.ts";
 import { shownReason } from "../convoy/reasons.ts";
 import type { Delivery } from "../endpoint/answers.ts";
 import { toDelivery } from "../endpoint/schema.ts";
+import { resubscribe } from "../endpoint/sync.ts";
 import { newApp, problem, requireJson, valid } from "../http.ts";
 import type { Todo } from "../todo/answers.ts";
 import type { LoggedEvent } from "./answers.ts";
@@ -31,7 +32,9 @@ export const event = newApp()
     return c.json({ ...toEvent(row), ...(await deliveriesOf(c.env, row)) }, 200);
   })
   .post("/replay", requireJson, valid("json", BulkReplay), async (c) => {
-    const replayed = await replayDead(c.env.DB, c.get("owner"), Date.now());
+    const owner = c.get("owner");
+    const replayed = await replayDead(c.env.DB, owner, Date.now());
+    if (replayed > 0) c.executionCtx.waitUntil(resubscribe(c.env, owner, null));
     return c.json({ data: `${replayed} events queued`, replayed }, 202);
   })
   .post("/:id/replay", valid("param", EventPath), async (c) => {
@@ -41,7 +44,9 @@ export const event = newApp()
       if (!(await findEvent(c.env.DB, c.get("owner"), id))) throw problem(404, "Event not found");
       throw problem(409, "The event is still on its way: it is delivered without a replay.");
     }
-    c.executionCtx.waitUntil(finish(c.env, { row, put: null }));
+    const { owner, endpoint_id } = row;
+    const posted = () => finish(c.env, { row, put: null });
+    c.executionCtx.waitUntil(resubscribe(c.env, owner, endpoint_id).then(posted));
     c.header("X-Event-Id", id);
     const key = idempotencyKey(row);
     return c.json({ data: "Event queued", event_id: id, idempotency_key: key }, 202);

@@ -39,7 +39,7 @@ export const FAILURES = {
   failed: "Convoy could not process the event",
 } as const;
 
-// Pending rows too: their answer was lost. `accepted_at` is set, since the ledger holds the key. A row
+// Pending rows too, and those given up after failed posts: the answer was lost. `accepted_at` is set, since the ledger holds the key. A row
 // whose todo KV lacks stays due and ours or theirs, as it is. Served by the unique index of id.
 const CONFIRM = `
 UPDATE event SET accepted_at = coalesce(accepted_at, ?2),
@@ -49,7 +49,8 @@ UPDATE event SET accepted_at = coalesce(accepted_at, ?2),
   due_at = iif(stored = 0, due_at, NULL), finished_at = iif(stored = 0, NULL, ?2)
 FROM (SELECT value ->> 'id' AS id, value ->> 'replays' AS replays, value ->> 'verdict' AS verdict
   FROM json_each(?1)) AS seen
-WHERE event.id = seen.id AND event.replays = seen.replays AND event.state IN ('pending', 'accepted')
+WHERE event.id = seen.id AND event.replays = seen.replays
+  AND (event.state IN ('pending', 'accepted') OR (event.state = 'dead' AND event.accepted_at IS NULL))
 RETURNING state`;
 
 /**

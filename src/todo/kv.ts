@@ -18,8 +18,10 @@ export function todoKey(owner: string, id: number): string {
   return `${ownerPrefix(owner)}${String(id).padStart(16, "0")}`;
 }
 
+const utf8 = new TextEncoder();
+
 function ownerPrefix(owner: string): string {
-  return `todo:${encodeBase64Url(new TextEncoder().encode(owner).buffer)}:`;
+  return `todo:${encodeBase64Url(utf8.encode(owner).buffer)}:`;
 }
 
 /** The todo's JSON, or null. May be up to a minute old. @throws StorageError */
@@ -46,7 +48,7 @@ export async function writeTodo(
   const { seq, todo } = change;
   if (todo === null) return onKv(() => kv.delete(key));
   const whole = { seq, todo: JSON.parse(todo) as Todo };
-  const fits = new TextEncoder().encode(JSON.stringify(whole)).length <= KV_METADATA_MAX_BYTES;
+  const fits = utf8.encode(JSON.stringify(whole)).length <= KV_METADATA_MAX_BYTES;
   const metadata: TodoMetadata = fits ? whole : { seq };
   return onKv(() => kv.put(key, todo, { metadata }));
 }

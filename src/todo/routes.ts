@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { v7 as uuidv7 } from "uuid";
 import { TODO_PAGE_MAX } from "../config.ts";
 import { finish, publishRead } from "../event/publish.ts";
+import { json, jsonText } from "../headers.ts";
 import type { AppEnv } from "../http.ts";
 import { newApp, problem, requireJson, unavailable, valid } from "../http.ts";
 import { EndpointQuery } from "../schema.ts";
@@ -18,7 +19,7 @@ export const todo = newApp()
     const { limit = TODO_PAGE_MAX, cursor, endpoint } = c.req.valid("query");
     const page = await listTodos(c.env.KV, c.get("owner"), { limit, cursor });
     publishReadLater(c, endpoint, "retrieved", null, null);
-    return c.json({ data: page.todos, ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+    return json({ data: page.todos, ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
   })
   .get("/:id", valid("param", TodoPath), valid("query", EndpointQuery), async (c) => {
     const { id } = c.req.valid("param");
@@ -26,15 +27,15 @@ export const todo = newApp()
     const found = await readTodo(c.env.KV, c.get("owner"), id);
     publishReadLater(c, endpoint, found === null ? "failed" : "retrieved", id, found);
     if (found === null) return c.json({ error: "Todo not found" }, 404);
-    return c.json(JSON.parse(found) as Todo, 200);
+    return jsonText<Todo, 200>(found, 200);
   })
   .post("/", requireJson, valid("query", EndpointQuery), valid("json", NewTodo), async (c) => {
     const { item, completed = false, ...body } = c.req.valid("json");
     const id = body.id ?? randomTodoId();
     const made = { id, item, completed };
-    await changeTodo(c, { type: "created", todoId: id, patch: made, fresh: body.id === undefined });
-    c.header("Location", `/todo/${id}`);
-    return c.json({ data: "Todo added", todo: made }, 201);
+    const fresh = body.id === undefined;
+    const headers = await changeTodo(c, { type: "created", todoId: id, patch: made, fresh });
+    return json({ data: "Todo added", todo: made }, 201, { ...headers, Location: `/todo/${id}` });
   })
   .put(
     "/:id",
@@ -44,31 +45,31 @@ export const todo = newApp()
     valid("json", TodoPatch),
     async (c) => {
       const { id } = c.req.valid("param");
-      await changeTodo(c, { type: "updated", todoId: id, patch: c.req.valid("json") });
-      return c.json({ data: `Todo with id ${id} has been updated.` }, 200);
+      const patch = c.req.valid("json");
+      const headers = await changeTodo(c, { type: "updated", todoId: id, patch });
+      return json({ data: `Todo with id ${id} has been updated.` }, 200, headers);
     },
   )
   .delete("/:id", valid("param", TodoPath), valid("query", EndpointQuery), async (c) => {
     const { id } = c.req.valid("param");
-    await changeTodo(c, { type: "deleted", todoId: id, patch: {} });
-    return c.json({ data: `Todo with id ${id} has been removed.` }, 200);
+    const headers = await changeTodo(c, { type: "deleted", todoId: id, patch: {} });
+    return json({ data: `Todo with id ${id} has been removed.` }, 200, headers);
   });
 
 // The types of a route's context differ in what was validated; these helpers need only its bindings.
 // biome-ignore lint/suspicious/noExplicitAny: Hono's input type is invariant
 type AnyContext = Context<AppEnv, any, any>;
 
+/** Makes the change, or throws the answer to it. @returns the headers of its answer */
 async function changeTodo(
   c: AnyContext,
   request: Omit<ChangeRequest, "owner" | "endpointId">,
-): Promise<void> {
+): Promise<Record<string, string>> {
   const endpointId = c.req.query("endpoint") ?? null;
   const changed = await change(c.env, { ...request, owner: c.get("owner"), endpointId });
-  if (changed.handOff) {
-    c.header("X-Event-Id", changed.id);
-    c.executionCtx.waitUntil(finish(c.env, changed.handOff));
-  }
+  if (changed.handOff) c.executionCtx.waitUntil(finish(c.env, changed.handOff));
   refuse(changed, request.todoId);
+  return { "X-Event-Id": changed.id };
 }
 
 /** Throws the answer to a change that was not committed. */

@@ -271,6 +271,43 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   });
 });
 
+describe("a subscription that somebody removed", () => {
+  let world: World;
+  beforeEach(async () => {
+    world = openWorld({});
+    await world.reset();
+    await anEndpoint(world);
+    const response = await world.stores.convoy.fetch(
+      new Request("http://convoy.test/api/v1/projects/local/subscriptions", {
+        headers: { Authorization: "Bearer local" },
+      }),
+    );
+    const { data } = (await response.json()) as { data: { content: { uid: string }[] } };
+    await atConvoy(world, "DELETE", `/api/v1/projects/local/subscriptions/${data.content[0]?.uid}`);
+    return () => world.close();
+  });
+
+  test.each([
+    ["of one endpoint", (world: World) => `?endpoint=${endpointId(world)}`, "dead"],
+    ["of all", () => "", "confirmed"],
+  ] as const)("is made again by a replay of an event %s, which arrives", async (_, ask, state) => {
+    await world.ask("POST", `/todo${ask(world)}`, { id: 1, item: "x" });
+    await minutes(world, 15);
+    const [event] = world.rows<{ id: string; state: string }>("SELECT * FROM event");
+    expect(event?.state).toBe(state);
+    expect((await world.ask("POST", `/event/${event?.id}/replay`)).status).toBe(202);
+    await expectArrived(world, ["x"]);
+  });
+
+  test("is made again by a replay of all that are dead", async () => {
+    await world.ask("POST", `/todo?endpoint=${endpointId(world)}`, { id: 1, item: "x" });
+    await minutes(world, 15);
+    expect((await world.ask("POST", "/event/replay", { state: "dead" })).status).toBe(202);
+    await minutes(world, 2);
+    await expectArrived(world, ["x"]);
+  });
+});
+
 describe("what it costs", () => {
   let world: World;
   let calls: string[];

@@ -71,6 +71,9 @@ describe.concurrent("npm run dev", () => {
       // A setting from the environment has reached the Worker: no token, no answer.
       const refused = await fetch(`http://127.0.0.1:${port}/todo`);
       expect(refused.status, await refused.text()).toBe(401);
+      const portal = `http://127.0.0.1:${port}/portal/`;
+      expect(said.text).toContain(portal);
+      expect(await (await fetch(portal)).text()).toContain("/portal/main.js");
       const inbox = await fetch(`http://127.0.0.1:${convoyPort}/inbox/deliveries`);
       expect(await inbox.json()).toMatchObject({ data: [] });
 

@@ -59,7 +59,7 @@ test("an idle run asks neither Convoy nor KV, writes nothing, and says that it r
 test("a Convoy that takes no event keeps nothing else from being done", async () => {
   const env = newEnv();
   const endpoint = await newEndpoint(env);
-  await leaveBehind(env, 40, (n) => (n <= 20 ? finished : { stored: 0 }));
+  await leaveBehind(env, 32, (n) => (n <= 20 ? finished : { stored: 0 }));
   await publish(env);
   await delivered(env, 1);
   const isToggle = ({ on, what }: Operation) => on === "Convoy" && /^PUT .*\/pause$/.test(what);
@@ -69,12 +69,12 @@ test("a Convoy that takes no event keeps nothing else from being done", async ()
   const rows = await log(env);
   // Projected, walked, moved, purged.
   expect(rows.filter(({ stored }) => stored === 0)).toEqual([]);
-  expect(rows.map(({ state }) => state)).toEqual([...Array(20).fill("pending"), "confirmed"]);
+  expect(rows.map(({ state }) => state)).toEqual([...Array(12).fill("pending"), "confirmed"]);
   expect((await call(env, "GET", `/endpoint/${endpoint}`)).body.status).toBe("paused");
 });
 
 test.each([
-  ["posting", "event.attempts = level.attempts"],
+  ["posting", "ranks CROSS JOIN event"],
   ["projecting", "WHERE stored = 0 AND due_at <= ?1 ORDER BY due_at"],
   ["the purge", "batch"],
 ])("a D1 that is lost at %s fails the run, and the other tasks are done", async (what, sql) => {
@@ -147,20 +147,31 @@ describe("time", () => {
       if (row.state === "pending") expect(row.due_at).toBeLessThanOrEqual(Date.now());
     }
   });
+});
 
-  test("is left for the walk where a backlog takes all it can get", async () => {
-    const env = newEnv({ SUBREQUEST_BUDGET: "9000" });
-    await leaveBehind(env, 301, (n) =>
-      n === 301 ? { state: "accepted", accepted_at: 1, due_at: Date.now() + DAY_MS } : {},
-    );
+test.each([
+  ["time", "9000", 800],
+  ["subrequests", "45", 0],
+])(
+  "a backlog that takes all the %s it can get leaves the walk and KV their share",
+  async (_, budget, ms) => {
+    const env = newEnv({ SUBREQUEST_BUDGET: budget });
+    await leaveBehind(env, 301, (n) => {
+      const due_at = Date.now() + DAY_MS;
+      if (n === 301) return { state: "accepted", accepted_at: 1, due_at };
+      return n === 300 ? { state: "accepted", accepted_at: 1, stored: 0 } : {};
+    });
     const { env: slow } = scripted(walkingNow(env), {
       post() {
-        passTime(800);
+        if (ms > 0) passTime(ms);
         return acceptance();
       },
       list: () => ({ events: [{ idempotency_key: idOf(301) }] }),
     });
     await cron(slow);
-    expect((await log(env)).find(({ id }) => id === idOf(301))?.state).toBe("confirmed");
-  });
-});
+    const rows = await log(env);
+    expect(rows.some(({ state, attempts }) => state === "pending" && attempts === 0)).toBe(true);
+    expect(rows[299]).toMatchObject({ stored: 1 });
+    expect(rows[300]).toMatchObject({ state: "confirmed" });
+  },
+);

@@ -12,7 +12,10 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   vi.spyOn(console, "log").mockImplementation(() => {});
 });
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.mocked(sleep).mockImplementation(async () => {});
+});
 
 const isPut = ({ on, what }: Operation) => on === "KV" && /put|delete/.test(what);
 const refused = new Error("KV PUT failed: 429 Too Many Requests");
@@ -71,20 +74,29 @@ describe("a request", () => {
     expect(await inKv(env, 1)).toMatchObject({ item: "x" });
   });
 
-  test("that was stuck for longer than its lease puts nothing: it could land on somebody else's", async () => {
-    const env = newEnv();
-    const slow = around(env, async ({ what }, run) => {
-      const result = await run();
-      if (what.includes("INSERT INTO event")) passTime(LEASE_MS + 1);
-      return result;
-    });
-    expect((await call(slow, "POST", "/todo", { id: 1, item: "x" })).status).toBe(201);
-    expect(await inKv(env, 1)).toBeNull();
-    expect(await stored(env)).toEqual([0]);
-    await cron(env);
-    expect(await inKv(env, 1)).toMatchObject({ item: "x" });
-    expect(await stored(env)).toEqual([1]);
-  });
+  test.each(["at its commit", "between two puts"])(
+    "that was stuck %s for longer than its lease puts nothing: it could land on somebody else's",
+    async (where) => {
+      const env = newEnv();
+      const stuck = () => passTime(LEASE_MS + 1);
+      let puts = 0;
+      const slow = around(env, async (operation, run) => {
+        if (isPut(operation) && ++puts === 1 && where === "between two puts") throw refused;
+        const result = await run();
+        if (operation.what.includes("INSERT INTO event") && where === "at its commit") stuck();
+        return result;
+      });
+      vi.mocked(sleep).mockImplementation(async (ms) => {
+        if (ms === KV_WRITE_INTERVAL_MS) stuck();
+      });
+      expect((await call(slow, "POST", "/todo", { id: 1, item: "x" })).status).toBe(201);
+      expect(await inKv(env, 1)).toBeNull();
+      expect(await stored(env)).toEqual([0]);
+      await cron(env);
+      expect(await inKv(env, 1)).toMatchObject({ item: "x" });
+      expect(await stored(env)).toEqual([1]);
+    },
+  );
 });
 
 describe("the cron", () => {

@@ -1,16 +1,17 @@
-// Takes the screenshots of docs/portal.md and the README: node test/browser/portal-screenshots.ts
+// Takes the screenshots of docs/portal.md and the README: node test/browser/portal/screenshots.ts
 import path from "node:path";
-import { until } from "../support/until.ts";
-import { startBrowser } from "./browser.ts";
-import { openPortal, startPortalScene } from "./portal-scene.ts";
+import { until } from "../../support/until.ts";
+import { startBrowser } from "../browser.ts";
+import { startPortalScene } from "./scene.ts";
+import { openPortal } from "./visit.ts";
 
-const DOCS = path.resolve(import.meta.dirname, "../../docs");
+const DOCS = path.resolve(import.meta.dirname, "../../../docs");
 
 const browser = await startBrowser();
 if (browser === null) process.exit(1);
 const scene = await startPortalScene();
 scene.refusal.body = '{"error":"the database is read-only"}';
-const owner = await scene.owner("acme");
+const { owner } = await scene.newcomer("acme");
 
 /** An endpoint at the receiver's path, which the pages show as `url`. */
 async function endpoint(name: string, to: string, url: string): Promise<string> {

@@ -1,0 +1,75 @@
+/**
+ * A Convoy that answers at once, in a process of its own: it takes events and lists them as done. It
+ * sends its port to the process that forked it, and takes `{hang: boolean}`: hung requests are answered
+ * once that is over.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** What the process that forked it may say. */
+export type ConvoyOrder = { hang: boolean };
+
+type Taken = { uid: string; idempotency_key: string; created_at: string };
+
+const taken: Taken[] = [];
+const hung: (() => void)[] = [];
+let hanging = false;
+
+const server = createServer(async (request, response) => {
+  const body = await textOf(request);
+  const answer = () => send(request, response, body);
+  if (hanging) hung.push(answer);
+  else answer();
+});
+server.keepAliveTimeout = 60_000;
+server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));
+
+process.on("message", ({ hang }: ConvoyOrder) => {
+  hanging = hang;
+  if (!hang) for (const answer of hung.splice(0)) answer();
+});
+process.on("disconnect", () => process.exit());
+
+function send(request: IncomingMessage, response: ServerResponse, body: string): void {
+  const url = new URL(request.url ?? "", "http://convoy");
+  const post = request.method === "POST";
+  if (post) {
+    taken.push({
+      uid: String(taken.length).padStart(12, "0"),
+      idempotency_key: JSON.parse(body).idempotency_key,
+      created_at: new Date().toISOString(),
+    });
+  }
+  const data = post ? null : page(/\/events$/.test(url.pathname) ? taken : [], url.searchParams);
+  const text = JSON.stringify({ status: true, message: "ok", data });
+  response.writeHead(post ? 201 : 200, { "Content-Type": "application/json" }).end(text);
+}
+
+/** As Convoy pages: in the order of uid, each page beginning with the item that the cursor names. */
+function page(all: Taken[], query: URLSearchParams) {
+  const key = query.get("idempotencyKey");
+  const from = query.get("startDate") ?? "";
+  const to = query.get("endDate") ?? "9";
+  const items = all.filter(({ idempotency_key, created_at }) => {
+    const second = created_at.slice(0, 19);
+    return key === null ? second >= from && second <= to : idempotency_key === key;
+  });
+  if (query.get("sort") !== "ASC") items.reverse();
+  const cursor = query.get("next_page_cursor");
+  const start = cursor ? items.findIndex(({ uid }) => uid === cursor) : 0;
+  const end = start + Number(query.get("perPage") ?? 20);
+  const content = items.slice(start, end).map((item) => ({
+    ...item,
+    project_id: "bench",
+    is_duplicate_event: false,
+    status: "Success",
+  }));
+  const next = items[end];
+  return { content, pagination: { has_next_page: !!next, next_page_cursor: next?.uid ?? "" } };
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of request) text += chunk;
+  return text;
+}

@@ -1,0 +1,78 @@
+/** Requests over connections that are kept: how many a second, and how long each takes. */
+import http from "node:http";
+
+/** A request to send, and the status that it must get. */
+export type Shot = { method: string; path: string; body?: object; status: number };
+
+/** A Worker under load. `next` makes each request; `token` is sent where there is one. */
+export type Target = { url: URL; token: string | null; next: () => Shot };
+
+/** Before a turn counts: connections are open, and work in waitUntil is as much as it will be. */
+const RUN_IN_MS = 200;
+
+/**
+ * Requests a second that a target answers, over `connections` which ask again once they are answered.
+ * @throws Error where an answer has another status
+ */
+export async function throughput(
+  target: Target,
+  { connections, ms }: { connections: number; ms: number },
+): Promise<number> {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
+  const begins = performance.now() + RUN_IN_MS;
+  const ends = begins + ms;
+  let answered = 0;
+  const ask = async () => {
+    while (performance.now() < ends) {
+      await send(target, agent);
+      const now = performance.now();
+      if (now >= begins && now < ends) answered++;
+    }
+  };
+  await Promise.all(Array.from({ length: connections }, ask));
+  agent.destroy();
+  return (answered * 1_000) / ms;
+}
+
+/**
+ * Sends `count` requests over `connections`.
+ * @returns how long each took, in milliseconds
+ * @throws Error where an answer has another status
+ */
+export async function latencies(
+  target: Target,
+  { connections, count }: { connections: number; count: number },
+): Promise<number[]> {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: connections });
+  const times: number[] = [];
+  let left = count;
+  const ask = async () => {
+    while (left-- > 0) {
+      const begun = performance.now();
+      await send(target, agent);
+      times.push(performance.now() - begun);
+    }
+  };
+  await Promise.all(Array.from({ length: connections }, ask));
+  agent.destroy();
+  return times;
+}
+
+function send({ url, token, next }: Target, agent: http.Agent): Promise<void> {
+  const { method, path, body, status } = next();
+  const text = body && JSON.stringify(body);
+  const headers = {
+    ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
+    ...(text ? { "Content-Type": "application/json", "Content-Length": text.length } : {}),
+  };
+  const { hostname, port } = url;
+  return new Promise((resolve, reject) => {
+    const request = http.request({ agent, hostname, port, method, path, headers }, (response) => {
+      response.resume().on("error", reject).on("end", resolve);
+      if (response.statusCode !== status) {
+        reject(new Error(`${method} ${path} answered ${response.statusCode}, not ${status}`));
+      }
+    });
+    request.on("error", reject).end(text);
+  });
+}

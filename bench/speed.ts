@@ -1,0 +1,175 @@
+/**
+ * What the product costs, as ratios within one run: absolute times say more of the machine than of the
+ * code. Each route is compared with a bare Worker that does the same KV and D1 work, in turns.
+ *
+ * --runs N (1)      starts anew and measures N times, and pools all pairs of turns
+ * --turns N (8)     pairs of turns for each figure of a run
+ * --ms N (1000)     length of a turn
+ * --auth open|jwt   how the product is asked; the bare Worker asks for no token
+ * --only get,list,post,hang,life
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { mintToken } from "../src/token.ts";
+import { latencies, type Shot, type Target, throughput } from "./load.ts";
+import { build, type System, start, type WorkerName } from "./system.ts";
+import type { Counts } from "./worker/counted.ts";
+
+const CONNECTIONS = 16;
+/** Todos of GET /todo: some pages of a person's list, not the 1,000 whose JSON hides all else. */
+const LIST_SIZE = 100;
+/** Posts of a turn that compares a hanging Convoy with a healthy one: each leaves a connection open. */
+const HANG_POSTS = 150;
+/** Changes whose whole life is counted. */
+const LIFE_CHANGES = 640;
+/** The cron runs once a minute; a change is confirmed within ten, and purged in the week after next. */
+const MINUTE_MS = 60_000;
+const RETENTION_MS = 8 * 86_400_000;
+const CRON_RUNS_MAX = 120;
+/** The owner of AUTH=open, and of the token. */
+const OWNER = "default";
+const SECRET = "bench-".repeat(6);
+
+const { values: options } = parseArgs({
+  options: {
+    runs: { type: "string", default: "1" },
+    turns: { type: "string", default: "8" },
+    ms: { type: "string", default: "1000" },
+    auth: { type: "string", default: "open" },
+    only: { type: "string", default: "get,list,post,hang,life" },
+  },
+});
+const turns = Number(options.turns);
+const ms = Number(options.ms);
+const only = new Set(options.only.split(","));
+
+const ratios = new Map<string, number[]>();
+const built = build();
+for (let run = 1; run <= Number(options.runs); run++) {
+  const settings = { AUTH: options.auth, AUTH_SECRET: SECRET };
+  const system = await start(built, settings);
+  await measure(system);
+  await system.close();
+  if (Number(options.runs) > 1) print(`run ${run} of ${options.runs}, pooled so far`);
+}
+built.remove();
+if (Number(options.runs) === 1 && ratios.size > 0)
+  print("median (lowest to highest) of the pairs of turns");
+
+async function measure(system: System): Promise<void> {
+  const product = await targetOf(system, "product");
+  const bare = await targetOf(system, "bare");
+  for (const target of [product, bare]) {
+    await latencies({ ...target, next: postFrom(0) }, { connections: 1, count: LIST_SIZE });
+  }
+  await settled(system, "product");
+  const routes: [string, string, () => Shot][] = [
+    ["get", "GET /todo/:id", () => ({ method: "GET", path: "/todo/7", status: 200 })],
+    ["list", `GET /todo (${LIST_SIZE})`, () => ({ method: "GET", path: "/todo", status: 200 })],
+    ["post", "POST /todo", postFrom(1_000)],
+  ];
+  for (const [name, title, next] of routes) {
+    if (!only.has(name)) continue;
+    await compare(`${title}, of bare`, async (of) => {
+      const target = { ...(of === "first" ? product : bare), next };
+      const rate = await throughput(target, { connections: CONNECTIONS, ms });
+      await settled(system, "product");
+      return rate;
+    });
+  }
+  if (only.has("hang")) await compareHanging(system, { ...product, next: postFrom(1e9) });
+  if (only.has("life")) await countLife(system);
+}
+
+/** Takes turns, so that what else the machine does falls on both; the first pair only warms up. */
+async function compare(title: string, turn: (of: "first" | "second") => Promise<number>) {
+  const found = ratios.get(title) ?? [];
+  for (let pair = 0; pair <= turns; pair++) {
+    const ratio = (await turn("first")) / (await turn("second"));
+    if (pair > 0) found.push(ratio);
+  }
+  ratios.set(title, found);
+}
+
+async function compareHanging(system: System, target: Target): Promise<void> {
+  await compare("POST /todo p50, Convoy hanging / healthy", async (of) => {
+    system.setHanging(of === "first");
+    const times = await latencies(target, { connections: 1, count: HANG_POSTS });
+    system.setHanging(false);
+    await settled(system, "product");
+    return median(times);
+  });
+}
+
+/** D1's work for a change from its commit until the log forgets it, by D1's own count. */
+async function countLife(system: System): Promise<void> {
+  const target = await targetOf(system, "counted");
+  const life = { ...target, next: postFrom(0) };
+  await latencies(life, { connections: CONNECTIONS, count: LIFE_CHANGES });
+  await settled(system, "counted");
+  const stages = [{ name: "commit and settle", ...(await countsOf(target, "GET", 0)) }];
+  const stage = async (name: string, aheadMs: number, where: string) => {
+    let counts = await countsOf(target, "POST", aheadMs);
+    for (let run = 1; (await count(system, "counted", where)) > 0; run++) {
+      if (run === CRON_RUNS_MAX) throw new Error(`${name}: not done after ${run} runs of the cron`);
+      counts = await countsOf(target, "POST", MINUTE_MS);
+    }
+    stages.push({ name, ...counts });
+  };
+  await stage("confirmation", 3 * MINUTE_MS, "state <> 'confirmed'");
+  await stage("purge", RETENTION_MS, "1");
+  console.log(`D1 for each of ${LIFE_CHANGES} changes over ${CONNECTIONS} connections, so far`);
+  for (const { name, statements, rowsWritten } of stages) {
+    const each = (n: number) => (n / LIFE_CHANGES).toFixed(2).padStart(6);
+    console.log(`  ${each(statements)} statements ${each(rowsWritten)} rows written: ${name}`);
+  }
+}
+
+/** The counted Worker's counts; POST runs its cron, `aheadMs` later than the last one. */
+async function countsOf({ url }: Target, method: string, aheadMs: number): Promise<Counts> {
+  const response = await fetch(new URL(`/bench?ahead=${aheadMs}`, url), { method });
+  if (!response.ok)
+    throw new Error(`${method} /bench: ${response.status} ${await response.text()}`);
+  return (await response.json()) as Counts;
+}
+
+/** Waits until what waitUntil does is done: no turn may pay for another's work. */
+async function settled(system: System, name: WorkerName): Promise<void> {
+  while ((await count(system, name, "state = 'pending'")) > 0) await sleep(50);
+}
+
+async function count(system: System, name: WorkerName, where: string): Promise<number> {
+  const row = await system.query(name, `SELECT count(*) AS n FROM event WHERE ${where}`);
+  return row.n ?? 0;
+}
+
+async function targetOf(system: System, name: WorkerName): Promise<Target> {
+  const asked = options.auth === "jwt" && name !== "bare";
+  const token = asked
+    ? await mintToken({ AUTH_SECRET: SECRET }, OWNER, { expiresInS: 86_400 })
+    : null;
+  return { url: await system.urlOf(name), token, next: postFrom(0) };
+}
+
+/** Posts of todos with ids from `first` on: an id of the caller's costs the read of KV that bare does. */
+function postFrom(first: number): () => Shot {
+  let id = first;
+  return () => {
+    const body = { id: id++, item: `Buy milk, and bread for ${id}`, completed: false };
+    return { method: "POST", path: "/todo", body, status: 201 };
+  };
+}
+
+function print(heading: string): void {
+  console.log(heading);
+  for (const [title, found] of ratios) {
+    const [low = 0, high = 0] = [Math.min(...found), Math.max(...found)];
+    const range = `${low.toFixed(2)} to ${high.toFixed(2)}, n=${found.length}`;
+    console.log(`  ${median(found).toFixed(3)} (${range})  ${title}`);
+  }
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}

@@ -1,0 +1,69 @@
+/**
+ * The product with D1's own count of its work, and with a clock that can be put forward: a change's
+ * life ends days later. Not the Worker that is timed, since counting costs.
+ */
+import type { Bindings } from "../../src/config.ts";
+import product from "../../src/index.ts";
+
+/** D1's work since the start: statements, and rows of its meta. */
+export type Counts = { statements: number; rowsWritten: number };
+
+const counts: Counts = { statements: 0, rowsWritten: 0 };
+const realNow = Date.now;
+let aheadMs = 0;
+let database: D1Database | null = null;
+Date.now = () => realNow() + aheadMs;
+// The cron's reports would bury the figures; warnings and errors stay.
+console.log = () => {};
+
+export default {
+  /** POST /bench?ahead=MS puts the clock forward and runs the cron; GET /bench only answers the counts. */
+  async fetch(request, env, ctx) {
+    const url = new URL(request.url);
+    // One for all requests, as a binding is: requests share a statement only through the same database.
+    database ??= countedDatabase(env.DB);
+    const counted = { ...env, DB: database };
+    if (url.pathname !== "/bench") return product.fetch(request, counted, ctx);
+    if (request.method === "POST") {
+      aheadMs += Number(url.searchParams.get("ahead"));
+      const scheduledTime = Date.now();
+      await product.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, counted);
+    }
+    return Response.json(counts);
+  },
+} satisfies ExportedHandler<Bindings>;
+
+const originals = new WeakMap<D1PreparedStatement, D1PreparedStatement>();
+
+function countedDatabase(db: D1Database): D1Database {
+  const counted = {
+    prepare: (sql: string) => countedStatement(db.prepare(sql)),
+    async batch(statements: D1PreparedStatement[]) {
+      const results = await db.batch(statements.map((one) => originals.get(one) ?? one));
+      for (const result of results) note(result);
+      return results;
+    },
+  };
+  return counted as unknown as D1Database;
+}
+
+// first() gives no meta, so that it is all() here.
+function countedStatement(statement: D1PreparedStatement): D1PreparedStatement {
+  const counted = {
+    bind: (...values: unknown[]) => countedStatement(statement.bind(...values)),
+    all: async () => note(await statement.all()),
+    run: async () => note(await statement.run()),
+    async first(column?: string) {
+      const row = note(await statement.all<Record<string, unknown>>()).results[0] ?? null;
+      return column === undefined || row === null ? row : row[column];
+    },
+  } as unknown as D1PreparedStatement;
+  originals.set(counted, statement);
+  return counted;
+}
+
+function note<T extends D1Result>(result: T): T {
+  counts.statements++;
+  counts.rowsWritten += result.meta.rows_written;
+  return result;
+}

@@ -1,0 +1,101 @@
+// Who gets in, and what a hostile text or link can do.
+import { gzipSync } from "node:zlib";
+import { sign } from "hono/jwt";
+import { expect, test } from "vitest";
+import { type PortalScene, SECRET } from "./scene.ts";
+import { has, type Visit } from "./visit.ts";
+
+/** Registers these tests; the scene is there once they run. */
+export function safetyTests(scene: () => PortalScene, visit: Visit) {
+  test("keeps the token in memory: not in the address, not in the browser's storage, in no URL that is sent; the page is at most 60 KB gzipped", async () => {
+    const { owner, endpoint } = await scene().newcomer();
+    await endpoint();
+    const { page, requests, row } = await visit(owner.link);
+    await row("Shop backend").click();
+    await has(page.locator(".owner"), owner.name);
+    const token = owner.link.split("#token=")[1] ?? "";
+    const kept = await page.evaluate<string>(
+      "JSON.stringify([location.href, history.state, { ...localStorage }, { ...sessionStorage }, document.cookie, document.documentElement.outerHTML])",
+    );
+    expect(kept).not.toContain(token);
+    expect(requests.filter((url) => url.includes(token))).toEqual([]);
+    expect(requests.filter((url) => new URL(url).origin !== scene().url.origin)).toEqual([]);
+    const own = requests.filter((url) => new URL(url).pathname.startsWith("/portal/"));
+    const sizes = own.map(async (url) => gzipSync(await (await fetch(url)).bytes()).length);
+    const total = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    console.info(`portal: ${own.length} files, ${total} bytes gzipped`);
+    expect(own.length).toBeGreaterThan(10);
+    expect(total).toBeLessThanOrEqual(60_000);
+    // Back does not bring it back either.
+    await page.goBack();
+    expect(page.url()).not.toContain(token);
+
+    await page.reload();
+    await page.getByRole("heading", { name: "This page opens with a link" }).waitFor();
+  });
+
+  test("says that a link has expired, asks no more, and goes on with a new one", async () => {
+    const { owner, endpoint } = await scene().newcomer();
+    await endpoint();
+    const exp = Math.floor(Date.now() / 1_000) - 120;
+    const old = await sign({ sub: owner.name, exp, scope: "portal" }, SECRET, "HS256");
+    const { page, requests, row, goTo } = await visit(`${scene().url}portal/#token=${old}`);
+    await page.getByRole("heading", { name: "This link has expired" }).waitFor();
+    await has(page.locator("main"), "gives you a new link");
+    const before = requests.length;
+    await goTo("#/events");
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    expect(requests.length).toBe(before);
+    await page.goto(owner.link);
+    await row("Shop backend").waitFor();
+
+    await goTo("#token=nonsense");
+    await page.getByRole("heading", { name: "This link is not good" }).waitFor();
+    await has(page.locator("main"), "malformed");
+  });
+
+  test("knows nothing of another owner's endpoints and events", async () => {
+    const { endpoint, todo } = await scene().newcomer();
+    const { id } = await endpoint("/ok", "A secret name");
+    const event = await todo(id, "a secret thing");
+    const stranger = await scene().newcomer();
+    const { page, goTo } = await visit(stranger.owner.link);
+    await page.getByRole("heading", { name: "No endpoints yet" }).waitFor();
+    await goTo(`#/endpoint/${id}`);
+    await page.getByRole("heading", { name: "There is no such endpoint" }).waitFor();
+    await goTo(`#/event/${event}`);
+    await page.getByRole("heading", { name: "There is no such event" }).waitFor();
+    await goTo("#/events");
+    await page.getByRole("heading", { name: "Nothing has happened yet" }).waitFor();
+    expect(await page.content()).not.toContain("secret");
+  });
+
+  test("runs no script but its own and makes no text into HTML, even where one gets into the page", async () => {
+    const { owner } = await scene().newcomer();
+    const { page, complaints } = await visit(owner.link);
+    await page.getByRole("heading", { name: "No endpoints yet" }).waitFor();
+    const blocked = await page.evaluate<string[]>(`(async () => {
+      const blocked = [];
+      document.addEventListener("securitypolicyviolation", (event) => blocked.push(event.violatedDirective));
+      const script = document.createElement("script");
+      try { script.textContent = "document.title = 'owned'"; } catch { blocked.push("script text"); }
+      try { document.body.innerHTML = "<b>owned</b>"; } catch { blocked.push("innerHTML"); }
+      const image = new Image();
+      image.src = "https://evil.example/";
+      await fetch("https://evil.example/").catch(() => {});
+      await new Promise((resolve) => image.addEventListener("error", resolve));
+      return blocked;
+    })()`);
+    expect(blocked).toEqual(
+      expect.arrayContaining(["script text", "innerHTML", "connect-src", "img-src"]),
+    );
+    expect(complaints.splice(0).length).toBeGreaterThan(0);
+    const { headers } = await fetch(new URL("/portal/", scene().url));
+    expect(headers.get("content-security-policy")).toMatch(
+      /default-src 'none'.*frame-ancestors 'none'/,
+    );
+    expect(headers.get("content-security-policy")).not.toContain("unsafe");
+    expect(headers.get("referrer-policy")).toBe("no-referrer");
+    expect(headers.get("cache-control")).toBe("no-store");
+  });
+}

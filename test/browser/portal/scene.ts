@@ -1,0 +1,100 @@
+// The whole system behind the portal, with a receiver whose answers are chosen by path, and owners with links.
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { sign } from "hono/jwt";
+import { callerOf } from "../../support/client.ts";
+import { startSystem } from "../../support/system.ts";
+import { until } from "../../support/until.ts";
+
+/** Signs every token here. */
+export const SECRET = "portal-scene-secret-of-32-bytes-and-more";
+
+/** A receiver's answer whose text would be a script, were it taken for HTML. */
+export const EVIL = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
+
+/** One webhook as it arrived; header names in lower case. */
+export type Arrival = { url: string; signature: string; body: string };
+
+/** A running system with a portal. */
+export type PortalScene = Awaited<ReturnType<typeof startPortalScene>>;
+
+/** Starts it. Retries of deliveries come at once, three tries in all; what
+ * Convoy accepts is taken for done, so that it can be replayed at once. */
+export async function startPortalScene() {
+  const arrivals: Arrival[] = [];
+  /** Paths that answer 500 instead of 200. */
+  const failing = new Set(["/fail"]);
+  /** What those answer. */
+  const refusal = { body: EVIL };
+  const server = createServer((request, response) => {
+    let body = "";
+    request.setEncoding("utf8");
+    request.on("data", (chunk: string) => (body += chunk));
+    request.on("end", () => {
+      const url = request.url ?? "";
+      arrivals.push({ url, signature: String(request.headers["x-convoy-signature"]), body });
+      response.writeHead(failing.has(url) ? 500 : 200, { "Content-Type": "text/html" });
+      response.end(failing.has(url) ? refusal.body : "stored");
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const receiverUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const system = await startSystem(
+    { AUTH: "jwt", AUTH_SECRET: SECRET, AUDIT: "off", PRIVATE_ADDRESSES: "allow" },
+    { retry: { intervalMs: 1, limit: 3 } },
+  );
+
+  let owners = 0;
+  /** Somebody new, who has nothing yet: calls to the API in its name, and a link into its portal. */
+  async function newcomer(name = `owner-${++owners}`) {
+    const exp = Math.floor(Date.now() / 1_000) + 600;
+    const call = callerOf(system.url, await sign({ sub: name, exp }, SECRET, "HS256"));
+    const { status, body } = await call<{ url: string }>("POST", "/portal-link", {});
+    if (status !== 201) throw new Error(JSON.stringify(body));
+    return {
+      owner: { name, call, link: body.url },
+      /** An endpoint that it has already. */
+      async endpoint(to = "/ok", title = "Shop backend") {
+        const made = await call<{ endpoint: { id: string }; secret: string }>("POST", "/endpoint", {
+          name: title,
+          url: receiverUrl + to,
+        });
+        return { id: made.body.endpoint.id, secret: made.body.secret };
+      },
+      /** A todo that is added elsewhere; its event goes to that endpoint. @returns the event's id */
+      async todo(endpointId: string, item: string) {
+        const added = await call("POST", `/todo?endpoint=${endpointId}`, { item });
+        if (added.status !== 201) throw new Error(JSON.stringify(added.body));
+        return added.headers.get("X-Event-Id") ?? "";
+      },
+      /** Gives its events of these todos up, by SQL's LIKE. */
+      async giveUp(pattern: string) {
+        await system.db
+          .prepare(
+            `UPDATE event SET state = 'dead', error = 'Convoy answered 413', accepted_at = NULL,
+               due_at = NULL, finished_at = 1, stored = iif(stored IS NULL, NULL, 1)
+             WHERE owner = ? AND todo LIKE ?`,
+          )
+          .bind(name, pattern)
+          .run();
+      },
+    };
+  }
+
+  return {
+    ...system,
+    receiverUrl,
+    arrivals,
+    failing,
+    refusal,
+    newcomer,
+    /** Waits until so many webhooks have come to this path. */
+    arrived: (url: string, count = 1) =>
+      until(`${count} at ${url}`, () => arrivals.filter((one) => one.url === url).length >= count),
+    async close() {
+      await system.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
