@@ -1,4 +1,8 @@
-/** npm run bench: speed.ts, whose options it says. npm run bench -- log: log-size.ts. */
+/** npm run bench: speed.ts, whose options it says. npm run bench -- log: log-size.ts. npm run bench -- scale: scale.ts. */
 import "../local/wrangler-env.ts";
 
-await import(process.argv[2] === "log" ? "./log-size.ts" : "./speed.ts");
+const others = new Map([
+  ["log", "./log-size.ts"],
+  ["scale", "./scale.ts"],
+]);
+await import(others.get(process.argv[2] ?? "") ?? "./speed.ts");

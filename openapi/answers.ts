@@ -1,6 +1,6 @@
 /** Answers by the name that the document gives them. */
 
-import { Alive, Done, ErrorBody, Health, PortalLink } from "../src/answers.ts";
+import { Alive, Done, ErrorBody, Health, PortalLink, Rebuilt } from "../src/answers.ts";
 import * as endpoint from "../src/endpoint/answers.ts";
 import * as event from "../src/event/answers.ts";
 import * as todo from "../src/todo/answers.ts";
@@ -30,6 +30,7 @@ const answers = {
   PortalLink,
   Alive,
   Health,
+  Rebuilt,
 };
 // By name: the order of a module's exports is its loader's.
 const byName = Object.entries(answers).sort(([a], [b]) => (a < b ? -1 : 1));

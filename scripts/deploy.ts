@@ -8,12 +8,11 @@ import "../local/wrangler-env.ts";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { writeAssets } from "../openapi/assets.ts";
+import { databaseOf } from "./database.ts";
 import { checkSecretsFiles } from "./secrets-file.ts";
 
 const root = join(import.meta.dirname, "..");
 const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
-/** As in wrangler.toml; `wrangler d1` finds it by its name, without an id. */
-const DATABASE = "todo-webhooks";
 /** What the Worker needs of each line, one of them; else it answers 503 and says so. */
 const NEEDED = [["AUTH_SECRET", "AUTH_JWKS_URL"], ["CONVOY_API_KEY"], ["CONVOY_PROJECT_ID"]];
 
@@ -31,19 +30,27 @@ async function main(args: string[]): Promise<number> {
   }
   writeAssets();
   if (args.includes("--dry-run")) return (await run(["deploy", ...args])).code;
-  const listed = await run(["d1", "list", "--json"], { quiet: true });
-  if (listed.code !== 0) return fail(listed);
-  if (!new RegExp(`"name":\\s*"${DATABASE}"`).test(listed.output)) {
-    // Quiet: wrangler would tell to put the id into wrangler.toml.
-    const made = await run(["d1", "create", DATABASE], { quiet: true });
-    if (made.code !== 0) return fail(made);
-    console.log(`Made the D1 database ${DATABASE}.`);
-  }
-  const migrated = await run(["d1", "migrations", "apply", DATABASE, "--remote"]);
+  const { name, id } = databaseOf(join(root, "wrangler.toml"));
+  // With an id it is there: Cloudflare's deploy button has written it, and maybe another name.
+  const made = id === undefined ? await makeDatabase(name) : null;
+  if (made) return fail(made);
+  const migrated = await run(["d1", "migrations", "apply", name, "--remote"]);
   if (migrated.code !== 0) return migrated.code;
   const deployed = await run(["deploy", ...args]);
   if (deployed.code === 0) await sayWhatIsWrong();
   return deployed.code;
+}
+
+/** Makes the database if there is none. @returns what failed, null where it is there */
+async function makeDatabase(name: string): Promise<Result | null> {
+  const listed = await run(["d1", "list", "--json"], { quiet: true });
+  if (listed.code !== 0) return listed;
+  if (new RegExp(`"name":\\s*"${name}"`).test(listed.output)) return null;
+  // Quiet: wrangler would tell to put the id into wrangler.toml.
+  const made = await run(["d1", "create", name], { quiet: true });
+  if (made.code !== 0) return made;
+  console.log(`Made the D1 database ${name}.`);
+  return null;
 }
 
 type Result = { code: number; output: string };

@@ -1,8 +1,7 @@
 /** npm run token -- OWNER [--days N] [--operator]: prints a token that the Worker takes while AUTH_SECRET is its key. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { parseArgs, parseEnv } from "node:util";
+import { parseArgs } from "node:util";
 import { isOwner, mintToken, OPERATOR_SCOPE, OWNER_RULE } from "../src/token.ts";
+import { devVars } from "./dev-vars.ts";
 
 /** Days that a token is good for unless asked otherwise: long enough to try things, short enough to lose one. */
 const DAYS_DEFAULT = 30;
@@ -59,10 +58,4 @@ function mint(owner: string, claims: { expiresInS: number; scope?: string }): Pr
     );
   }
   return mintToken(settings, owner, claims);
-}
-
-/** What wrangler reads too; nothing where there is no such file. */
-function devVars(): NodeJS.Dict<string> {
-  const file = join(import.meta.dirname, "..", ".dev.vars");
-  return existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
 }

@@ -10,6 +10,7 @@ import { health, isShallowHealth } from "./health.ts";
 import { limitBody, newApp, onError, problem } from "./http.ts";
 import { crossOrigin, limitRate } from "./limits.ts";
 import { portalLink } from "./portal.ts";
+import { rebuild } from "./rebuild.ts";
 import { todo } from "./todo/routes.ts";
 
 const app = newApp();
@@ -40,7 +41,8 @@ const routes = app
   .route("/todo", todo)
   .route("/endpoint", endpoint)
   .route("/event", event)
-  .route("/portal-link", portalLink);
+  .route("/portal-link", portalLink)
+  .route("/rebuild", rebuild);
 
 app.notFound((c) =>
   c.json({ error: `There is no ${c.req.path} here. See README.md for the routes.` }, 404),

@@ -171,6 +171,12 @@ export const LOOKUP_RETRY_MS = 60_000;
 export const PURGE_WINDOW = 500;
 /** The scrub compares a change with KV after this: later than any put that was on its way, or stale read. */
 export const SCRUB_DELAY_MS = 10 * 60_000;
+/** Pages of KV_BULK_KEYS events that one call of a rebuild compares. */
+export const REBUILD_PAGES = 10;
+/** Todos of KV that one call of a rebuild compares at most: one KV list. */
+export const REBUILD_KEYS_MAX = 1_000;
+/** After a restore the log's numbers go on so far above what KV has: more than were lost, whatever was. */
+export const REBUILD_LEAP = 1_000_000_000;
 /** Events brought back by one bulk replay. */
 export const REPLAY_MAX = 1_000;
 /** Rows of the log that one page looks at where no index serves its filter. */
@@ -179,6 +185,8 @@ export const EVENT_WINDOW_ROWS = 1_000;
 export const SHOWN_KEYS_MAX = 10;
 /** A backlog is counted up to this. */
 export const BACKLOG_COUNT_MAX = 10_000;
+/** Entries of an index among which dead events of all owners are counted; more are pending in a long outage. */
+export const OPEN_COUNT_MAX = 100_000;
 
 /** How long a change of an endpoint is its maker's alone: three calls of 15 s, and D1. Then the cron ends it. */
 export const CHANGE_LEASE_MS = 60_000;

@@ -23,6 +23,14 @@ import { logError } from "./log.ts";
 type Task = { name: keyof typeof CRON_SHARES; run: (budget: Budget) => Promise<unknown> };
 
 /**
+ * What a run says of itself, in one line of JSON: its fields are a contract (docs/operate.md). `failed`:
+ * tasks that D1 or KV did not answer. Beside them each task that did something, by its name.
+ */
+type Report = { ms: number; subrequests: number; failed: string[] } & {
+  [task in Task["name"]]?: unknown;
+};
+
+/**
  * One run of the cron: post, project, scrub, walk Convoy's list, look up, endpoint life, purge. Each task
  * that has something to do has its share of subrequests and time, and what it leaves goes to those after it.
  * @throws StorageError where D1 did not answer a task: the others have run all the same
@@ -35,12 +43,18 @@ export async function runCron(env: Bindings): Promise<void> {
     scrubUntil: idAt(begun - SCRUB_DELAY_MS),
     purgeBefore: begun - settings.retentionMs,
   };
-  const whole = budgetOf(settings.subrequestBudget, begun + CRON_TIME_MS);
-  whole.take(1);
-  const agenda = await readAgenda(env.DB, times);
-  const tasks = tasksOf(env, agenda, times);
-  const report: Record<string, unknown> = {};
+  // Without an end: what a run used is asked for after its time, too.
+  const whole = budgetOf(settings.subrequestBudget, Number.POSITIVE_INFINITY);
+  const report: Report = { ms: 0, subrequests: 0, failed: [] };
   const failures: unknown[] = [];
+  const fail = (task: string, error: unknown) => {
+    logError({ cron: task }, error);
+    report.failed.push(task);
+    failures.push(error);
+  };
+  whole.take(1);
+  const agenda = await readAgenda(env.DB, times).catch((error) => fail("agenda", error));
+  const tasks = agenda ? tasksOf(env, agenda, times) : [];
   let reserved = tasks.reduce((sum, { name }) => sum + CRON_SHARES[name], 0);
   for (const { name, run } of tasks) {
     reserved -= CRON_SHARES[name];
@@ -49,11 +63,12 @@ export async function runCron(env: Bindings): Promise<void> {
       const done = await run(shareOf(whole, keep, begun + CRON_TIME_MS * (1 - reserved)));
       if (done) report[name] = done;
     } catch (error) {
-      logError({ cron: name }, error);
-      failures.push(error);
+      fail(name, error);
     }
   }
-  if (Object.keys(report).length > 0) console.log(JSON.stringify({ level: "info", cron: report }));
+  report.ms = Date.now() - begun;
+  report.subrequests = settings.subrequestBudget - whole.left();
+  console.log(JSON.stringify({ level: failures.length > 0 ? "error" : "info", cron: report }));
   if (failures.length > 0) throw failures[0];
 }
 

@@ -4,7 +4,7 @@ import type { Health } from "./answers.ts";
 import type { Bindings } from "./config.ts";
 import { convoyOrWhy, getProject } from "./convoy/client.ts";
 import { shownReason } from "./convoy/reasons.ts";
-import { backlog } from "./event/table.ts";
+import { progress } from "./event/watch.ts";
 import { newApp, valid } from "./http.ts";
 import { HealthQuery } from "./schema.ts";
 import { readTodo } from "./todo/kv.ts";
@@ -14,26 +14,43 @@ export function isShallowHealth(c: Context): boolean {
   return c.req.path === "/health" && c.req.query("deep") === undefined;
 }
 
-/** GET /health: the Worker runs. With ?deep and a token: what it depends on, and the owner's backlog. */
+/**
+ * GET /health: the Worker runs. With ?deep and a token: what it depends on, and how far things are, of
+ * the caller's own or, for an operator, of all owners.
+ */
 export const health = newApp().get("/", valid("query", HealthQuery), async (c) => {
   if (c.req.valid("query").deep === undefined) return c.json({ status: "ok" as const }, 200);
-  const told = await checkHealth(c.env, c.get("owner"));
-  return c.json(told, told.status === "ok" ? 200 : 503);
+  const found = await checkHealth(c.env, c.get("operator") ? null : c.get("owner"));
+  return c.json(found, found.status === "ok" ? 200 : 503);
 });
 
-/** Asks D1, KV and Convoy. Never throws. */
-export async function checkHealth(env: Bindings, owner: string): Promise<Health> {
-  const [waiting, kv, convoy] = await Promise.all([
-    backlog(env.DB, owner, Date.now()).catch(() => null),
-    readTodo(env.KV, owner, 0).then(
+/** Asks D1, KV and Convoy; of all owners where `owner` is null. Never throws. */
+export async function checkHealth(env: Bindings, owner: string | null): Promise<Health> {
+  const [found, kv, convoy] = await Promise.all([
+    progress(env.DB, owner, Date.now()).catch(() => null),
+    readTodo(env.KV, owner ?? "", 0).then(
       () => "ok",
       () => "KV does not answer",
     ),
     askConvoy(env),
   ]);
-  const d1 = waiting ? "ok" : "D1 does not answer, or has no tables";
-  const status = [d1, kv, convoy].every((word) => word === "ok") ? "ok" : "degraded";
-  return { status, d1, kv, convoy, backlog: waiting };
+  const d1 = found ? "ok" : "D1 does not answer, or has no tables";
+  const status = [d1, kv, convoy].every((answer) => answer === "ok") ? "ok" : "degraded";
+  const unstored = found && {
+    changes: found.unstored.changes,
+    oldest_ms: found.unstored.oldestMs,
+  };
+  return {
+    status,
+    d1,
+    kv,
+    convoy,
+    owners: owner === null ? "all" : "caller",
+    backlog: found?.backlog ?? null,
+    unstored,
+    walk_lag_ms: found?.walkLagMs ?? null,
+    closed_until: found?.closedUntil ? new Date(found.closedUntil).toISOString() : null,
+  };
 }
 
 async function askConvoy(env: Bindings): Promise<string> {

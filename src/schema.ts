@@ -79,3 +79,10 @@ export const HealthQuery = z.object({ deep: z.optional(z.string()) });
 export const NewPortalLink = z.strictObject({
   expires_in_minutes: z.optional(z.int().check(z.gte(1), z.lte(PORTAL_LINK_MAX_MIN))),
 });
+
+/** Body of POST /rebuild: what is right where KV and the log differ. `dry_run`: only say what differs. */
+export const Rebuild = z.strictObject({
+  from: z.enum(["log", "kv"]),
+  dry_run: z.optional(z.boolean()),
+  cursor: Cursor,
+});

@@ -1,5 +1,5 @@
 /** Health and the portal. */
-import { HealthQuery, NewPortalLink } from "../../src/schema.ts";
+import { HealthQuery, NewPortalLink, Rebuild } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */
@@ -31,6 +31,8 @@ export const OTHER: Operation[] = [
     id: "health",
     tag: "Service",
     summary: "Is it well?",
+    description:
+      "With ?deep: what it depends on, and how much waits, of the caller's own or, for an operator's token, of all owners.",
     caller: "either",
     query: HealthQuery,
     answers: {
@@ -42,6 +44,26 @@ export const OTHER: Operation[] = [
       503: {
         description: "Not well, or a setting is missing.",
         schema: ["Health", "Error"],
+      },
+    },
+  },
+  {
+    method: "post",
+    path: "/rebuild",
+    id: "rebuild",
+    tag: "Service",
+    summary: "Make KV and the log the same",
+    description:
+      "For an operator's token, after a loss of either: `log` puts the last change of each todo of the log into KV, `kv` writes a change for each todo of which KV knows more than the log.",
+    body: { schema: Rebuild, example: { from: "log", dry_run: true } },
+    answers: {
+      200: {
+        description: "A page of it: what was compared, what differed.",
+        schema: "Rebuilt",
+        example: {
+          data: [{ owner: "alice", todo_id: 1, log: 12, kv: null }],
+          checked: 100,
+        },
       },
     },
   },

@@ -24,6 +24,43 @@ type PageRow = Pick<EventRow, "seq" | "id" | "owner" | "type"> & {
   latest: 0 | 1 | null;
 };
 
+/** A todo of which log and KV say different things: the seq of each, null where it has nothing. */
+export type Difference = {
+  owner: string;
+  todo_id: number;
+  log: number | null;
+  kv: number | null;
+};
+
+/** A page of the log beside KV. `last`: the id of its last event, null for none; `more`: there may be more. */
+export type Compared = {
+  checked: number;
+  different: Difference[];
+  last: string | null;
+  more: boolean;
+};
+
+/**
+ * Compares KV with the last changes among the KV_BULK_KEYS events after the id `after` and before `until`:
+ * one statement, one bulk read. Changes that the log does not take for stored are on their way.
+ * @throws StorageError
+ */
+export async function compare(
+  env: Pick<Bindings, "DB" | "KV">,
+  { after, until }: { after: string; until: string },
+): Promise<Compared> {
+  const rows = await all<PageRow>(env.DB, PAGE, after, until, KV_BULK_KEYS);
+  const latest = rows.filter((row) => row.latest === 1);
+  const keys = latest.map((row) => todoKey(row.owner, row.todo_id));
+  const versions = keys.length > 0 ? await readVersions(env.KV, keys) : new Map();
+  const different = latest.flatMap(({ owner, todo_id, seq, type }, i) => {
+    const kv = versions.get(keys[i] ?? "") ?? null;
+    return kv === (type === "deleted" ? null : seq) ? [] : [{ owner, todo_id, log: seq, kv }];
+  });
+  const more = rows.length === KV_BULK_KEYS;
+  return { checked: latest.length, different, last: rows.at(-1)?.id ?? null, more };
+}
+
 /**
  * Goes on after event `after` and up to `until`, and has the cron put right what differs: a put that
  * landed after its lease ran out, of a worker that died then.
@@ -37,31 +74,21 @@ export async function scrub(
 ): Promise<number> {
   let wrong = 0;
   for (let from = after; budget.take(3); ) {
-    const rows = await all<PageRow>(env.DB, PAGE, from, until, KV_BULK_KEYS);
-    const last = rows.at(-1);
-    if (!last) break;
-    const latest = rows.filter((row) => row.latest === 1);
-    const keys = latest.map((row) => todoKey(row.owner, row.todo_id));
-    const versions = keys.length > 0 ? await readVersions(env.KV, keys) : new Map();
-    const differ = latest.filter((row, i) => {
-      const version = versions.get(keys[i] ?? "") ?? null;
-      return version !== (row.type === "deleted" ? null : row.seq);
-    });
-    wrong += differ.length;
-    await putAgain(
-      env.DB,
-      differ.map(({ seq }) => seq),
-    );
-    await moveScrub(env.DB, from, last.id);
-    from = last.id;
-    if (rows.length < KV_BULK_KEYS) break;
+    const { different, last, more } = await compare(env, { after: from, until });
+    if (last === null) break;
+    wrong += different.length;
+    await putAgain(env.DB, different);
+    await moveScrub(env.DB, from, last);
+    from = last;
+    if (!more) break;
   }
   return wrong;
 }
 
-/** Says that KV does not hold these changes after all: the cron projects them. */
-async function putAgain(db: D1Database, seqs: number[]): Promise<void> {
-  if (seqs.length === 0) return;
+/** Says that KV does not hold these changes after all: the cron projects them. @throws StorageError */
+export async function putAgain(db: D1Database, different: Difference[]): Promise<void> {
+  if (different.length === 0) return;
+  const seqs = different.map(({ log }) => log);
   await run(
     db,
     `UPDATE event SET stored = 0, due_at = ?2, finished_at = NULL

@@ -115,10 +115,20 @@ export async function backlog(db: D1Database, owner: string, now: number): Promi
       ...[owner, "pending", EVENT_WINDOW_ROWS],
     ],
   ]);
-  const since = oldest?.[0]?.occurred_at;
+  return toBacklog({ pending, dead, oldest, errors }, now);
+}
+
+type Counted = Record<string, number | string | null>[] | undefined;
+
+/** A backlog from the rows that tell it: `n` of pending and dead, `occurred_at` of the oldest. */
+export function toBacklog(
+  { pending, dead, oldest, errors }: Record<"pending" | "dead" | "oldest" | "errors", Counted>,
+  now: number,
+): Backlog {
+  const since = oldest?.[0]?.occurred_at ?? null;
   return {
     pending: Number(pending?.[0]?.n ?? 0),
-    oldest_pending_ms: since === undefined ? null : now - Number(since),
+    oldest_pending_ms: since === null ? null : now - Number(since),
     dead: Number(dead?.[0]?.n ?? 0),
     errors: (errors ?? []).map((each) => ({
       error: String(each.error),

@@ -1,11 +1,14 @@
 /** Todos in KV: the store that every read is served from. Keys and values: docs/design.md, section 2. */
-import { encodeBase64Url } from "hono/utils/encode";
+import { decodeBase64Url, encodeBase64Url } from "hono/utils/encode";
 import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
 import { BadCursor, onKv } from "../storage.ts";
 import type { Todo } from "./answers.ts";
 
 /** Metadata of a todo's key: the version it holds, and the todo itself where it fits. */
 export type TodoMetadata = { seq: number; todo?: Todo };
+
+/** What KV holds of a todo, which is null where it is too large for metadata: readLarge reads those. */
+export type Stored = { key: string; owner: string; id: number; seq: number; todo: Todo | null };
 
 /** One page of an owner's todos, in id order; `cursor` where there is more. */
 export type TodoPage = { todos: Todo[]; cursor?: string };
@@ -72,6 +75,25 @@ export async function listTodos(
   return { todos, ...(listed.list_complete ? {} : { cursor: listed.cursor }) };
 }
 
+/**
+ * One page of all owners' todos: one KV operation.
+ * @throws StorageError; `BadCursor` where KV refuses the cursor
+ */
+export async function listAll(
+  kv: KVNamespace,
+  page: { limit: number; cursor?: string | undefined },
+): Promise<{ todos: Stored[]; cursor: string | null }> {
+  const listed = await list(kv, { prefix: "todo:", ...page });
+  const todos = listed.keys.flatMap(({ name: key, metadata }) => {
+    const [, owner = "", id = ""] = key.split(":");
+    if (!metadata) return []; // not one of ours
+    const { seq, todo = null } = metadata;
+    const bytes = decodeBase64Url(owner);
+    return [{ key, owner: new TextDecoder().decode(bytes), id: Number(id), seq, todo }];
+  });
+  return { todos, cursor: listed.list_complete ? null : listed.cursor };
+}
+
 async function list(
   kv: KVNamespace,
   { cursor, ...options }: { prefix: string; limit: number; cursor?: string | undefined },
@@ -84,7 +106,8 @@ async function list(
   }
 }
 
-async function readLarge(kv: KVNamespace, keys: string[]): Promise<Map<string, Todo>> {
+/** Todos by key, one operation for each 100; what is not there is left out. @throws StorageError */
+export async function readLarge(kv: KVNamespace, keys: string[]): Promise<Map<string, Todo>> {
   const found = new Map<string, Todo>();
   for (let start = 0; start < keys.length; start += KV_BULK_KEYS) {
     const batch = keys.slice(start, start + KV_BULK_KEYS);

@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { migrate } from "../../local/dev/worker.ts";
+import { databaseOf } from "../../scripts/database.ts";
 import { checkSecretsFiles } from "../../scripts/secrets-file.ts";
 import { type CloudflareApi, startCloudflareApi } from "../support/cloudflare-api.ts";
 
@@ -96,6 +97,20 @@ describe("a file of secrets", () => {
     checkSecretsFiles(["--secrets-file", write(`# AUTH=open\n${lines}`)], ROOT);
     checkSecretsFiles(["--secrets-file", "secrets"], directory);
   });
+});
+
+test("the database is the one that wrangler.toml binds, also after Cloudflare's deploy button wrote its id", () => {
+  expect(databaseOf(path.join(ROOT, "wrangler.toml"))).toEqual({
+    name: "todo-webhooks",
+    id: undefined,
+  });
+  const config = path.join(directory, "wrangler.toml");
+  const toml = readFileSync(path.join(ROOT, "wrangler.toml"), "utf8");
+  const bound = 'database_name = "mine"\ndatabase_id = "0a1b"';
+  writeFileSync(config, toml.replace('database_name = "todo-webhooks"', bound));
+  expect(databaseOf(config)).toEqual({ name: "mine", id: "0a1b" });
+  writeFileSync(config, 'name = "x"');
+  expect(() => databaseOf(config)).toThrow("names no database");
 });
 
 describe("npm run deploy", () => {

@@ -32,7 +32,7 @@ const finished = {
 const isPost = ({ on, what }: Operation) => on === "Convoy" && what.startsWith("POST /events");
 const isPut = ({ on, what }: Operation) => on === "KV" && /put|delete/.test(what);
 
-test("an idle run asks neither Convoy nor KV, writes nothing and says nothing", async () => {
+test("an idle run asks neither Convoy nor KV, writes nothing, and says that it ran", async () => {
   const env = newEnv();
   await leaveBehind(env, 3, () => ({
     ...finished,
@@ -48,7 +48,12 @@ test("an idle run asks neither Convoy nor KV, writes nothing and says nothing", 
   // The agenda, and what requests may have left since.
   expect(operations.length).toBeLessThanOrEqual(4);
   expect(await env.DB.prepare("SELECT * FROM cron_state").first()).toEqual(before);
-  expect(said).toEqual([]);
+  expect(said).toEqual([
+    {
+      level: "info",
+      cron: { ms: expect.any(Number), subrequests: expect.any(Number), failed: [] },
+    },
+  ]);
 });
 
 test("a Convoy that takes no event keeps nothing else from being done", async () => {

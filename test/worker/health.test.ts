@@ -1,6 +1,7 @@
 /** /health: is the Worker there, and ?deep: is everything that it needs. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
+import { progress, STATEMENTS } from "../../src/event/watch.ts";
 import { failing, recording, withConvoy } from "../support/operations.ts";
 import { as, TEST_SECRET } from "../support/token.ts";
 import { call, newEnv, setFaults } from "../support/worker.ts";
@@ -25,7 +26,11 @@ describe("with ?deep", () => {
         d1: "ok",
         kv: "ok",
         convoy: "ok",
+        owners: "caller",
         backlog: { pending: 0, oldest_pending_ms: null, dead: 0, errors: [] },
+        unstored: { changes: 0, oldest_ms: null },
+        walk_lag_ms: null,
+        closed_until: null,
       },
     });
   });
@@ -67,6 +72,80 @@ describe("with ?deep", () => {
     expect(told.body.backlog.oldest_pending_ms).toBeLessThan(150_000);
     const others = await call(env, "GET", "/health?deep", undefined, await as("bob"));
     expect(others.body.backlog).toMatchObject({ pending: 0, dead: 0, errors: [] });
+  });
+
+  describe("to an operator", () => {
+    const settings = { AUTH: "jwt", AUTH_SECRET: TEST_SECRET };
+    const operator = () => as("alice", { scope: "operator" });
+
+    test("sums up all owners, and to everybody else only their own", async () => {
+      const env = newEnv(settings);
+      await setFaults(env, { status: 413 });
+      await call(env, "POST", "/todo", { item: "x" }, await as("alice"));
+      await call(env, "POST", "/todo", { item: "x" }, await as("bob"));
+      await setFaults(env, { status: 500 });
+      for (const owner of ["bob", "bob", "carol"]) {
+        await call(env, "POST", "/todo", { item: "x" }, await as(owner));
+      }
+      const ago = env.DB.prepare("UPDATE event SET occurred_at = ? WHERE seq = ?");
+      await ago.bind(Date.now() - 90_000, 4).run();
+      await env.DB.prepare(
+        "UPDATE event SET stored = 0, due_at = 1, finished_at = NULL WHERE seq IN (2, 3)",
+      ).run();
+      await setFaults(env, {});
+
+      const { body } = await call(env, "GET", "/health?deep", undefined, await operator());
+      expect(body).toMatchObject({
+        owners: "all",
+        backlog: { pending: 3, dead: 2, errors: [{ error: "Convoy answered 500", events: 3 }] },
+        unstored: { changes: 2 },
+      });
+      expect(body.backlog.oldest_pending_ms).toBeGreaterThanOrEqual(90_000);
+      const bobs = await call(env, "GET", "/health?deep", undefined, await as("bob"));
+      expect(bobs.body).toMatchObject({
+        owners: "caller",
+        backlog: { pending: 2, dead: 1 },
+        unstored: { changes: 2 },
+      });
+      const carols = await call(env, "GET", "/health?deep", undefined, await as("carol"));
+      expect(carols.body).toMatchObject({
+        backlog: { pending: 1, dead: 0 },
+        unstored: { changes: 0 },
+      });
+    });
+
+    test("says how far the walk is behind, and until when Convoy asked for time", async () => {
+      const env = newEnv(settings);
+      const now = Date.now();
+      const set = env.DB.prepare("UPDATE cron_state SET walk_since = ?, closed_until = ?");
+      await set.bind(now - 3_600_000, now + 60_000).run();
+      const { body } = await call(env, "GET", "/health?deep", undefined, await operator());
+      expect(body.walk_lag_ms).toBeGreaterThanOrEqual(3_600_000);
+      expect(body.closed_until).toBe(new Date(now + 60_000).toISOString());
+      await set.bind(now, now - 1).run();
+      const later = await call(env, "GET", "/health?deep", undefined, await operator());
+      expect(later.body.closed_until).toBeNull();
+    });
+
+    test("reads no more of a long log than of a short one", async () => {
+      const env = newEnv();
+      const fill = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+        INSERT INTO event (id, owner, type, occurred_at, todo_id, todo, stored, state, finished_at, due_at)
+        SELECT printf('%036d', i), 'o' || (i % 50), 'updated', i, i, '{}', 1,
+          iif(i % 1000 = 0, 'pending', iif(i % 1000 = 1, 'dead', 'confirmed')),
+          iif(i % 1000 = 0, NULL, 1), iif(i % 1000 = 0, 1, NULL) FROM n`;
+      await env.DB.prepare(fill).run();
+      expect((await progress(env.DB, null, Date.now())).backlog).toMatchObject({
+        pending: 20,
+        dead: 20,
+      });
+      for (const [sql, ...values] of STATEMENTS) {
+        const { meta } = await env.DB.prepare(sql)
+          .bind(...values)
+          .all();
+        expect(meta.rows_read, sql).toBeLessThan(200);
+      }
+    });
   });
 
   const is = (store: string) => (operation: { on: string }) => operation.on === store;

@@ -11,7 +11,7 @@ type Operation = {
   responses: Record<string, Partial<Body>>;
 };
 
-/** Every operation but those whose example needs what the local Convoy has not (a licence). */
+/** Every operation but those that need a token, which nobody has while AUTH is open. */
 const ORDER = [
   "createEndpoint",
   "listEndpoints",
@@ -37,7 +37,7 @@ const ORDER = [
   "deleteEndpoint",
   "health",
 ];
-const UNTESTED = ["createPortalLink"];
+const UNTESTED = ["createPortalLink", "rebuild"];
 
 const operations = new Map(
   Object.entries(buildDocument().paths).flatMap(([path, item]) =>

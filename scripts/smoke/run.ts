@@ -1,0 +1,220 @@
+/** What `npm run smoke` does to a Convoy: the tutorial, every event type, a pause, a replay, and nothing left behind. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { migrate, serveWorker } from "../../local/dev/worker.ts";
+import type { Health } from "../../src/answers.ts";
+import { isLoopback } from "../../src/loopback.ts";
+import { mintToken } from "../../src/token.ts";
+import type { Receiver } from "./receiver.ts";
+
+const ROOT = path.resolve(import.meta.dirname, "../..");
+/** How often what is waited for is looked at, and the cron run meanwhile: it is nobody's minute here. */
+const LOOK_MS = 250;
+const CRON_MS = 1_500;
+/** So long a paused endpoint is watched before it is activated. */
+const PAUSE_MS = 1_500;
+
+/** Which Convoy, where it reaches the receiver, how long it may take. */
+export type SmokeOptions = {
+  convoy: { CONVOY_BASE_URL: string; CONVOY_API_KEY: string; CONVOY_PROJECT_ID: string };
+  receiver: Receiver;
+  receiverUrl: string;
+  /** Whether to send an event to all endpoints of the owner: not where others have some. */
+  fanOut: boolean;
+  /** Longest wait for one webhook. */
+  patienceMs: number;
+  /** From when on an event is looked for in Convoy's list. */
+  auditDelayS: number;
+  say: (line: string) => void;
+  /** Ends it early; what was made is removed all the same. */
+  signal?: AbortSignal;
+};
+
+/** A thing that did not happen: what, and what to look at. */
+export class SmokeError extends Error {
+  override readonly name = "SmokeError";
+}
+
+/**
+ * Runs it all against a Worker of its own. Its owner is nobody else's, but for a receiver on this machine:
+ * only while AUTH is open may an endpoint be there, and the owner is `default` then.
+ * @returns whether the pause was in force at once (Convoy from v26.7.3 on)
+ * @throws SmokeError at the first thing that is not as it must be; everything is cleared away even then
+ */
+export async function smoke(options: SmokeOptions): Promise<{ pausedAtOnce: boolean }> {
+  const state = await mkdtemp(path.join(tmpdir(), "todo-smoke-"));
+  const AUTH_SECRET = crypto.randomUUID() + crypto.randomUUID();
+  const isHere = isLoopback(new URL(options.receiverUrl).hostname);
+  const settings = {
+    ...options.convoy,
+    AUTH: isHere ? "open" : "jwt",
+    AUTH_SECRET,
+    AUDIT_DELAY_S: String(options.auditDelayS),
+  };
+  await migrate(ROOT, state);
+  const worker = await serveWorker({ root: ROOT, port: 0, settings, state, interactive: false });
+  const owner = `smoke-${crypto.randomUUID()}`;
+  const token = await mintToken({ AUTH_SECRET }, owner, { expiresInS: 3_600 });
+  const api = callerOf(worker.url, token);
+  const cron = () => worker.scheduled(new Date()).catch(() => {});
+  try {
+    return await steps(api, cron, options);
+  } finally {
+    await clearAway(api, options.say).finally(() => worker.close());
+    await rm(state, { recursive: true, force: true });
+  }
+}
+
+type Reply<T> = { status: number; body: T; eventId: string | null };
+// biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read of it is checked
+type Api = <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;
+
+function callerOf(url: URL, token: string): Api {
+  return async (method, at, body) => {
+    const response = await fetch(new URL(at, url), {
+      method,
+      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    const eventId = response.headers.get("X-Event-Id");
+    return { status: response.status, body: (await response.json()) as never, eventId };
+  };
+}
+
+async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions) {
+  const { receiver, receiverUrl, patienceMs, say } = options;
+  const { arrivals } = receiver;
+
+  /** Waits for a condition, with the cron running as it would. */
+  async function until(what: string, met: () => boolean | Promise<boolean>): Promise<void> {
+    const begun = Date.now();
+    for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
+      if (options.signal?.aborted) throw new SmokeError("Interrupted.");
+      if (Date.now() - begun > patienceMs) {
+        const { body } = await api<Health>("GET", "/health?deep");
+        throw new SmokeError(
+          `${what} did not happen in ${patienceMs / 1_000} s. ${JSON.stringify(body)}`,
+        );
+      }
+      if (Date.now() - ran < CRON_MS) continue;
+      ran = Date.now();
+      await cron();
+    }
+  }
+  const arrived = (id: string, times = 1) =>
+    arrivals.filter(({ eventId }) => eventId === id).length >= times;
+  async function demand<T>(reply: Promise<Reply<T>>, status: number): Promise<Reply<T>> {
+    const answer = await reply;
+    if (answer.status === status) return answer;
+    throw new SmokeError(
+      `${answer.status} ${JSON.stringify(answer.body)} where ${status} was expected`,
+    );
+  }
+
+  const health = await api<Health>("GET", "/health?deep");
+  if (health.body.convoy !== "ok") throw new SmokeError(`Convoy: ${health.body.convoy}`);
+  say("Convoy answers, and the key is the project's.");
+
+  const made = await demand(
+    api("POST", "/endpoint", {
+      name: "Todo endpoint",
+      description: "Made by npm run smoke, and removed at its end.",
+      http_timeout: "10s",
+      url: receiverUrl,
+    }),
+    201,
+  );
+  const id = String(made.body["Endpoint ID"]);
+  receiver.secrets.push(made.body.secret);
+  say(`The tutorial: endpoint ${id} at ${receiverUrl}.`);
+
+  const sent: [type: string, method: string, path: string, status: number, body?: object][] = [
+    ["created", "POST", `/todo?endpoint=${id}`, 201, { id: 1, item: "Publish my first webhook" }],
+    ["ping", "POST", `/endpoint/${id}/ping`, 202],
+    ["updated", "PUT", `/todo/1?endpoint=${id}`, 200, { completed: true }],
+    ["retrieved", "GET", `/todo/1?endpoint=${id}`, 200],
+    ["failure", "PUT", `/todo/404?endpoint=${id}`, 404, { completed: true }],
+    [
+      options.fanOut ? "created, to all endpoints" : "created",
+      "POST",
+      options.fanOut ? "/todo" : `/todo?endpoint=${id}`,
+      201,
+      { id: 2, item: "Fan out" },
+    ],
+    ["deleted", "DELETE", `/todo/1?endpoint=${id}`, 200],
+  ];
+  let created = "";
+  for (const [type, method, at, status, body] of sent) {
+    const before = arrivals.length;
+    const { eventId } = await demand(api(method, at, body), status);
+    created ||= eventId ?? "";
+    const event = type.split(",")[0];
+    const since = () => arrivals.slice(before).some((one) => one.event === event);
+    await until(`The webhook "${type}"`, () => (eventId ? arrived(eventId) : since()));
+    say(`  ${type} arrived.`);
+  }
+
+  const { pausedAtOnce, event } = await pauseAndActivate(id);
+  say(
+    pausedAtOnce
+      ? "A pause: nothing arrived meanwhile, and all of it after the activation."
+      : "A pause: what was sent meanwhile arrived at once. This Convoy takes up to two minutes (before v26.7.3).",
+  );
+
+  const confirmed = async () => (await api("GET", `/event/${created}`)).body.state === "confirmed";
+  await until("The audit of the first event", confirmed);
+  await demand(api("POST", `/event/${created}/replay`), 202);
+  await until("The replay", () => arrived(created, 2));
+  const keys = arrivals.filter(({ eventId }) => eventId === created).map(({ key }) => key);
+  say(`A replay: the same event_id again, under the key ${keys.at(-1)}.`);
+
+  const bad = arrivals.filter(({ signed }) => !signed);
+  if (bad.length > 0) throw new SmokeError(`${bad.length} signatures are wrong.`);
+  if (!arrived(event)) throw new SmokeError("What was sent during the pause was lost.");
+  return { pausedAtOnce };
+
+  async function pauseAndActivate(endpoint: string) {
+    await demand(api("POST", `/endpoint/${endpoint}/pause`), 200);
+    const change = await demand(
+      api("PUT", `/todo/2?endpoint=${endpoint}`, { completed: true }),
+      200,
+    );
+    const paused = change.eventId ?? "";
+    // Convoy has it: what an endpoint is sent while it is paused is discarded.
+    await until(
+      "Convoy's answer to a paused endpoint's event",
+      async () =>
+        arrived(paused) || (await deliveries(endpoint)).some((one) => one.status === "Discarded"),
+    );
+    await sleep(PAUSE_MS);
+    const atOnce = !arrived(paused);
+    const activate = async () =>
+      (await api("POST", `/endpoint/${endpoint}/activate`)).status === 200;
+    await until("The activation", activate);
+    await until("What was sent during the pause", () => arrived(paused));
+    return { pausedAtOnce: atOnce, event: paused };
+  }
+
+  async function deliveries(endpoint: string): Promise<{ status: string }[]> {
+    return (await api("GET", `/endpoint/${endpoint}/delivery`)).body.data ?? [];
+  }
+}
+
+/** Every endpoint and todo of the owner: Convoy keeps nothing of it but its lists of what was sent. */
+async function clearAway(api: Api, say: (line: string) => void): Promise<void> {
+  const { body: endpoints } = await api("GET", "/endpoint");
+  const left: string[] = [];
+  for (const { id } of endpoints.data ?? []) {
+    const { status, body } = await api("DELETE", `/endpoint/${id}`);
+    if (status !== 200) left.push(`${id}: ${body.error}`);
+  }
+  const { body: todos } = await api("GET", "/todo");
+  for (const { id } of todos.data ?? []) await api("DELETE", `/todo/${id}`);
+  say(
+    left.length === 0
+      ? "Cleared away: the endpoint, its subscription, the todos. Convoy's lists of events stay."
+      : `Could not be removed from Convoy, do it by hand: ${left.join("; ")}`,
+  );
+}

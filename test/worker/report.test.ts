@@ -1,0 +1,51 @@
+/** What a run of the cron says of itself: one line of JSON, whose fields docs/operate.md has. */
+import { beforeEach, expect, test, vi } from "vitest";
+import { failing } from "../support/operations.ts";
+import { call, cron, letTimePass, newEnv, setFaults } from "../support/worker.ts";
+
+let said: { level: string; cron: Record<string, unknown> }[] = [];
+beforeEach(() => {
+  said = [];
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  vi.spyOn(console, "log").mockImplementation((line) => void said.push(JSON.parse(line)));
+});
+
+test("a run says what it did, how long it took and how many subrequests it used", async () => {
+  const env = newEnv();
+  await setFaults(env, { status: 500 });
+  await call(env, "POST", "/todo", { item: "x" });
+  await setFaults(env, {});
+  await letTimePass(env);
+  await cron(env);
+  expect(said).toEqual([
+    {
+      level: "info",
+      cron: expect.objectContaining({
+        ms: expect.any(Number),
+        subrequests: expect.any(Number),
+        failed: [],
+        post: { claimed: 1, posted: 1, accepted: 1, open: true },
+      }),
+    },
+  ]);
+  const used = said[0]?.cron.subrequests;
+  expect(used).toBeGreaterThan(3);
+  expect(used).toBeLessThanOrEqual(45);
+});
+
+test.each([
+  ["a task", "project", /WHERE stored = 0 AND due_at/],
+  ["the agenda itself", "agenda", /AS to_post/],
+])("a run in which D1 does not answer %s names it, and fails", async (_, task, sql) => {
+  const env = failing(newEnv(), ({ on, what }) => on === "D1" && sql.test(what));
+  // The agenda asks for what is due, too.
+  const only =
+    task === "project"
+      ? failing(
+          newEnv(),
+          ({ on, what }) => on === "D1" && what.startsWith("UPDATE") && sql.test(what),
+        )
+      : env;
+  await expect(cron(only)).rejects.toThrow("D1");
+  expect(said).toEqual([{ level: "error", cron: expect.objectContaining({ failed: [task] }) }]);
+});
