@@ -1,16 +1,12 @@
 /** Table of contents: middleware and routes. */
 
 import { methodNotAllowed } from "hono/method-not-allowed";
-import { authenticate } from "./auth.ts";
+import { authenticate, crossOrigin, limitRate } from "./auth.ts";
 import { checkBindings } from "./config.ts";
-import { endpoint } from "./endpoint/routes.ts";
-import { event } from "./event/routes.ts";
-import { completeAnswer } from "./headers.ts";
+import { endpoint, portalLink } from "./endpoint/routes.ts";
+import { event, rebuild } from "./event/routes.ts";
 import { health, isShallowHealth } from "./health.ts";
-import { limitBody, newApp, onError, problem } from "./http.ts";
-import { crossOrigin, limitRate } from "./limits.ts";
-import { portalLink } from "./portal.ts";
-import { rebuild } from "./rebuild.ts";
+import { completeAnswer, limitBody, newApp, onError, problem } from "./http.ts";
 import { todo } from "./todo/routes.ts";
 
 const app = newApp();
