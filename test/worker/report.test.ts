@@ -34,7 +34,7 @@ test("a run says what it did, how long it took and how many subrequests it used"
 });
 
 test.each([
-  ["a task", "project", /WHERE stored = 0 AND due_at/],
+  ["a task", "project", /event\.stored = 0 AND event\.due_at/],
   ["the agenda itself", "agenda", /AS to_post/],
 ])("a run in which D1 does not answer %s names it, and fails", async (_, task, sql) => {
   const env = failing(newEnv(), ({ on, what }) => on === "D1" && sql.test(what));
