@@ -28,9 +28,7 @@ app.use((c, next) => {
 app.use(crossOrigin);
 app.use(limitBody);
 // Whatever is not named here is an owner's: a route that comes later, too.
-for (const guard of [authenticate, limitRate]) {
-  app.use((c, next) => (isShallowHealth(c) ? next() : guard(c, next)));
-}
+app.use((c, next) => (isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next))));
 
 const routes = app
   .route("/health", health)

@@ -64,8 +64,9 @@ function unauthorized(reason: string, code: string | null = "invalid_token") {
 }
 
 /** 429 with Retry-After once an owner has used up the Workers rate-limit binding; no binding, no limit. */
-export const limitRate: MiddlewareHandler<AppEnv> = (c, next) =>
-  c.env.RATE_LIMIT ? limit(c.env.RATE_LIMIT, c.get("owner"), next) : next();
+export function limitRate(c: Context<AppEnv>, next: Next): Promise<void> {
+  return c.env.RATE_LIMIT ? limit(c.env.RATE_LIMIT, c.get("owner"), next) : next();
+}
 
 async function limit(binding: RateLimit, key: string, next: Next): Promise<void> {
   if (!(await binding.limit({ key })).success) {
@@ -99,8 +100,9 @@ export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) => {
 export function openRefusal(settings: Settings, { url, headers }: Request): string | undefined {
   const hosts = listOf(settings.OPEN_HOSTS).map(hostnameOf);
   const isNamed = (hostname = "") => isLoopback(hostname) || hosts.includes(hostname);
-  const host = headers.get("Host");
-  if (!isNamed(URL.parse(url)?.hostname) || (host !== null && !isNamed(hostnameOf(host)))) {
+  const asked = URL.parse(url);
+  const host = headers.get("Host") ?? asked?.host;
+  if (!isNamed(asked?.hostname) || (host !== asked?.host && !isNamed(hostnameOf(host ?? "")))) {
     return 'AUTH is "open": only localhost is answered. Set AUTH="jwt" and AUTH_SECRET, or name this host in OPEN_HOSTS.';
   }
   const origin = headers.get("Origin");
