@@ -15,10 +15,11 @@ DROP INDEX event_audit;
 DROP INDEX event_finished;
 -- The latest change of a todo (commit, projection, purge). By type, which never changes.
 CREATE INDEX event_todo ON event (owner, todo_id, seq) WHERE type NOT IN ('ping', 'failed');
--- What is to be posted: the fewest failures first, and what Convoy knows no endpoint of last.
-CREATE INDEX event_pending ON event (attempts + 1000 * missing, due_at) WHERE state = 'pending';
--- What KV may lack.
-CREATE INDEX event_unstored ON event (due_at) WHERE stored = 0;
+-- What is to be posted, and what KV may lack, in one: each index that a new row enters is a write. Ranked by
+-- failures, those whose endpoint Convoy does not know behind all others, and last what is only to be put into KV.
+CREATE INDEX event_due ON event (
+  iif(state = 'pending', attempts + 1000 * missing, 1000000), stored, due_at
+) WHERE state = 'pending' OR stored = 0;
 -- What Convoy said it accepted, and no walk of its list has found yet.
 CREATE INDEX event_accepted ON event (due_at)
   WHERE state = 'accepted' AND stored IS NOT 0 AND due_at IS NOT NULL;

@@ -53,8 +53,7 @@ export async function runCron(env: Bindings): Promise<void> {
     failures.push(error);
   };
   whole.take(1);
-  const project = env.CONVOY_PROJECT_ID ?? "";
-  const agenda = await readAgenda(env.DB, times, project).catch((error) => fail("agenda", error));
+  const agenda = await readAgenda(env.DB, times).catch((error) => fail("agenda", error));
   const tasks = agenda ? tasksOf(env, agenda, times) : [];
   let reserved = tasks.reduce((sum, { name }) => sum + CRON_SHARES[name], 0);
   for (const { name, run } of tasks) {

@@ -137,9 +137,10 @@ function parseEnvelope(text: string) {
 
 function retryAfter(header: string | null): number | null {
   if (!header) return null;
-  const seconds = Number(header);
-  const at = seconds > RETRY_AFTER_TIME_S ? seconds * 1_000 : Date.parse(header);
-  const ms = seconds <= RETRY_AFTER_TIME_S ? seconds * 1_000 : at - Date.now();
+  const number = /^\d+$/.test(header) ? Number(header) : null;
+  const isSeconds = number !== null && number <= RETRY_AFTER_TIME_S;
+  const at = number === null ? Date.parse(header) : number * 1_000;
+  const ms = isSeconds ? number * 1_000 : at - Date.now();
   return Number.isFinite(ms) && ms > 0 ? Math.min(ms, RETRY_AFTER_MAX_MS) : null;
 }
 

@@ -41,14 +41,8 @@ import {
 import type { SeenStatus } from "./table.ts";
 import { followAll, toStatus } from "./update.ts";
 
-/** What one run did: pages looked through, endpoints with deliveries to send again, batches taken, endpoints done, events posted again. */
-export type RecoveryReport = {
-  pages: number;
-  found: number;
-  batches: number;
-  cleared: number;
-  reposted: number;
-};
+/** How many of each in one run: pages read, endpoints with something stuck, batches taken, endpoints done, events posted again. */
+export type RecoveryReport = Record<"pages" | "found" | "batches" | "cleared" | "reposted", number>;
 
 const STATUSES: readonly StuckStatus[] = ["Discarded", "Scheduled", "Retry", "Processing"];
 
@@ -91,8 +85,11 @@ async function walk(run: Run): Promise<void> {
   const begun = Date.now();
   const known = await placesOf(db, convoy.projectId);
   if (!known) return;
+  const since = begun - RECOVERY_WINDOW_MS;
   const places = STATUSES.map(
-    (status) => known.find((place) => place.status === status) ?? newPlace(status, begun),
+    (status) =>
+      known.find((place) => place.status === status) ??
+      ({ status, since, until: null, cursor: null, due_at: 0 } satisfies Place),
   );
   for (;;) {
     const due = places.filter((place) => place.due_at <= begun).sort((a, b) => a.due_at - b.due_at);
@@ -102,10 +99,6 @@ async function walk(run: Run): Promise<void> {
     if (!next) return;
     places[places.indexOf(due[0])] = next;
   }
-}
-
-function newPlace(status: StuckStatus, now: number): Place {
-  return { status, since: now - RECOVERY_WINDOW_MS, until: null, cursor: null, due_at: 0 };
 }
 
 /**
@@ -136,9 +129,12 @@ async function walkPage(run: Run, from: Place): Promise<Place | null> {
     await batch(db, [movePlace(convoy.projectId, from, { ...window, due_at: now })]);
     return null;
   }
-  const to: Place = next
-    ? { ...window, cursor: next, due_at: now }
-    : { ...window, ...afterWindow(window), cursor: null, due_at: now + RECOVERY_EVERY_MS };
+  const over = {
+    since: from.status === "Discarded" ? window.until - DISCARD_OVERLAP_MS : window.since,
+    until: null,
+    due_at: now + RECOVERY_EVERY_MS,
+  };
+  const to = { ...window, cursor: next, due_at: now, ...(next === null ? over : {}) };
   // What is discarded again and again is remembered until its endpoint is active; the others are seen by the next walk.
   const found = endpointsOf(stuck).filter((one) => one.active || from.status === "Discarded");
   report.found += from.status === "Processing" ? 0 : found.length;
@@ -158,29 +154,20 @@ function newWindow(from: Place, now: number) {
   return { ...from, since: now - RECOVERY_WINDOW_MS, until: now - STUCK_AFTER_MS };
 }
 
-function afterWindow(window: { status: StuckStatus; since: number; until: number }) {
-  const since = window.status === "Discarded" ? window.until - DISCARD_OVERLAP_MS : window.since;
-  return { since, until: null };
-}
-
 /** Whether nobody will send this delivery, as far as its status goes. */
 function isStuck(item: ConvoyDelivery, now: number): boolean {
   const since = item.status === "Retry" ? item.metadata?.next_send_time : item.updated_at;
   return item.status === "Discarded" || Date.parse(since ?? item.updated_at) < now - STUCK_AFTER_MS;
 }
 
+/** The endpoints of these deliveries, and when the oldest of each was made. */
 function endpointsOf(items: ConvoyDelivery[]): Found[] {
   const found = new Map<string, Found>();
   for (const item of items) {
     if (item.endpoint_metadata?.deleted_at) continue;
-    const since = Date.parse(item.created_at);
-    const known = found.get(item.endpoint_id);
-    const active = isActive(item);
-    found.set(item.endpoint_id, {
-      id: item.endpoint_id,
-      since: Math.min(since, known?.since ?? since),
-      active,
-    });
+    const { endpoint_id: id } = item;
+    const since = Math.min(Date.parse(item.created_at), found.get(id)?.since ?? Number.MAX_VALUE);
+    found.set(id, { id, since, active: isActive(item) });
   }
   return [...found.values()];
 }
@@ -220,10 +207,8 @@ async function postAgain(run: Run, stuck: ConvoyDelivery[]): Promise<boolean> {
   });
   if (ours.length === 0) return true;
   if (!budget.take(1)) return false;
-  const done = await repostedOf(
-    db,
-    ours.map((one) => one.deliveryId),
-  );
+  const ids = ours.map((one) => one.deliveryId);
+  const done = await repostedOf(db, ids);
   for (const one of ours) {
     if (done.has(one.deliveryId)) continue;
     // The key, the post, and that it was posted.
@@ -273,9 +258,9 @@ async function retry(run: Run, group: Recovery[]): Promise<Settled[] | null> {
   if (!answer.ok) run.busy = true;
   else run.report.batches++;
   const later = group[0]?.status === "Discarded" ? CONVOY_CACHE_MS : STUCK_AFTER_MS;
-  const next = answer.ok
-    ? ({ action: "look", due: now + later } as const)
-    : ({ action: "retry", due: now + BATCH_BUSY_MS } as const);
+  const next: Settled["next"] = answer.ok
+    ? { action: "look", due: now + later }
+    : { action: "retry", due: now + BATCH_BUSY_MS };
   return group.map((recovery) => ({ recovery, next }));
 }
 

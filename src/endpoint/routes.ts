@@ -33,6 +33,7 @@ import {
   DeliveryPath,
   EndpointPatch,
   EndpointPath,
+  isPrivateUrl,
   NewEndpoint,
   Rotation,
   SyncQuery,
@@ -43,7 +44,6 @@ import {
 import { sync } from "./sync.ts";
 import { type EndpointRow, findEndpoint, listEndpoints } from "./table.ts";
 import { changeEndpoint, type Result, rotateSecret, type Trouble } from "./update.ts";
-import { isPrivateUrl } from "./url.ts";
 
 /** Puts the caller's endpoint of the path into the context: 404 where the caller has none of this id. */
 const own = createMiddleware<AppEnv & { Variables: { endpoint: EndpointRow } }>(async (c, next) => {

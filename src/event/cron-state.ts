@@ -37,26 +37,24 @@ export const AGENDA = `SELECT s.*,
   EXISTS (${DUE.post}) AS to_post,
   EXISTS (${DUE.project}) AS to_project,
   EXISTS (${DUE["look-up"]}) AS to_look_up,
-  EXISTS (SELECT 1 FROM event WHERE state = 'pending') OR EXISTS (SELECT 1 FROM event
-    WHERE state = 'accepted' AND stored IS NOT 0 AND due_at IS NOT NULL)
-    OR EXISTS (SELECT 1 FROM event WHERE stored = 0) AS walkable,
+  EXISTS (SELECT 1 FROM event WHERE state = 'pending' OR stored = 0) OR EXISTS (SELECT 1 FROM event
+    WHERE state = 'accepted' AND stored IS NOT 0 AND due_at IS NOT NULL) AS walkable,
   EXISTS (SELECT 1 FROM event WHERE id > s.scrub_after AND id < ?2) AS to_scrub,
   EXISTS (SELECT 1 FROM endpoint WHERE due_at <= ?1) AS to_move,
   EXISTS (SELECT 1 FROM recovery WHERE due_at <= ?1) OR EXISTS (SELECT 1 FROM endpoint)
-    AND (SELECT count(*) FROM delivery_walk WHERE project = ?4 AND due_at > ?1) < 4 AS to_recover,
+    AND (SELECT count(*) FROM delivery_walk WHERE due_at > ?1) < 4 AS to_recover,
   s.purge_after > 0 OR coalesce((SELECT occurred_at FROM event WHERE seq > s.purge_after
     ORDER BY seq LIMIT 1) < ?3, 0) AS to_purge
 FROM cron_state AS s`;
 
-/** Reads the state and what is due; `project` is Convoy's, "" where none is set. @throws StorageError */
+/** Reads the state and what is due. @throws StorageError */
 export async function readAgenda(
   db: D1Database,
   { now, scrubUntil, purgeBefore }: AgendaTimes,
-  project: string,
 ): Promise<Agenda> {
   const row = await first<Record<string, number | string | null>>(
     db,
-    ...[AGENDA, now, scrubUntil, purgeBefore, project],
+    ...[AGENDA, now, scrubUntil, purgeBefore],
   );
   const { walk_since, walk_until, walk_cursor, closed_until, scrub_after, purge_after } = row ?? {};
   return {

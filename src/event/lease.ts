@@ -5,22 +5,31 @@ import type { EventRow } from "./table.ts";
 /** What a claim is for: to be posted, to be put into KV, or to be asked for at Convoy. */
 export type Work = "post" | "project" | "look-up";
 
-// Pending rows by rank: the fewest failures first, and last of all those whose endpoint Convoy does not
-// know, however many they are. The ranks there are, smallest first: one step of event_pending for each.
+// As index event_due has it: the fewest failures first, behind all others those whose endpoint Convoy
+// does not know, however many they are, and last the rows that KV may lack and nobody has to post.
+const RANK = "iif(event.state = 'pending', event.attempts + 1000 * event.missing, 1000000)";
+const IN_DUE = "(event.state = 'pending' OR event.stored = 0)";
+
+// The ranks that there are, smallest first: one step of the index for each.
 const RANKS = `WITH RECURSIVE ranks (rank) AS (
-    SELECT min(attempts + 1000 * missing) FROM event WHERE state = 'pending'
+    SELECT min(${RANK}) FROM event WHERE ${IN_DUE}
     UNION ALL
-    SELECT (SELECT min(attempts + 1000 * missing) FROM event
-      WHERE state = 'pending' AND attempts + 1000 * missing > ranks.rank)
+    SELECT (SELECT min(${RANK}) FROM event WHERE ${IN_DUE} AND ${RANK} > ranks.rank)
     FROM ranks WHERE ranks.rank IS NOT NULL
   )`;
 
+/** SELECT of all rows that KV may lack, the due ones first of their rank. Served by event_due. */
+export const UNSTORED = `${RANKS} SELECT event.seq FROM ranks CROSS JOIN event
+  ON ${IN_DUE} AND ${RANK} = ranks.rank AND event.stored = 0`;
+
 /** SELECT of the due rows for each work, `?1` being the time. Exported for the agenda and for EXPLAIN in a test. */
 export const DUE: Record<Work, string> = {
-  // Served by event_pending, rank by rank: CROSS JOIN keeps their order.
-  post: `${RANKS} SELECT event.seq FROM ranks CROSS JOIN event ON event.state = 'pending'
-    AND event.attempts + 1000 * event.missing = ranks.rank AND event.due_at <= ?1`,
-  project: "SELECT seq FROM event WHERE stored = 0 AND due_at <= ?1 ORDER BY due_at",
+  // Served by event_due, rank by rank: CROSS JOIN keeps their order.
+  post: `${RANKS} SELECT event.seq FROM ranks
+    CROSS JOIN (SELECT 0 AS value UNION ALL SELECT 1 UNION ALL SELECT NULL) AS stored
+    CROSS JOIN event ON event.state = 'pending' AND ${RANK} = ranks.rank
+      AND event.stored IS stored.value AND event.due_at <= ?1 WHERE ranks.rank < 1000000`,
+  project: `${UNSTORED} AND event.due_at <= ?1`,
   "look-up": `SELECT seq FROM event WHERE state = 'accepted' AND stored IS NOT 0
     AND due_at IS NOT NULL AND due_at <= ?1 ORDER BY due_at`,
 };

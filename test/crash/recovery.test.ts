@@ -33,6 +33,7 @@ async function atConvoy(world: World, method: string, path: string, body?: objec
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
 }
+const okay = (data: object) => Response.json({ status: true, message: "", data });
 const inDashboard = (world: World, method: string, path: string) =>
   atConvoy(world, method, `/api/v1/projects/local/endpoints/${endpointId(world)}${path}`);
 const disable = (world: World) =>
@@ -108,6 +109,32 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     await minutes(world, 40);
     await expectArrived(world, items);
     expect(record(world).status).toBe("active");
+    tried.broughtBack += items.length;
+  });
+
+  test("so does what was discarded before the key was another project's, whose list is empty, for a day", async () => {
+    await disable(world);
+    const items = await discarded(3);
+    await minutes(world, 6);
+    await pass(3 * 60 * MINUTE_MS);
+    await minutes(world, 12);
+    const { convoy } = world.stores;
+    world.stores.convoy = {
+      fetch: async (request) => {
+        const { pathname } = new URL(request.url);
+        if (pathname.endsWith("/local")) return okay({ uid: "another" });
+        if (!pathname.endsWith("/eventdeliveries")) return convoy.fetch(request);
+        return okay({ content: [], pagination: { has_next_page: false, next_page_cursor: "" } });
+      },
+    };
+    for (let hour = 0; hour < 24; hour++) {
+      await pass(60 * MINUTE_MS);
+      await minutes(world, 1);
+    }
+    world.stores.convoy = convoy;
+    await inDashboard(world, "POST", "/activate");
+    await minutes(world, 40);
+    await expectArrived(world, items);
     tried.broughtBack += items.length;
   });
 

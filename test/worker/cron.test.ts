@@ -74,8 +74,8 @@ test("a Convoy that takes no event keeps nothing else from being done", async ()
 });
 
 test.each([
-  ["posting", "ranks CROSS JOIN event"],
-  ["projecting", "WHERE stored = 0 AND due_at <= ?1 ORDER BY due_at"],
+  ["posting", "event.stored IS stored.value"],
+  ["projecting", "AND event.stored = 0 AND event.due_at <= ?1"],
   ["the purge", "batch"],
 ])("a D1 that is lost at %s fails the run, and the other tasks are done", async (what, sql) => {
   const env = newEnv({ SUBREQUEST_BUDGET: "200" });

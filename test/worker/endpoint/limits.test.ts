@@ -2,7 +2,7 @@
 import { sign } from "hono/jwt";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { endpointSettings, SettingError } from "../../../src/config.ts";
-import { isPrivateUrl, isWebhookUrl } from "../../../src/endpoint/url.ts";
+import { isPrivateUrl, isWebhookUrl } from "../../../src/endpoint/schema.ts";
 import { recording } from "../../support/operations.ts";
 import { call, newEndpoint, newEnv, state } from "../../support/worker.ts";
 

@@ -1,0 +1,88 @@
+/** An event that fails: it waits longer each time, and dies only while others get through. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Bindings } from "../../../src/config.ts";
+import { passTime } from "../../support/cut-worker.ts";
+import { idOf, type Left, leaveBehind } from "../../support/events.ts";
+import { acceptance, refusalOf } from "../../support/operations.ts";
+import { scripted } from "../../support/scripted-convoy.ts";
+import { accepted, call, cron, log, newEnv } from "../../support/worker.ts";
+
+const MINUTE_MS = 60_000;
+
+beforeEach(() => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  vi.spyOn(console, "log").mockImplementation(() => {});
+});
+afterEach(() => void vi.useRealTimers());
+
+/** A Convoy that fails these keys. */
+const failingFor = (env: Bindings, fails: (key: string) => boolean) =>
+  scripted(env, { post: ({ key }) => (fails(key) ? refusalOf(500, "") : acceptance()) });
+const rowOf = async (env: Bindings, n: number) => (await log(env)).find(({ id }) => id === idOf(n));
+
+describe("an event that fails while others get through", () => {
+  test.each([
+    [0, 30_000, 60_000],
+    [1, 60_000, 120_000],
+    [20, 1_800_000, 3_600_000],
+  ])("after %d tries waits from %d to %d ms", async (attempts, min, max) => {
+    const base = newEnv();
+    await leaveBehind(base, 2, (n) => (n === 1 ? { attempts } : {}));
+    const { env } = failingFor(base, (key) => key === idOf(1));
+    const before = Date.now();
+    await cron(env);
+    expect(await rowOf(base, 2)).toMatchObject({ state: "accepted" });
+    const bad = await rowOf(base, 1);
+    expect(bad).toMatchObject({ state: "pending", attempts: attempts + 1 });
+    expect(bad?.due_at).toBeGreaterThanOrEqual(before + min);
+    expect(bad?.due_at).toBeLessThanOrEqual(Date.now() + max);
+  });
+
+  const HOUR_MS = 3_600_000;
+  const old: Left = { attempts: 9, occurred_at: 0 };
+  const young: Left = { attempts: 9, occurred_at: Date.now() - 71 * HOUR_MS };
+  const passed = (ago: number): Left => ({
+    state: "confirmed",
+    accepted_at: Date.now() - ago,
+    due_at: null,
+    finished_at: Date.now() - ago,
+  });
+  test.each<[string, Left, Left, string]>([
+    ["is dead after its tries and its age", old, {}, "dead"],
+    ["is dead where another got through since its last tries", old, passed(7 * MINUTE_MS), "dead"],
+    // Ten tries in a row take eight minutes: an outage alone may have used them up.
+    ["lives where none got through for that long", old, passed(8 * MINUTE_MS), "pending"],
+    ["lives with too few tries", { attempts: 8, occurred_at: 0 }, {}, "pending"],
+    ["lives as long as it is young", young, {}, "pending"],
+  ])("%s", async (_, bad, other, state) => {
+    const base = newEnv();
+    await leaveBehind(base, 2, (n) => (n === 1 ? bad : other));
+    const { env } = failingFor(base, (key) => key === idOf(1));
+    await cron(env);
+    const tries = (bad.attempts ?? 0) + 1;
+    const row = await rowOf(base, 1);
+    expect(row).toMatchObject({ state, attempts: tries, error: "Convoy answered 500" });
+    expect(row?.due_at === null).toBe(state === "dead");
+  });
+
+  test("is brought back by a replay, under its own key: Convoy never took it", async () => {
+    const base = newEnv();
+    await leaveBehind(base, 2, (n) => (n === 1 ? old : {}));
+    await cron(failingFor(base, (key) => key === idOf(1)).env);
+    expect((await call(base, "POST", `/event/${idOf(1)}/replay`)).status).toBe(202);
+    expect(await rowOf(base, 1)).toMatchObject({ state: "accepted", attempts: 0, error: null });
+    expect((await accepted(base)).map((one) => one.idempotency_key)).toEqual([idOf(1)]);
+  });
+});
+
+test("alone it is never dead: it may be Convoy", async () => {
+  const base = newEnv({ EVENT_MAX_TRIES: "1", EVENT_MAX_AGE_H: "0" });
+  await leaveBehind(base, 1);
+  const { env, keys } = failingFor(base, () => true);
+  for (let minute = 0; minute < 3; minute++) {
+    await cron(env);
+    passTime(MINUTE_MS);
+  }
+  expect(keys).toHaveLength(3);
+  expect(await log(base)).toMatchObject([{ state: "pending", attempts: 3 }]);
+});
