@@ -45,7 +45,7 @@ export async function startReceiver(port: number, everywhere: boolean): Promise<
       signed,
       atMs: Date.now() - begun,
     });
-    // Taken even if not signed well: that is told by the report, and Convoy need not repeat it.
+    // Taken even if not signed well: the report says so, and Convoy need not repeat it.
     response.writeHead(200, { "Content-Type": "application/json" }).end('{"result":"received"}');
   });
   await new Promise<void>((resolve, reject) => {
