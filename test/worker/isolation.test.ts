@@ -24,9 +24,9 @@ type Look = {
   body?: unknown;
   /**
    * hidden: 404, as if it did not exist. own: what the stranger has, which is nothing. open: the same
-   * for everybody. made: something new, of the stranger's own.
+   * for everybody. made: something new, of the stranger's own. closed: 403, an operator's.
    */
-  expects: "hidden" | "own" | "open" | "made";
+  expects: "hidden" | "own" | "open" | "made" | "closed";
 };
 
 const endpointOf = ({ endpoint }: Had) => `/endpoint/${endpoint}`;
@@ -106,6 +106,7 @@ const EXPECTED: Record<string, Look[]> = {
   "POST /event/replay": [{ path: () => "/event/replay", body: { state: "dead" }, expects: "own" }],
   "POST /event/:id/replay": [{ path: ({ event }) => `/event/${event}/replay`, expects: "hidden" }],
   "POST /portal-link": [{ path: () => "/portal-link", expects: "made" }],
+  "POST /rebuild": [{ path: () => "/rebuild", body: { from: "log" }, expects: "closed" }],
 };
 
 const ROUTES = [
@@ -217,7 +218,8 @@ describe.each(PAIRS)("what %j has", (owner, stranger) => {
       count.leaks += leaked.length;
       expect({ route, path, leaked }).toEqual({ route, path, leaked: [] });
       expect({ route, path, status, body }).toEqual({ route, path, ...told.get(look) });
-      if (look.expects === "hidden") expect({ route, status }).toEqual({ route, status: 404 });
+      const due = { hidden: 404, closed: 403 }[look.expects as string] ?? status;
+      expect({ route, status }).toEqual({ route, status: due });
       expect({ route, path, world: await worldState(env) }).toEqual({ route, path, world: before });
     }
     const before = await ownState(env, owner);
