@@ -8,7 +8,7 @@ export type Shot = { method: string; path: string; body?: object; status: number
 export type Target = { url: URL; token: string | null; next: () => Shot };
 
 /** Before a turn counts: connections are open, and work in waitUntil is as much as it will be. */
-const RUN_IN_MS = 200;
+const RUN_IN_MS = 100;
 
 /**
  * Requests a second that a target answers, over `connections` which ask again once they are answered.

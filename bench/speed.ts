@@ -3,8 +3,9 @@
  * code. Each route is compared with a bare Worker that does the same KV and D1 work, in turns.
  *
  * --runs N (1)      starts anew and measures N times, and pools all pairs of turns
- * --turns N (8)     pairs of turns for each figure of a run
- * --ms N (1000)     length of a turn
+ * --turns N (24)    pairs of turns for each figure of a run: many short ones, so that what else the
+ *                   machine does falls on both of a pair
+ * --ms N (400)      length of a turn
  * --auth open|jwt   how the product is asked; the bare Worker asks for no token
  * --only get,list,post,hang,life
  */
@@ -19,7 +20,7 @@ const CONNECTIONS = 16;
 /** Todos of GET /todo: some pages of a person's list, not the 1,000 whose JSON hides all else. */
 const LIST_SIZE = 100;
 /** Posts of a turn that compares a hanging Convoy with a healthy one: each leaves a connection open. */
-const HANG_POSTS = 150;
+const HANG_POSTS = 100;
 /** Changes whose whole life is counted. */
 const LIFE_CHANGES = 640;
 /** The cron runs once a minute; a change is confirmed within ten, and purged in the week after next. */
@@ -33,8 +34,8 @@ const SECRET = "bench-".repeat(6);
 const { values: options } = parseArgs({
   options: {
     runs: { type: "string", default: "1" },
-    turns: { type: "string", default: "8" },
-    ms: { type: "string", default: "1000" },
+    turns: { type: "string", default: "24" },
+    ms: { type: "string", default: "400" },
     auth: { type: "string", default: "open" },
     only: { type: "string", default: "get,list,post,hang,life" },
   },
@@ -81,7 +82,7 @@ async function measure(system: System): Promise<void> {
   if (only.has("life")) await countLife(system);
 }
 
-/** Takes turns, so that what else the machine does falls on both; the first pair only warms up. */
+/** Takes turns; the first pair only warms up. */
 async function compare(title: string, turn: (of: "first" | "second") => Promise<number>) {
   const found = ratios.get(title) ?? [];
   for (let pair = 0; pair <= turns; pair++) {

@@ -1,7 +1,7 @@
 /** Registering the event types at Convoy: safe to repeat. */
 import { isDeepStrictEqual } from "node:util";
+import { createEventType, listEventTypes, updateEventType } from "../scripts/event-types.ts";
 import type { Answer, Convoy } from "../src/convoy/client.ts";
-import { createEventType, listEventTypes, updateEventType } from "../src/convoy/event-types.ts";
 import { CATALOGUE, CATEGORY } from "./webhooks.ts";
 
 /** What was done with each event type. */

@@ -1,7 +1,8 @@
 /** The `webhooks` section: one schema an event type, inline, since Convoy's importer follows no $ref. */
+
+import { WEBHOOKS } from "../src/answers.ts";
 import { WORDS } from "../src/event/message.ts";
 import type { EventType } from "../src/event/schema.ts";
-import { WEBHOOKS } from "../src/event/webhooks.ts";
 import { inputSchema, type JsonSchema } from "./json-schema.ts";
 
 /** The grouping of every event type in Convoy's catalogue. */

@@ -114,8 +114,8 @@ const MUTATIONS: Mutation[] = [
   {
     name: "the walk confirms the old key of an event that has a new one",
     file: "src/event/walk.ts",
-    from: "AND event.replays = seen.replays ",
-    to: "",
+    from: "AND event.replays = seen.replays\n",
+    to: "\n",
   },
   {
     name: "a walk that another run has overtaken moves the place back",
@@ -125,25 +125,25 @@ const MUTATIONS: Mutation[] = [
   },
   {
     name: "what the walk did not find takes a new key at once",
-    file: "src/event/lookup.ts",
+    file: "src/event/walk.ts",
     from: "if (row.lookups === 0)\n    return { ...again, lookups,",
     to: "if (row.lookups === 0) return { ...again, replays: row.replays + 1, lookups,",
   },
   {
     name: "an answer that did not come is taken for not found, and a new key",
-    file: "src/event/lookup.ts",
+    file: "src/event/walk.ts",
     from: "if (!answer.ok) return { ...same, due_at: now + LOOKUP_RETRY_MS };",
     to: "if (!answer.ok) return { ...again, replays: row.replays + 1 };",
   },
   {
     name: "an event that Convoy never finishes keeps its key",
-    file: "src/event/lookup.ts",
+    file: "src/event/walk.ts",
     from: "const key = { replays: row.replays + 1,",
     to: "const key = { replays: row.replays,",
   },
   {
     name: "a replay of what Convoy lists as failed takes the burnt key",
-    file: "src/event/replay.ts",
+    file: "src/event/publish.ts",
     from: "replays = replays + (accepted_at IS NOT NULL)",
     to: "replays = replays + (state <> 'dead')",
   },

@@ -1,6 +1,9 @@
-/** Answers that belong to no noun. The Worker uses the types alone: the schemas make the API document, and check tests. */
+/** What the API answers, and the bodies of webhooks. The Worker uses the types alone: the schemas make the API document, and check tests. */
 import * as z from "zod/mini";
-import { Backlog } from "./event/answers.ts";
+import { WORDS } from "./event/message.ts";
+import { EventState, type EventType, LoggedType } from "./event/schema.ts";
+import { pageOf } from "./schema.ts";
+import { TodoId } from "./todo/schema.ts";
 
 /** Body of every error: what happened and what to do; `details` name the fields that are wrong. */
 export const ErrorBody = z.object({
@@ -14,6 +17,189 @@ export type ErrorBody = z.infer<typeof ErrorBody>;
 
 /** A change that was made, in the tutorial's words. */
 export const Done = z.object({ data: z.string() });
+
+/** A todo as stored and as given out. */
+export const Todo = z.object({ id: TodoId, item: z.string(), completed: z.boolean() });
+/** A todo as stored and as given out. */
+export type Todo = z.infer<typeof Todo>;
+
+/** Answer of GET /todo. */
+export const TodoPage = pageOf(Todo);
+
+/** Answer of POST /todo. */
+export const TodoAdded = z.object({ data: z.literal("Todo added"), todo: Todo });
+
+/** An endpoint as given out. */
+export const Endpoint = z.object({
+  id: z.string(),
+  name: z.string(),
+  url: z.string(),
+  description: z.string(),
+  http_timeout: z.int(),
+  status: z.enum(["active", "pausing", "paused", "activating", "inactive", "missing"]),
+  created_at: z.iso.datetime(),
+  updated_at: z.iso.datetime(),
+});
+/** An endpoint as given out. */
+export type Endpoint = z.infer<typeof Endpoint>;
+
+/** Answer of GET /endpoint. */
+export const EndpointPage = pageOf(Endpoint);
+
+/** Answer of POST /endpoint: the secret is given this once. */
+export const EndpointAdded = z.object({
+  "Endpoint ID": z.string(),
+  endpoint: Endpoint,
+  secret: z.string(),
+});
+
+/** Answer of POST /endpoint/:id/rotate-secret: the secret is given this once. */
+export const Rotated = z.object({
+  endpoint: Endpoint,
+  secret: z.string(),
+  overlap_hours: z.int(),
+});
+
+/** Answer of POST /endpoint/:id/ping. */
+export const PingQueued = z.object({ data: z.literal("Ping queued"), event_id: z.string() });
+
+/** What a sync did; where it is not `complete`, Convoy or its budget ended it, and `cursor` is where to go on. */
+export const ReconcileReport = z.object({
+  adopted: z.int(),
+  removed: z.int(),
+  updated: z.int(),
+  missing: z.int(),
+  subscribed: z.int(),
+  complete: z.boolean(),
+  cursor: z.optional(z.string()),
+});
+/** What a sync did. */
+export type ReconcileReport = z.infer<typeof ReconcileReport>;
+
+/** A delivery as Convoy gives it, without anything secret. */
+export const Delivery = z.object({
+  id: z.string(),
+  endpoint_id: z.string(),
+  event_type: z.string(),
+  idempotency_key: z.string(),
+  status: z.string(),
+  attempts: z.int(),
+  max_attempts: z.int(),
+  next_attempt_at: z.nullable(z.string()),
+  created_at: z.string(),
+  updated_at: z.string(),
+});
+/** A delivery as Convoy gives it, without anything secret. */
+export type Delivery = z.infer<typeof Delivery>;
+
+/** One attempt of a delivery: what the receiver answered, or why there was no answer. */
+export const Attempt = z.object({
+  id: z.string(),
+  http_status: z.nullable(z.string()),
+  response: z.nullable(z.string()),
+  error: z.nullable(z.string()),
+  requested_at: z.string(),
+  responded_at: z.nullable(z.string()),
+});
+/** One attempt of a delivery: what the receiver answered, or why there was no answer. */
+export type Attempt = z.infer<typeof Attempt>;
+
+/** Answer of GET /endpoint/:id/delivery. */
+export const DeliveryPage = pageOf(Delivery);
+
+/** Answer of GET /endpoint/:id/delivery/:delivery. */
+export const DeliveryDetail = z.extend(Delivery, { attempts_made: z.array(Attempt) });
+
+const Time = z.nullable(z.iso.datetime());
+
+/** An event of the log as given out. */
+export const LoggedEvent = z.object({
+  id: z.string(),
+  sequence: z.int(),
+  type: LoggedType,
+  endpoint_id: z.nullable(z.string()),
+  todo_id: z.nullable(TodoId),
+  todo: z.nullable(Todo),
+  state: EventState,
+  attempts: z.int(),
+  replays: z.int(),
+  error: z.nullable(z.string()),
+  occurred_at: z.iso.datetime(),
+  accepted_at: Time,
+  finished_at: Time,
+  next_try_at: Time,
+});
+/** An event of the log as given out. */
+export type LoggedEvent = z.infer<typeof LoggedEvent>;
+
+/** Answer of GET /event. */
+export const EventPage = pageOf(LoggedEvent);
+
+/** Answer of GET /event/:id. `deliveries` is null, with the reason beside it, where Convoy does not tell. */
+export const EventDetail = z.extend(LoggedEvent, {
+  deliveries: z.nullable(z.array(Delivery)),
+  deliveries_error: z.optional(z.string()),
+});
+
+/** Answer of POST /event/:id/replay. */
+export const Replayed = z.object({
+  data: z.literal("Event queued"),
+  event_id: z.string(),
+  idempotency_key: z.string(),
+});
+
+/** Answer of POST /event/replay. */
+export const BulkReplayed = z.object({ data: z.string(), replayed: z.int() });
+
+/** How much is waiting for Convoy. `errors`: why, most frequent first. */
+export const Backlog = z.object({
+  pending: z.int(),
+  oldest_pending_ms: z.nullable(z.int()),
+  dead: z.int(),
+  errors: z.array(z.object({ error: z.string(), events: z.int() })),
+});
+/** How much is waiting for Convoy. `errors`: why, most frequent first. */
+export type Backlog = z.infer<typeof Backlog>;
+
+/** What every webhook says; `type` is its event type, which the body tells by the tutorial's `event`. */
+function webhook<T extends EventType>(type: T) {
+  type Words = (typeof WORDS)[T];
+  return z.object({
+    event: z.literal<Words["event"]>(WORDS[type].event),
+    description: z.literal<Words["description"]>(WORDS[type].description),
+    event_id: z.uuid(),
+    occurred_at: z.iso.datetime(),
+  });
+}
+
+const Sequence = z.int().check(z.gte(1));
+const TodoGone = z.object({ id: TodoId });
+
+/** The body of each event type. `retrieved`, and `failed` of a read, have no `sequence`: they change nothing. */
+export const WEBHOOKS = {
+  ping: z.extend(webhook("ping"), { sequence: Sequence }),
+  created: z.extend(webhook("created"), { sequence: Sequence, todo: Todo }),
+  /** Of one todo; without `todo`, of a list. */
+  retrieved: z.extend(webhook("retrieved"), { todo: z.optional(Todo) }),
+  updated: z.extend(webhook("updated"), { sequence: Sequence, todo: Todo }),
+  deleted: z.extend(webhook("deleted"), { sequence: Sequence, todo: TodoGone }),
+  failed: z.extend(webhook("failed"), { sequence: z.optional(Sequence), todo: TodoGone }),
+} as const satisfies Record<EventType, z.ZodMiniType>;
+
+/** The body of a webhook of one event type: `Webhook<"created">`; of any: `Webhook`. */
+export type Webhook<T extends EventType = EventType> = z.infer<(typeof WEBHOOKS)[T]>;
+/** Body of a `ping`. */
+export type PingWebhook = Webhook<"ping">;
+/** Body of a `created`. */
+export type CreatedWebhook = Webhook<"created">;
+/** Body of a `retrieved`. */
+export type RetrievedWebhook = Webhook<"retrieved">;
+/** Body of an `updated`. */
+export type UpdatedWebhook = Webhook<"updated">;
+/** Body of a `deleted`. */
+export type DeletedWebhook = Webhook<"deleted">;
+/** Body of a `failed`. */
+export type FailedWebhook = Webhook<"failed">;
 
 /** Answer of GET /health. */
 export const Alive = z.object({ status: z.literal("ok") });

@@ -1,16 +1,12 @@
 /** Table of contents: middleware and routes. */
 
 import { methodNotAllowed } from "hono/method-not-allowed";
-import { authenticate } from "./auth.ts";
+import { authenticate, crossOrigin, limitRate } from "./auth.ts";
 import { checkBindings } from "./config.ts";
-import { endpoint } from "./endpoint/routes.ts";
-import { event } from "./event/routes.ts";
-import { completeAnswer } from "./headers.ts";
+import { endpoint, portalLink } from "./endpoint/routes.ts";
+import { event, rebuild } from "./event/routes.ts";
 import { health, isShallowHealth } from "./health.ts";
-import { limitBody, newApp, onError, problem } from "./http.ts";
-import { crossOrigin, limitRate } from "./limits.ts";
-import { portalLink } from "./portal.ts";
-import { rebuild } from "./rebuild.ts";
+import { completeAnswer, limitBody, newApp, onError, problem } from "./http.ts";
 import { todo } from "./todo/routes.ts";
 
 const app = newApp();
@@ -32,9 +28,7 @@ app.use((c, next) => {
 app.use(crossOrigin);
 app.use(limitBody);
 // Whatever is not named here is an owner's: a route that comes later, too.
-for (const guard of [authenticate, limitRate]) {
-  app.use((c, next) => (isShallowHealth(c) ? next() : guard(c, next)));
-}
+app.use((c, next) => (isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next))));
 
 const routes = app
   .route("/health", health)

@@ -1,5 +1,5 @@
 /** What the cron does each minute: every task has its share, and none stops another. */
-import { type Budget, budgetOf, shareOf } from "./budget.ts";
+
 import {
   type Bindings,
   CRON_SHARES,
@@ -11,13 +11,12 @@ import { type Convoy, convoyOrWhy } from "./convoy/client.ts";
 import { recoverDeliveries } from "./endpoint/recover.ts";
 import { finishMoves } from "./endpoint/sync.ts";
 import { type Agenda, type AgendaTimes, readAgenda } from "./event/cron-state.ts";
-import { lookUp } from "./event/lookup.ts";
 import { projectDue } from "./event/project.ts";
 import { purge } from "./event/purge.ts";
 import { idAt, scrub } from "./event/scrub.ts";
 import { postDue } from "./event/sweep.ts";
-import { walk } from "./event/walk.ts";
-import { logError } from "./log.ts";
+import { lookUp, walk } from "./event/walk.ts";
+import { type Budget, budgetOf, logError, shareOf } from "./run.ts";
 
 /** A piece of the cron's work. `run` gives what the report says of it; null where nothing was done. */
 type Task = { name: keyof typeof CRON_SHARES; run: (budget: Budget) => Promise<unknown> };

@@ -2,9 +2,8 @@
 import type { Context } from "hono";
 import type { Health } from "./answers.ts";
 import type { Bindings } from "./config.ts";
-import { convoyOrWhy, getProject } from "./convoy/client.ts";
-import { shownReason } from "./convoy/reasons.ts";
-import { progress } from "./event/watch.ts";
+import { convoyOrWhy, getProject, shownReason } from "./convoy/client.ts";
+import { progress } from "./event/cron-state.ts";
 import { newApp, valid } from "./http.ts";
 import { HealthQuery } from "./schema.ts";
 import { readTodo } from "./todo/kv.ts";

@@ -2,8 +2,9 @@
  * What the platform costs: the same KV and D1 work for each route as the product, with no framework,
  * no checks, no events. The commit is the product's own, so that both send D1 the same statement.
  */
+
+import type { Todo } from "../../src/answers.ts";
 import { commit } from "../../src/event/commit.ts";
-import type { Todo } from "../../src/todo/answers.ts";
 
 type Env = { KV: KVNamespace; DB: D1Database };
 

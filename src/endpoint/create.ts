@@ -1,6 +1,5 @@
 /** Making and removing endpoints: Convoy has them, D1 records them (docs/design.md, section 7). */
 import { v7 as uuidv7 } from "uuid";
-import type { Budget } from "../budget.ts";
 import {
   CLOCK_SKEW_MS,
   CREATION_LEASE_MS,
@@ -9,6 +8,7 @@ import {
   HTTP_TIMEOUT_DEFAULT_S,
 } from "../config.ts";
 import type { Convoy, Failure } from "../convoy/client.ts";
+import { mendableReason } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   createEndpoint as createAtConvoy,
@@ -18,7 +18,7 @@ import {
   isOwnProject,
   listEndpoints,
 } from "../convoy/endpoints.ts";
-import { mendableReason } from "../convoy/reasons.ts";
+import type { Budget } from "../run.ts";
 import type { NewEndpoint } from "./schema.ts";
 import {
   beginCreating,

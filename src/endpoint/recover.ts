@@ -1,5 +1,5 @@
 /** No delivery is forgotten: what Convoy discarded or will never send is sent again (docs/design.md, section 7). */
-import type { Budget } from "../budget.ts";
+
 import {
   BATCH_BUSY_MS,
   CHANGE_LEASE_MS,
@@ -22,6 +22,7 @@ import {
 import { isOwnProject } from "../convoy/endpoints.ts";
 import { postEvent } from "../convoy/events.ts";
 import { parseKey, toConvoyEvent } from "../event/message.ts";
+import type { Budget } from "../run.ts";
 import { batch, type Statement } from "../storage.ts";
 import {
   claimRecoveries,

@@ -1,19 +1,18 @@
 /** /endpoint: HTTP in, HTTP out. */
-
 import { createMiddleware } from "hono/factory";
 import type { HTTPException } from "hono/http-exception";
 import { v7 as uuidv7 } from "uuid";
-import { budgetOf } from "../budget.ts";
 import {
   type Bindings,
   DELIVERY_PAGE_DEFAULT,
   endpointSettings,
+  isPortalOn,
   PAGE_DEFAULT,
+  PORTAL_LINK_DEFAULT_MIN,
   SYNC_BUDGET,
 } from "../config.ts";
-import { convoyOf, type Failure } from "../convoy/client.ts";
+import { convoyOf, type Failure, mendableReason, shownReason } from "../convoy/client.ts";
 import { getDelivery, listAttempts, listDeliveries } from "../convoy/deliveries.ts";
-import { mendableReason, shownReason } from "../convoy/reasons.ts";
 import { commitPing } from "../event/commit.ts";
 import { finish } from "../event/publish.ts";
 import {
@@ -25,7 +24,9 @@ import {
   unavailable,
   valid,
 } from "../http.ts";
-import { onePage, PageQuery } from "../schema.ts";
+import { budgetOf } from "../run.ts";
+import { NewPortalLink, onePage, PageQuery } from "../schema.ts";
+import { mintPortalToken } from "../token.ts";
 import { createEndpoint, deleteEndpoint } from "./create.ts";
 import { setPaused } from "./pause.ts";
 import {
@@ -220,3 +221,22 @@ export function refusal(answer: Failure): HTTPException {
   const hint = answer.status === 401 || answer.status === 403 ? ": check CONVOY_API_KEY" : "";
   return problem(502, `${shown}${hint}. The operator of this API has to look at it.`);
 }
+
+/** POST /portal-link: a link into the page where the caller's owner manages its webhooks. */
+export const portalLink = newApp().post(
+  "/",
+  requireJsonIfAny,
+  valid("json", NewPortalLink),
+  async (c) => {
+    if (!isPortalOn(c.env)) throw problem(404, "The portal is turned off here.");
+    const page = new URL("/portal/", c.req.url);
+    // Nobody has a token then, and the page needs none.
+    if (c.env.AUTH === "open") return c.json({ url: page.href, expires_at: null }, 201);
+    const { expires_in_minutes: minutes = PORTAL_LINK_DEFAULT_MIN } = c.req.valid("json");
+    const expiresInS = minutes * 60;
+    const expires_at = new Date(Date.now() + expiresInS * 1_000).toISOString();
+    // In the fragment, which browsers do not send: it is in no server's log and no Referer.
+    page.hash = `token=${await mintPortalToken(c.env, c.get("owner"), expiresInS)}`;
+    return c.json({ url: page.href, expires_at }, 201);
+  },
+);

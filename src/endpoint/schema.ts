@@ -1,9 +1,9 @@
 /** What callers may send to /endpoint, and how its answers are made. */
 import * as z from "zod/mini";
+import type { Attempt, Delivery, Endpoint } from "../answers.ts";
 import { DELIVERY_PAGE_MAX, ROTATION_OVERLAP_MAX_H, TIMEOUT_MAX_S } from "../config.ts";
 import type { ConvoyAttempt, ConvoyDelivery } from "../convoy/deliveries.ts";
 import { Cursor, EndpointId, limitOf, notEmpty, text } from "../schema.ts";
-import type { Attempt, Delivery, Endpoint } from "./answers.ts";
 import type { EndpointRow } from "./table.ts";
 
 /** `:id` of an endpoint in a path. */

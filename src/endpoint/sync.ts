@@ -1,5 +1,6 @@
 /** D1's records come to say what Convoy has: changes that were cut off, and the caller's own (docs/design.md, section 7). */
-import type { Budget } from "../budget.ts";
+
+import type { ReconcileReport } from "../answers.ts";
 import {
   ADOPT_AGE_MS,
   type Bindings,
@@ -19,9 +20,9 @@ import {
   listSubscriptions,
   putEndpoint,
 } from "../convoy/endpoints.ts";
-import { logError } from "../log.ts";
+import type { Budget } from "../run.ts";
+import { logError } from "../run.ts";
 import { all, batch, type Statement } from "../storage.ts";
-import type { ReconcileReport } from "./answers.ts";
 import { isMadeBy, removeCutOff } from "./create.ts";
 import { finishMove } from "./pause.ts";
 import { recoverDiscarded } from "./recovery-table.ts";

@@ -2,6 +2,7 @@
 import { encodeBase64Url } from "hono/utils/encode";
 import { CHANGE_LEASE_MS, CHANGE_WAITS_MS, ROTATION_OVERLAP_H, SECRET_BYTES } from "../config.ts";
 import type { Convoy, Failure } from "../convoy/client.ts";
+import { mendableReason } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   getEndpoint,
@@ -9,9 +10,8 @@ import {
   putEndpoint,
   rotateSecret as rotateAtConvoy,
 } from "../convoy/endpoints.ts";
-import { mendableReason } from "../convoy/reasons.ts";
+import { sleep } from "../run.ts";
 import { batch, type Statement } from "../storage.ts";
-import { sleep } from "../time.ts";
 import { recoverDiscarded, recoverResumed } from "./recovery-table.ts";
 import type { EndpointPatch } from "./schema.ts";
 import {

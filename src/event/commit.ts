@@ -1,7 +1,7 @@
 /** The commit point: one statement writes the event and is the commit of the change (docs/design.md, 3). */
 import { COMMIT_ROUNDS, D1_RETRY_MS, D1_TRIES, LEASE_MS } from "../config.ts";
+import { sleep } from "../run.ts";
 import { first, type Statement, StorageError } from "../storage.ts";
-import { sleep } from "../time.ts";
 import type { EventRow } from "./table.ts";
 
 /** A change to commit. `known`: the todo as KV has it, maybe stale, or null. `patch`: RFC 7396. */

@@ -5,9 +5,11 @@ import type { EventRow } from "./table.ts";
 /** What a claim is for: to be posted, to be put into KV, or to be asked for at Convoy. */
 export type Work = "post" | "project" | "look-up";
 
-// As index event_due has it: the fewest failures first, behind all others those whose endpoint Convoy
-// does not know, however many they are, and last the rows that KV may lack and nobody has to post.
-const RANK = "iif(event.state = 'pending', event.attempts + 1000 * event.missing, 1000000)";
+/**
+ * As index event_due has it: the fewest failures first, behind all others those whose endpoint Convoy
+ * does not know, however many they are, and last the rows that KV may lack and nobody has to post.
+ */
+export const RANK = "iif(event.state = 'pending', event.attempts + 1000 * event.missing, 1000000)";
 const IN_DUE = "(event.state = 'pending' OR event.stored = 0)";
 
 // The ranks that there are, smallest first: one step of the index for each.

@@ -1,7 +1,6 @@
 /** What a receiver gets: the webhook's body (the tutorial's words and what repeats and order need). */
 
 import type { ConvoyEvent } from "../convoy/events.ts";
-import type { Todo } from "../todo/answers.ts";
 import type { EventType } from "./schema.ts";
 import type { EventRow } from "./table.ts";
 
@@ -48,7 +47,7 @@ export function parseKey(key: string): { id: string; replays: number } | null {
   return id === undefined ? null : { id, replays: Number(replays ?? 0) };
 }
 
-function todoOf({ todo, todo_id }: Source): { todo?: Todo | { id: number } } {
-  if (todo !== null) return { todo: JSON.parse(todo) as Todo };
+function todoOf({ todo, todo_id }: Source): { todo?: object } {
+  if (todo !== null) return { todo: JSON.parse(todo) as object };
   return todo_id === null ? {} : { todo: { id: todo_id } };
 }

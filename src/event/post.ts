@@ -7,9 +7,9 @@ import {
   GATEWAY_RETRY_MS,
 } from "../config.ts";
 import type { Convoy } from "../convoy/client.ts";
+import { shownReason } from "../convoy/client.ts";
 import { isEndpointMissing } from "../convoy/endpoints.ts";
 import { postEvent } from "../convoy/events.ts";
-import { shownReason } from "../convoy/reasons.ts";
 import { markMissing } from "../endpoint/table.ts";
 import type { Outcome } from "./lease.ts";
 import { type Source, toConvoyEvent } from "./message.ts";

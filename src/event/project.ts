@@ -1,5 +1,5 @@
 /** KV follows the log: after a put, look again (docs/design.md, section 3). */
-import type { Budget } from "../budget.ts";
+
 import {
   type Bindings,
   CLAIM_MAX,
@@ -9,6 +9,7 @@ import {
   PUT_FAILURES_MAX,
   UNSTORED_RETRY_MS,
 } from "../config.ts";
+import type { Budget } from "../run.ts";
 import { writeTodo } from "../todo/kv.ts";
 import { claim, type LatestChange, latestOf, record } from "./lease.ts";
 

@@ -2,20 +2,26 @@
 import {
   type Bindings,
   CHECK_ALONE_MS,
+  D1_RETRY_MS,
+  D1_TRIES,
   deliverySettings,
   KV_WRITE_INTERVAL_MS,
+  LEASE_MS,
   POST_RETRY_MS,
   PROJECT_ROUNDS,
+  REPLAY_MAX,
+  SETTLE_MAX,
+  SETTLE_PATIENCE_MS,
+  SETTLE_WAIT_MS,
 } from "../config.ts";
 import { convoyOf, convoyOrWhy } from "../convoy/client.ts";
 import { findEndpoint } from "../endpoint/table.ts";
-import { logError } from "../log.ts";
-import { sleep, within } from "../time.ts";
-import type { Result } from "./lease.ts";
+import { logError, sleep, within } from "../run.ts";
+import { all, first, StorageError } from "../storage.ts";
+import { type Recorded, type Result, record } from "./lease.ts";
 import type { Source } from "./message.ts";
 import { type Answer, outcomesOf, post } from "./post.ts";
 import { putLatest } from "./project.ts";
-import { settle } from "./settle.ts";
 import type { EventRow } from "./table.ts";
 
 /** A row that this request has just written, or opened again, and the version of its todo that it put into KV. */
@@ -94,4 +100,109 @@ async function publish(env: Bindings, source: Source): Promise<Answer> {
     await sleep(wait);
   }
   throw new Error("unreachable");
+}
+
+type Waiting = {
+  result: Result;
+  resolve: (recorded: Recorded | null) => void;
+  reject: (error: unknown) => void;
+};
+
+// One isolate's list for each database.
+const lists = new WeakMap<D1Database, Waiting[]>();
+
+/**
+ * Records a result with those of other requests: waits a moment, and whoever still finds its own in the
+ * list then takes the whole list. Who dies with others' results takes nothing down: they record their
+ * own after a while, and their rows are leased.
+ * @returns the row after it; null where it was not ours any more
+ * @throws StorageError
+ */
+export async function settle(
+  db: D1Database,
+  result: Result,
+  patienceMs: number | null,
+): Promise<Recorded | null> {
+  const list = lists.get(db) ?? [];
+  lists.set(db, list);
+  const { promise, resolve, reject } = Promise.withResolvers<Recorded | null>();
+  // It may be rejected by a request that gave up waiting for it.
+  promise.catch(() => {});
+  const mine = { result, resolve, reject };
+  list.push(mine);
+  await sleep(SETTLE_WAIT_MS);
+  if (list.includes(mine)) await flush(db, list.splice(0), patienceMs);
+  const taken = await within(SETTLE_PATIENCE_MS, promise);
+  if (taken !== undefined) return taken;
+  return (await recordSurely(db, [result], patienceMs))[0] ?? null;
+}
+
+async function flush(db: D1Database, taken: Waiting[], patienceMs: number | null): Promise<void> {
+  for (let start = 0; start < taken.length; start += SETTLE_MAX) {
+    const group = taken.slice(start, start + SETTLE_MAX);
+    try {
+      const rows = await recordSurely(
+        db,
+        group.map(({ result }) => result),
+        patienceMs,
+      );
+      const bySeq = new Map(rows.map((row) => [row.seq, row]));
+      for (const { result, resolve } of group) resolve(bySeq.get(result.seq) ?? null);
+    } catch (error) {
+      // One that D1 refuses must not take the others with it.
+      const alone = error instanceof StorageError && error.reason === "refused" && group.length > 1;
+      if (alone) for (const one of group) await flush(db, [one], patienceMs);
+      else for (const { reject } of group) reject(error);
+    }
+  }
+}
+
+/** Again where the connection is lost: what was recorded is not ours any more, and is left alone. */
+async function recordSurely(db: D1Database, results: Result[], patienceMs: number | null) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await record(db, results, { now: Date.now(), patienceMs });
+    } catch (error) {
+      const lost = error instanceof StorageError && error.reason === "lost";
+      if (!lost || attempt === D1_TRIES) throw error;
+      await sleep(D1_RETRY_MS * 2 ** (attempt - 1));
+    }
+  }
+}
+
+// Convoy's ledger holds the key of what it accepted, or listed as a failure: only a new one makes it
+// take the event again. Otherwise the key is unused.
+const REOPEN = `state = 'pending', attempts = 0, missing = 0, lookups = 0, stranded = 0, error = NULL,
+  finished_at = NULL, replays = replays + (accepted_at IS NOT NULL), accepted_at = NULL`;
+
+/**
+ * Opens a finished event again and takes it until its `due_at`.
+ * @returns null where it is not the owner's, or still on its way
+ * @throws StorageError
+ */
+export function replay(
+  db: D1Database,
+  owner: string,
+  id: string,
+  now: number,
+): Promise<EventRow | null> {
+  return first<EventRow>(
+    db,
+    `UPDATE event SET ${REOPEN}, due_at = ?3
+     WHERE id = ?1 AND owner = ?2 AND due_at IS NULL RETURNING *`,
+    ...[id, owner, now + LEASE_MS],
+  );
+}
+
+/** Opens up to REPLAY_MAX dead events of the owner again, oldest first, due at once. @returns how many @throws StorageError */
+export async function replayDead(db: D1Database, owner: string, now: number): Promise<number> {
+  const rows = await all(
+    db,
+    // Served by event_open.
+    `UPDATE event SET ${REOPEN}, due_at = ?2 WHERE seq IN (SELECT seq FROM event
+     WHERE owner = ?1 AND state IN ('pending', 'dead') AND state = 'dead' AND due_at IS NULL
+     ORDER BY seq LIMIT ?3) RETURNING seq`,
+    ...[owner, now, REPLAY_MAX],
+  );
+  return rows.length;
 }

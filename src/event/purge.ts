@@ -1,6 +1,7 @@
 /** The log stays small: finished rows go when their retention is over (docs/design.md, section 3). */
-import type { Budget } from "../budget.ts";
+
 import { PURGE_WINDOW } from "../config.ts";
+import type { Budget } from "../run.ts";
 import { batch } from "../storage.ts";
 
 // The purge rule: a change's row may go only when no older row of its todo remains; else an old row

@@ -1,20 +1,26 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
 
-import { type Bindings, LOOKUP_TIMEOUT_MS, PAGE_DEFAULT, SHOWN_KEYS_MAX } from "../config.ts";
-import { convoyOrWhy } from "../convoy/client.ts";
+import type { Delivery, LoggedEvent, Todo } from "../answers.ts";
+import {
+  type Bindings,
+  CRON_TIME_MS,
+  deliverySettings,
+  LOOKUP_TIMEOUT_MS,
+  PAGE_DEFAULT,
+  SHOWN_KEYS_MAX,
+} from "../config.ts";
+import { convoyOrWhy, shownReason } from "../convoy/client.ts";
 import { listDeliveries } from "../convoy/deliveries.ts";
 import { isEventUnknown } from "../convoy/events.ts";
-import { shownReason } from "../convoy/reasons.ts";
-import type { Delivery } from "../endpoint/answers.ts";
 import { toDelivery } from "../endpoint/schema.ts";
 import { resubscribe } from "../endpoint/sync.ts";
 import { newApp, problem, requireJson, valid } from "../http.ts";
-import type { Todo } from "../todo/answers.ts";
-import type { LoggedEvent } from "./answers.ts";
+import { budgetOf } from "../run.ts";
+import { Rebuild } from "../schema.ts";
 import { idempotencyKey } from "./message.ts";
-import { finish } from "./publish.ts";
-import { replay, replayDead } from "./replay.ts";
+import { finish, replay, replayDead } from "./publish.ts";
 import { BulkReplay, EventListQuery, EventPath } from "./schema.ts";
+import { rebuildFromKv, rebuildFromLog } from "./scrub.ts";
 import { backlog, type EventRow, findEvent, listEvents } from "./table.ts";
 
 /** Routes under /event. */
@@ -97,3 +103,19 @@ function iso(ms: number): string {
 function isoOrNull(ms: number | null): string | null {
   return ms === null ? null : iso(ms);
 }
+
+/** POST /rebuild: a page of all todos, made the same in KV and in the log, or only compared. */
+export const rebuild = newApp().post("/", requireJson, valid("json", Rebuild), async (c) => {
+  if (!c.get("operator")) {
+    throw problem(403, "Only an operator may do this: a token with the scope `operator`.", {
+      headers: { "WWW-Authenticate": 'Bearer error="insufficient_scope"' },
+    });
+  }
+  const { from, dry_run: dryRun = false, cursor } = c.req.valid("json");
+  const { subrequestBudget } = deliverySettings(c.env);
+  const budget = budgetOf(subrequestBudget, Date.now() + CRON_TIME_MS);
+  const page = { dryRun, cursor };
+  const work = from === "log" ? rebuildFromLog : rebuildFromKv;
+  const { checked, different, next } = await work(c.env, page, budget);
+  return c.json({ data: different, checked, ...(next ? { cursor: next } : {}) }, 200);
+});

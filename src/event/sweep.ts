@@ -1,5 +1,5 @@
 /** The cron's posting: a backlog drains through a moving window (docs/design.md, section 5). */
-import type { Budget } from "../budget.ts";
+
 import {
   CLAIM_AHEAD,
   CLAIM_MAX,
@@ -11,6 +11,7 @@ import {
   STREAK_MAX,
 } from "../config.ts";
 import type { Convoy } from "../convoy/client.ts";
+import type { Budget } from "../run.ts";
 import { closeUntil } from "./cron-state.ts";
 import { claim, record } from "./lease.ts";
 import { type Answer, outcomesOf, post, untouched } from "./post.ts";

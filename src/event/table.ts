@@ -1,7 +1,7 @@
 /** The event log in D1: its row, and what its owner reads of it. */
+
 import { BACKLOG_COUNT_MAX, EVENT_WINDOW_ROWS } from "../config.ts";
 import { all, batch, first } from "../storage.ts";
-import type { Backlog } from "./answers.ts";
 import type { EventState, LoggedType } from "./schema.ts";
 
 /** A row of the table `event`. Times in ms. */
@@ -100,6 +100,14 @@ function pageOf(rows: EventRow[], limit: number, edge: number | null): EventRows
 export function findEvent(db: D1Database, owner: string, id: string): Promise<EventRow | null> {
   return first<EventRow>(db, "SELECT * FROM event WHERE id = ? AND owner = ?", id, owner);
 }
+
+/** How much is waiting for Convoy, as the API says it. `errors`: why, most frequent first. */
+export type Backlog = {
+  pending: number;
+  oldest_pending_ms: number | null;
+  dead: number;
+  errors: { error: string; events: number }[];
+};
 
 /** The owner's backlog; counts end at BACKLOG_COUNT_MAX. Served by event_open. @throws StorageError */
 export async function backlog(db: D1Database, owner: string, now: number): Promise<Backlog> {

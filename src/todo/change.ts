@@ -4,7 +4,7 @@ import type { Bindings } from "../config.ts";
 import { type Change, type CommitResult, commit } from "../event/commit.ts";
 import type { HandOff } from "../event/publish.ts";
 import type { EventRow } from "../event/table.ts";
-import { logError } from "../log.ts";
+import { logError } from "../run.ts";
 import { readTodo, writeTodo } from "./kv.ts";
 
 /** A change that a caller asks for. `fresh`: the id was made just now, so that KV need not be asked. */

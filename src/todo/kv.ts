@@ -1,8 +1,8 @@
 /** Todos in KV: the store that every read is served from. Keys and values: docs/design.md, section 2. */
 import { decodeBase64Url, encodeBase64Url } from "hono/utils/encode";
+import type { Todo } from "../answers.ts";
 import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
 import { BadCursor, onKv } from "../storage.ts";
-import type { Todo } from "./answers.ts";
 
 /** Metadata of a todo's key: the version it holds, and the todo itself where it fits. */
 export type TodoMetadata = { seq: number; todo?: Todo };

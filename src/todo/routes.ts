@@ -2,13 +2,12 @@
 
 import type { Context } from "hono";
 import { v7 as uuidv7 } from "uuid";
+import type { Todo } from "../answers.ts";
 import { TODO_PAGE_MAX } from "../config.ts";
 import { finish, publishRead } from "../event/publish.ts";
-import { json, jsonText } from "../headers.ts";
 import type { AppEnv } from "../http.ts";
-import { newApp, problem, requireJson, unavailable, valid } from "../http.ts";
+import { json, jsonText, newApp, problem, requireJson, unavailable, valid } from "../http.ts";
 import { EndpointQuery } from "../schema.ts";
-import type { Todo } from "./answers.ts";
 import { type Changed, type ChangeRequest, change, randomTodoId } from "./change.ts";
 import { listTodos, readTodo } from "./kv.ts";
 import { NewTodo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { createConvoy } from "../../local/convoy/index.ts";
 import { registerEventTypes } from "../../openapi/catalogue.ts";
 import { CATALOGUE } from "../../openapi/webhooks.ts";
+import { listEventTypes, updateEventType } from "../../scripts/event-types.ts";
 import type { Convoy } from "../../src/convoy/client.ts";
-import { listEventTypes, updateEventType } from "../../src/convoy/event-types.ts";
 
 const NAMES = ["ping", "created", "retrieved", "updated", "deleted", "failed"];
 

@@ -1,8 +1,8 @@
 // At the size where it would break: thousands of discarded deliveries of hundreds of endpoints, and a small budget each run.
 import { afterAll, expect, test } from "vitest";
-import { budgetOf } from "../../src/budget.ts";
 import { convoyOf } from "../../src/convoy/client.ts";
 import { recoverDeliveries } from "../../src/endpoint/recover.ts";
+import { budgetOf } from "../../src/run.ts";
 import { pass, settle } from "../support/virtual-clock.ts";
 import { openWorld } from "../support/world.ts";
 

@@ -2,7 +2,7 @@
 import { applyD1Migrations, type D1Migration, reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, vi } from "vitest";
-import { sleep } from "../../src/time.ts";
+import { sleep } from "../../src/run.ts";
 
 declare global {
   namespace Cloudflare {
@@ -13,7 +13,7 @@ declare global {
 }
 
 // Waits between tries are recorded, not waited: `vi.mocked(sleep).mock.calls` has their lengths.
-vi.mock(import("../../src/time.ts"), async (original) => ({
+vi.mock(import("../../src/run.ts"), async (original) => ({
   ...(await original()),
   sleep: vi.fn(async () => {}),
 }));

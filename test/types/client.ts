@@ -1,8 +1,7 @@
 /** The typed client: what must compile, and what must not. Checked by tsc in `npm run check`; never run. */
 import { hc } from "hono/client";
+import type { Endpoint, Todo } from "../../src/answers.ts";
 import type { AppType } from "../../src/app.ts";
-import type { Endpoint } from "../../src/endpoint/answers.ts";
-import type { Todo } from "../../src/todo/answers.ts";
 
 const client = hc<AppType>("http://127.0.0.1:8080");
 

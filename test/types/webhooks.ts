@@ -1,5 +1,5 @@
 /** The types of webhooks, as a receiver imports them. Checked by tsc in `npm run check`; never run. */
-import type { CreatedWebhook, DeletedWebhook, Webhook } from "../../src/event/webhooks.ts";
+import type { CreatedWebhook, DeletedWebhook, Webhook } from "../../src/answers.ts";
 
 /** Narrowing by `event`. */
 export function receive(webhook: Webhook): string | number {

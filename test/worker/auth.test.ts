@@ -2,7 +2,7 @@
 import { sign } from "hono/jwt";
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, CLOCK_LEEWAY_S, TOKEN_MAX_CHARS } from "../../src/config.ts";
-import { forgetKeys } from "../../src/jwks.ts";
+import { forgetKeys } from "../../src/token.ts";
 import {
   base64Url,
   hmacWithPublicKey,

@@ -1,8 +1,7 @@
 /** The headers of every answer, whichever way it was made. */
 import { secureHeaders } from "hono/secure-headers";
 import { expect, test } from "vitest";
-import { SAFE_HEADERS } from "../../src/headers.ts";
-import { newApp } from "../../src/http.ts";
+import { newApp, SAFE_HEADERS } from "../../src/http.ts";
 import { call, newEnv } from "../support/worker.ts";
 
 test("the safe headers are those of hono/secure-headers, and no-store", async () => {

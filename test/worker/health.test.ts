@@ -1,7 +1,7 @@
 /** /health: is the Worker there, and ?deep: is everything that it needs. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
-import { progress, STATEMENTS } from "../../src/event/watch.ts";
+import { progress, STATEMENTS } from "../../src/event/cron-state.ts";
 import { failing, recording, withConvoy } from "../support/operations.ts";
 import { as, TEST_SECRET } from "../support/token.ts";
 import { call, newEnv, setFaults } from "../support/worker.ts";

@@ -6,7 +6,7 @@ import {
   JWKS_TIMEOUT_MS,
   JWKS_UNKNOWN_KID_MS,
 } from "../../src/config.ts";
-import { forgetKeys } from "../../src/jwks.ts";
+import { forgetKeys } from "../../src/token.ts";
 import { newPair, type Pair, publicJwk, signWith } from "../support/token.ts";
 import { begin, newEnv } from "../support/worker.ts";
 

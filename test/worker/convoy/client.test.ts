@@ -1,8 +1,15 @@
 /** One call of Convoy's API: what is sent, what counts as an answer, and when it gives up. */
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { type Convoy, call, convoyOf, convoyTime, list } from "../../../src/convoy/client.ts";
+import {
+  type Convoy,
+  call,
+  convoyOf,
+  convoyTime,
+  list,
+  mendableReason,
+  shownReason,
+} from "../../../src/convoy/client.ts";
 import { postEvent } from "../../../src/convoy/events.ts";
-import { mendableReason, shownReason } from "../../../src/convoy/reasons.ts";
 import { acceptance, refusalOf } from "../../support/operations.ts";
 import { newEnv } from "../../support/worker.ts";
 

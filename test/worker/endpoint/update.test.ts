@@ -1,7 +1,7 @@
 /** Changing an endpoint: nothing that Convoy has is lost, two changes at once lose neither, and who is gone is said to be. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, CHANGE_LEASE_MS } from "../../../src/config.ts";
-import { sleep } from "../../../src/time.ts";
+import { sleep } from "../../../src/run.ts";
 import { atConvoy, passTime, records } from "../../support/cut-worker.ts";
 import { failing, type Operation, withConvoy } from "../../support/operations.ts";
 import { call, cron, newEndpoint, newEnv } from "../../support/worker.ts";

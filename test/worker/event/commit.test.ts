@@ -1,7 +1,7 @@
 /** The commit: a lost connection, races, and the statement's plan. */
 import { describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
-import { sleep } from "../../../src/time.ts";
+import { sleep } from "../../../src/run.ts";
 import { todoKey, writeTodo } from "../../../src/todo/kv.ts";
 import { around, failing, type Operation } from "../../support/operations.ts";
 import {

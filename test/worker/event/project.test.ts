@@ -1,7 +1,7 @@
 /** KV follows the log: after a put a request looks again, and the cron puts what requests left. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, KV_WRITE_INTERVAL_MS, LEASE_MS } from "../../../src/config.ts";
-import { sleep } from "../../../src/time.ts";
+import { sleep } from "../../../src/run.ts";
 import { todoKey } from "../../../src/todo/kv.ts";
 import { passTime } from "../../support/cut-worker.ts";
 import { leaveBehind } from "../../support/events.ts";

@@ -1,7 +1,7 @@
 /** What becomes of an event in waitUntil: every answer of Convoy, and whose row it is. */
 import { describe, expect, test, vi } from "vitest";
 import { SETTLE_WAIT_MS } from "../../../src/config.ts";
-import { sleep } from "../../../src/time.ts";
+import { sleep } from "../../../src/run.ts";
 import { acceptance, failing, recording, refusalOf, withConvoy } from "../../support/operations.ts";
 import { accepted, call, log, newEndpoint, newEnv } from "../../support/worker.ts";
 

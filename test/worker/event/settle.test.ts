@@ -1,7 +1,7 @@
 /** Settling together: one statement for the requests of one isolate, and nobody depends on another. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, SETTLE_PATIENCE_MS, SETTLE_WAIT_MS } from "../../../src/config.ts";
-import { sleep } from "../../../src/time.ts";
+import { sleep } from "../../../src/run.ts";
 import { around, type Operation } from "../../support/operations.ts";
 import { accepted, begin, call, log, newEnv } from "../../support/worker.ts";
 

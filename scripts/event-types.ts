@@ -1,5 +1,5 @@
 /** Event types at Convoy: its catalogue. Only `npm run catalogue` uses it; no route does. */
-import { type Convoy, call } from "./client.ts";
+import { type Convoy, call } from "../src/convoy/client.ts";
 
 /** An event type as Convoy gives it. `category`, `description` and `json_schema` may be empty. */
 export type ConvoyEventType = {

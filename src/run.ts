@@ -1,0 +1,69 @@
+/** What any work needs: waiting, giving up, how much it may do, a line in the log. */
+
+/** Resolves after `ms` milliseconds. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** What `promise` resolves to, or undefined where it takes longer than `ms` milliseconds. */
+export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  const { promise: over, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
+  try {
+    return await Promise.race([promise, over]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Runs `work` with a signal that aborts after `ms` milliseconds; the timer never outlives the work. */
+export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => Promise<T>) {
+  const controller = new AbortController();
+  const timer = setTimeout(
+    () => controller.abort(new DOMException(`no answer in ${ms} ms`, "TimeoutError")),
+    ms,
+  );
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Counts down; `take` is false, and takes nothing, where it is spent. */
+export type Budget = {
+  /** Takes `n` subrequests, keeping `keep` back. */
+  take: (n: number, keep?: number) => boolean;
+  /** What is left, in subrequests; 0 once time is over. */
+  left: () => number;
+};
+
+/** A budget of `subrequests` until `endsAt` (ms). */
+export function budgetOf(subrequests: number, endsAt: number): Budget {
+  let rest = subrequests;
+  const left = () => (Date.now() < endsAt ? rest : 0);
+  return {
+    left,
+    take(n, keep = 0) {
+      if (left() < n + keep) return false;
+      rest -= n;
+      return true;
+    },
+  };
+}
+
+/** A part of `whole`: all of it but `keep`, which is for others, until `endsAt` (ms). */
+export function shareOf(whole: Budget, keep: number, endsAt: number): Budget {
+  const left = () => (Date.now() < endsAt ? Math.max(0, whole.left() - keep) : 0);
+  return { left, take: (n, more = 0) => left() >= n + more && whole.take(n) };
+}
+
+/** Says on the console what went wrong where: one line of JSON. */
+export function logError(where: Record<string, unknown>, error: unknown): void {
+  console.error(JSON.stringify({ level: "error", ...where, error: safe(error) }));
+}
+
+/** What the log may say of an error: its kind and message, without a stack. */
+export function safe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
