@@ -207,7 +207,8 @@ export const Alive = z.object({ status: z.literal("ok") });
 /**
  * Answer of GET /health?deep: "ok", or what is wrong in words. What is counted is null where D1 does not
  * answer. `owners`: whose `backlog` and `unstored` these are. `unstored`: changes that KV may lack.
- * `walk_lag_ms`: how far the walk of Convoy's list is behind. `closed_until`: Convoy asked for time.
+ * To operators alone: `walk_lag_ms`, how far the walk of Convoy's list is behind, and `closed_until`, until
+ * when Convoy asked for time.
  */
 export const Health = z.object({
   status: z.enum(["ok", "degraded"]),

@@ -117,8 +117,9 @@ export type Progress = {
   backlog: Backlog;
   /** Changes that KV may lack. */
   unstored: { changes: number; oldestMs: number | null };
-  /** How long ago Convoy listed what the walk has come to; null: it has never begun. */
+  /** How long ago Convoy listed what the walk has come to; null: it has never begun, or an owner asks. */
   walkLagMs: number | null;
+  /** Null for an owner, too: what the service does for others is none of its business. */
   closedUntil: number | null;
 };
 
@@ -147,12 +148,10 @@ const LACKING = `
 SELECT count(*) AS n, min(occurred_at) AS occurred_at FROM event
 WHERE seq IN (SELECT seq FROM (${UNSTORED} LIMIT ?2)) AND (?1 IS NULL OR owner = ?1)`;
 
-/** The statements of `progress` for all owners. Exported for EXPLAIN in a test. */
-export const STATEMENTS: Statement[] = [
-  ...ALL,
-  [LACKING, null, BACKLOG_COUNT_MAX],
-  ["SELECT walk_since, closed_until FROM cron_state"],
-];
+const STATE: Statement = ["SELECT walk_since, closed_until FROM cron_state"];
+
+/** The statements of `progress` for all owners. Exported for a test of what they read. */
+export const STATEMENTS: Statement[] = [...ALL, [LACKING, null, BACKLOG_COUNT_MAX], STATE];
 
 type Row = Record<string, number | string | null>;
 
@@ -169,10 +168,7 @@ export async function progress(
 ): Promise<Progress> {
   const [all, [unstored, state]] = await Promise.all([
     owner === null ? backlogOfAll(db, now) : backlog(db, owner, now),
-    batch<Row>(db, [
-      [LACKING, owner, BACKLOG_COUNT_MAX],
-      ["SELECT walk_since, closed_until FROM cron_state"],
-    ]),
+    batch<Row>(db, [[LACKING, owner, BACKLOG_COUNT_MAX], ...(owner === null ? [STATE] : [])]),
   ]);
   const [behind] = unstored ?? [];
   const [at] = state ?? [];

@@ -122,6 +122,8 @@ describe("with ?deep", () => {
       const { body } = await call(env, "GET", "/health?deep", undefined, await operator());
       expect(body.walk_lag_ms).toBeGreaterThanOrEqual(3_600_000);
       expect(body.closed_until).toBe(new Date(now + 60_000).toISOString());
+      const owners = await call(env, "GET", "/health?deep", undefined, await as("alice"));
+      expect(owners.body).toMatchObject({ walk_lag_ms: null, closed_until: null });
       await set.bind(now, now - 1).run();
       const later = await call(env, "GET", "/health?deep", undefined, await operator());
       expect(later.body.closed_until).toBeNull();
