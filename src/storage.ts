@@ -1,4 +1,4 @@
-/** D1 and KV: how a statement is run, and what can go wrong, told apart by what helps. */
+/** D1 and KV: how a statement is run, and what can go wrong, by what helps. */
 
 /**
  * KV or D1 did not do what was asked. `schema`: a table is missing. `refused`: certainly not done (a

@@ -209,7 +209,7 @@ const KNOWN_REASONS = [
 
 /**
  * Why the caller's endpoint was refused, where the caller can mend it; else null. A failed ping of the
- * URL is told in our words, since Convoy's name what it met there.
+ * URL is said in our words: Convoy's name what it met there.
  */
 export function mendableReason(answer: Answer<unknown>): string | null {
   if (answer.ok || answer.status !== 400) return null;

@@ -1,4 +1,4 @@
-/** A change of a todo, from the caller's wish to the commit and KV (docs/design.md, section 3). */
+/** A change of a todo, from the request to the commit and KV (docs/design.md, section 3). */
 import { v7 as uuidv7 } from "uuid";
 import type { Bindings } from "../config.ts";
 import { type Change, type CommitResult, commit } from "../event/commit.ts";

@@ -9,7 +9,6 @@ import {
   endpointId,
   passToMinute,
   type Scenario,
-  setFaults,
   WEBHOOK_URL,
 } from "./scenario.ts";
 
@@ -50,28 +49,28 @@ export const CRON_SCENARIOS: Scenario[] = [
   }),
   cron("to post what Convoy forgot", async (world) => {
     await anEndpoint(world);
-    await setFaults(world, { swallow: true });
+    await world.convoy.setFaults({ swallow: true });
     await world.ask("POST", "/todo", { id: 1, item: "milk" });
     await world.ask("POST", "/todo", { id: 2, item: "bread" });
-    await setFaults(world, {});
+    await world.convoy.setFaults({});
     await pass(11 * MINUTE_MS);
     await passToMinute(27);
   }),
   cron("to look up by key", async (world) => {
     await anEndpoint(world);
-    await setFaults(world, { swallow: true });
+    await world.convoy.setFaults({ swallow: true });
     await world.ask("POST", "/todo", { id: 1, item: "milk" });
     await world.ask("POST", `/todo?endpoint=${endpointId(world)}`, { id: 2, item: "bread" });
     await acceptedAgain(world);
-    await setFaults(world, {});
+    await world.convoy.setFaults({});
     await pass(11 * MINUTE_MS);
     await passToMinute(57);
   }),
   cron("to give a new key", async (world) => {
     await anEndpoint(world);
-    await setFaults(world, { strand: { what: "event" } });
+    await world.convoy.setFaults({ strand: { what: "event" } });
     await world.ask("POST", "/todo", { id: 1, item: "milk" });
-    await setFaults(world, {});
+    await world.convoy.setFaults({});
     for (let looks = 0; looks < 4; looks++) await acceptedAgain(world);
     await pass(11 * MINUTE_MS);
     await passToMinute(17);
@@ -88,7 +87,7 @@ export const CRON_SCENARIOS: Scenario[] = [
       // A put of the first version that landed late, of a worker that is gone.
       const [key] = [...world.kv.now().keys()];
       const late = JSON.stringify({ id: 1, item: "milk", completed: false });
-      await world.kv.kv.put(key!, late, { metadata: { seq: 1 } });
+      world.kv.write(key!, late, { seq: 1 });
       await passToMinute(0);
     },
     true,

@@ -2,14 +2,7 @@
 import type { Actor } from "../support/actors.ts";
 import { pass } from "../support/virtual-clock.ts";
 import type { World } from "../support/world.ts";
-import {
-  anEndpoint,
-  aTodo,
-  endpointId,
-  type Scenario,
-  setFaults,
-  WEBHOOK_URL,
-} from "./scenario.ts";
+import { anEndpoint, aTodo, endpointId, type Scenario, WEBHOOK_URL } from "./scenario.ts";
 
 /** A call on the first endpoint. */
 function onEndpoint(method: string, rest: string, body?: Record<string, unknown>) {
@@ -28,9 +21,9 @@ async function aPausedEndpoint(world: World): Promise<void> {
 /** A todo whose event Convoy refuses for good: too large, it says. */
 async function aDeadEvent(world: World): Promise<void> {
   await anEndpoint(world);
-  await setFaults(world, { status: 413, message: "too large" });
+  await world.convoy.setFaults({ status: 413, message: "too large" });
   await world.ask("POST", "/todo", { id: 1, item: "milk" });
-  await setFaults(world, {});
+  await world.convoy.setFaults({});
   await pass(95_000);
 }
 

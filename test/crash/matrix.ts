@@ -4,7 +4,7 @@ import { type Break, breakAt, MODES } from "../support/breaks.ts";
 import { brokenEndpoints, brokenMoves } from "../support/endpoint-records.ts";
 import { brokenPromises, kvDiffers } from "../support/promises.ts";
 import { goOnUntil } from "../support/virtual-clock.ts";
-import { healthy, type World } from "../support/world.ts";
+import type { World } from "../support/world.ts";
 import type { Scenario } from "./scenario.ts";
 
 /** What was tried, and what broke, each with its point. */
@@ -61,12 +61,12 @@ async function runPoint(world: World, scenario: Scenario, breaks: Break[]) {
   const begin = createIsolate(world.stores);
   const actor = begin(around);
   scenario.act(world, actor);
-  scenario.company?.(world, () => begin(healthy));
+  scenario.company?.(world, () => begin(world.healthy));
   await goOnUntil(() => over() || actor.idle());
   await world.rest();
-  // The scrub is for puts that land late, reconcile for what others do: nothing else may need them.
+  // The scrub is for puts that land late: nothing else may need it.
   const early = [...(scenario.late ? [] : kvDiffers(world)), ...(await brokenMoves(world))].map(
-    (each) => `before scrub and reconcile: ${each}`,
+    (each) => `before the scrub: ${each}`,
   );
   await world.recover();
   if (await scenario.again?.(world)) await world.recover();

@@ -2,9 +2,10 @@
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { createActor } from "../support/actors.ts";
 import { breakAt, MODES } from "../support/breaks.ts";
+import { localConvoy } from "../support/local-convoy.ts";
 import { goOnUntil, pass } from "../support/virtual-clock.ts";
 import { openWorld, type World } from "../support/world.ts";
-import { anEndpoint, endpointId, setFaults } from "./scenario.ts";
+import { anEndpoint, endpointId } from "./scenario.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
@@ -21,25 +22,12 @@ type Delivery = {
   attempts: number;
 };
 
-/** Calls the local Convoy past the Worker, as its dashboard does, or its worker. */
-async function atConvoy(world: World, method: string, path: string, body?: object) {
-  const response = await world.stores.convoy.fetch(
-    new Request(`http://convoy.test${path}`, {
-      method,
-      headers: { Authorization: "Bearer local" },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    }),
-  );
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
-}
 const okay = (data: object) => Response.json({ status: true, message: "", data });
 const inDashboard = (world: World, method: string, path: string) =>
-  atConvoy(world, method, `/api/v1/projects/local/endpoints/${endpointId(world)}${path}`);
-const disable = (world: World) =>
-  atConvoy(world, "PUT", `/inbox/endpoints/${endpointId(world)}`, { status: "inactive" });
+  world.convoy.api(method, `/endpoints/${endpointId(world)}${path}`);
+const disable = (world: World) => world.convoy.setStatus(endpointId(world), "inactive");
 const change = (world: World, item: string) => world.ask("POST", "/todo", { item });
-const deliveries = (world: World) => world.inbox<Delivery>("deliveries");
+const deliveries = (world: World) => world.convoy.inbox<Delivery>("deliveries");
 
 /** Runs the cron each minute. */
 async function minutes(world: World, count: number): Promise<void> {
@@ -65,7 +53,7 @@ const record = (world: World) =>
 describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   let world: World;
   beforeEach(async () => {
-    world = openWorld({}, { version });
+    world = openWorld({ convoy: localConvoy({ version }) });
     await world.reset();
     await anEndpoint(world);
     return () => world.close();
@@ -175,7 +163,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   });
 
   test("so does what was being retried when the pause began", async () => {
-    await setFaults(world, { deliveries: { status: 500 } });
+    await world.convoy.setFaults({ deliveries: { status: 500 } });
     await change(world, "failing");
     await pass(12 * MINUTE_MS);
     expect(await statuses(world)).toEqual({ Retry: 1 });
@@ -183,7 +171,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     await pass(4 * MINUTE_MS);
     expect(await statuses(world)).toEqual({ Discarded: 1 });
     tried.discarded++;
-    await setFaults(world, {});
+    await world.convoy.setFaults({});
     await world.ask("POST", `/endpoint/${endpointId(world)}/activate`);
     await minutes(world, 10);
     expect(await statuses(world)).toEqual({ Success: 1 });
@@ -211,16 +199,12 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   test("a batch that is refused, since another one runs, is asked for again until it is taken", async () => {
     await disable(world);
     const items = await discarded(3);
-    await setFaults(world, { batch_ms: 60 * MINUTE_MS });
-    await atConvoy(
-      world,
-      "POST",
-      "/api/v1/projects/local/eventdeliveries/batchretry?endpointId=other",
-    );
+    await world.convoy.setFaults({ batch_ms: 60 * MINUTE_MS });
+    await world.convoy.api("POST", "/eventdeliveries/batchretry?endpointId=other");
     await inDashboard(world, "POST", "/activate");
     await minutes(world, 15);
     expect(await statuses(world)).toEqual({ Discarded: 3 });
-    await setFaults(world, {});
+    await world.convoy.setFaults({});
     await minutes(world, 10);
     await expectArrived(world, items);
     tried.broughtBack += items.length;
@@ -232,9 +216,9 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   ] as const)(
     "a delivery whose job died (%s) is sent within the hour",
     async (what, status, kind) => {
-      await setFaults(world, { strand: { what } });
+      await world.convoy.setFaults({ strand: { what } });
       for (const item of ["a", "b", "c"]) await change(world, item);
-      await setFaults(world, {});
+      await world.convoy.setFaults({});
       expect(await statuses(world)).toEqual({ [status]: 3 });
       tried[kind] += 3;
       await minutes(world, 25);
@@ -246,10 +230,10 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   );
 
   test("what Redis lost with its data is sent within the hour", async () => {
-    await setFaults(world, { stall: true });
-    await setFaults(world, { deliveries: { status: 500 } });
+    await world.convoy.setFaults({ stall: true });
+    await world.convoy.setFaults({ deliveries: { status: 500 } });
     for (const item of ["a", "b"]) await change(world, item);
-    await setFaults(world, { redis_lost: true });
+    await world.convoy.setFaults({ redis_lost: true });
     await change(world, "c");
     tried.retry += 2;
     await minutes(world, 70);
@@ -259,9 +243,9 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
 
   test("a delivery left in Processing is posted again, to its endpoint alone, under one key, once", async () => {
     await world.ask("POST", "/endpoint", { name: "two", url: "https://webhook.test/two" });
-    await setFaults(world, { strand: { what: "processing", rate: 1 } });
+    await world.convoy.setFaults({ strand: { what: "processing", rate: 1 } });
     await change(world, "a");
-    await setFaults(world, {});
+    await world.convoy.setFaults({});
     expect(await statuses(world)).toEqual({ Processing: 2 });
     tried.processing += 2;
     await minutes(world, 60);
@@ -278,17 +262,17 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   });
 
   test("what is not stuck is left alone: a delivery that is retried, an event of somebody else's", async () => {
-    await setFaults(world, { deliveries: { status: 500 } });
+    await world.convoy.setFaults({ deliveries: { status: 500 } });
     await change(world, "failing");
-    await setFaults(world, { strand: { what: "processing" } });
-    await atConvoy(world, "POST", "/api/v1/projects/local/events", {
+    await world.convoy.setFaults({ strand: { what: "processing" } });
+    await world.convoy.api("POST", "/events", {
       endpoint_id: endpointId(world),
       event_type: "created",
       idempotency_key: "theirs",
       data: { todo: { item: "theirs" } },
     });
     await pass(1);
-    await setFaults(world, { deliveries: { status: 500 } });
+    await world.convoy.setFaults({ deliveries: { status: 500 } });
     const before = (await deliveries(world)).length;
     await minutes(world, 50);
     const after = await deliveries(world);
@@ -301,16 +285,14 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
 describe("a subscription that somebody removed", () => {
   let world: World;
   beforeEach(async () => {
-    world = openWorld({});
+    world = openWorld();
     await world.reset();
     await anEndpoint(world);
-    const response = await world.stores.convoy.fetch(
-      new Request("http://convoy.test/api/v1/projects/local/subscriptions", {
-        headers: { Authorization: "Bearer local" },
-      }),
+    const { content } = await world.convoy.api<{ content: { uid: string }[] }>(
+      "GET",
+      "/subscriptions",
     );
-    const { data } = (await response.json()) as { data: { content: { uid: string }[] } };
-    await atConvoy(world, "DELETE", `/api/v1/projects/local/subscriptions/${data.content[0]?.uid}`);
+    await world.convoy.api("DELETE", `/subscriptions/${content[0]?.uid}`);
     return () => world.close();
   });
 
@@ -339,7 +321,7 @@ describe("what it costs", () => {
   let world: World;
   let calls: string[];
   beforeEach(async () => {
-    world = openWorld({});
+    world = openWorld();
     await world.reset();
     calls = [];
     const { convoy } = world.stores;
@@ -382,7 +364,7 @@ describe("what it costs", () => {
 describe("a run that is cut off, or fails, at any step", () => {
   let world: World;
   beforeEach(() => {
-    world = openWorld({});
+    world = openWorld();
     return () => world.close();
   });
   const points = { tried: 0 };
@@ -393,11 +375,11 @@ describe("a run that is cut off, or fails, at any step", () => {
     await world.reset();
     await anEndpoint(world);
     await minutes(world, 1);
-    for (const what of ["delivery", "retry", "processing"]) {
-      await setFaults(world, { strand: { what } });
+    for (const what of ["delivery", "retry", "processing"] as const) {
+      await world.convoy.setFaults({ strand: { what } });
       await change(world, what);
     }
-    await setFaults(world, {});
+    await world.convoy.setFaults({});
     await disable(world);
     await change(world, "discarded");
     await inDashboard(world, "POST", "/activate");

@@ -59,11 +59,3 @@ export async function passToMinute(minute: number): Promise<void> {
   const ahead = (minute * 60_000 - (Date.now() % hour) + hour) % hour;
   await pass(ahead);
 }
-
-/** What the local Convoy does wrong from now on. */
-export async function setFaults(world: World, faults: object): Promise<void> {
-  const response = await world.stores.convoy.fetch(
-    new Request("http://convoy.test/inbox/faults", { method: "PUT", body: JSON.stringify(faults) }),
-  );
-  if (!response.ok) throw new Error(await response.text());
-}

@@ -6,7 +6,7 @@ import type { Scenario } from "./scenario.ts";
 
 /** Defines the tests of some scenarios; `title` names them where the points are printed. */
 export function testMatrix(title: string, scenarios: Scenario[]): void {
-  const world = openWorld({ RETENTION_DAYS: "1" });
+  const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
   const tried = { points: 0, broken: 0 };
 
   afterAll(async () => {

@@ -163,7 +163,7 @@ describe("npm run deploy", () => {
     expect(api.crons).toEqual(["* * * * *"]);
     for (const name of SECRETS) expect(first.output).toContain(`wrangler secret put ${name}`);
 
-    const row = `INSERT INTO endpoint VALUES ('kept', 'o', 'n', 'u', '', 10, 'active', NULL, NULL, 0, 0)`;
+    const row = `INSERT INTO endpoint VALUES ('kept', 'o', 'n', 'u', '', 10, 'active', NULL, NULL, 0, 0, NULL, NULL)`;
     database().exec(row);
     const file = path.join(directory, "secrets.env");
     writeFileSync(file, SECRETS.map((name) => `${name}=${VALUE}\n`).join(""));

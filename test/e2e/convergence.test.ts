@@ -4,9 +4,9 @@ import { afterAll, expect, test } from "vitest";
 import { createActor } from "../support/actors.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { goOnUntil, pass } from "../support/virtual-clock.ts";
-import { healthy, openWorld, type World } from "../support/world.ts";
+import { openWorld, type World } from "../support/world.ts";
 
-const world = openWorld({ RETENTION_DAYS: "1" });
+const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
 afterAll(() => world.close());
 
 /** What callers do at the same time, and what happens meanwhile. */
@@ -29,7 +29,7 @@ type Burst = typeof burst extends fc.Arbitrary<infer T> ? T : never;
 
 function begin(call: Burst["calls"][number], endpoint: string): void {
   const query = call.named ? `?endpoint=${endpoint}` : "";
-  const actor = createActor(world.stores, healthy);
+  const actor = createActor(world.stores, world.healthy);
   const { id, item } = call;
   if (call.kind === "create") world.call(actor, "POST", `/todo${query}`, { id, item });
   if (call.kind === "update") world.call(actor, "PUT", `/todo/${id}${query}`, { item });
@@ -40,10 +40,8 @@ function begin(call: Burst["calls"][number], endpoint: string): void {
   if (call.kind === "read") world.call(actor, "GET", `/todo/${id}${query}`);
 }
 
-async function setConvoy(up: boolean): Promise<void> {
-  const faults = JSON.stringify(up ? {} : { status: 503 });
-  const put = new Request("http://convoy.test/inbox/faults", { method: "PUT", body: faults });
-  await (await world.stores.convoy.fetch(put)).body?.cancel();
+function setConvoy(up: boolean): Promise<void> {
+  return world.convoy.setFaults(up ? {} : { status: 503 });
 }
 
 async function play({ calls, outage, replay, minutes }: Burst, endpoint: string): Promise<void> {
@@ -61,7 +59,7 @@ async function play({ calls, outage, replay, minutes }: Burst, endpoint: string)
 
 /** The bodies that the receiver was sent, in the order of sending. */
 async function webhooks(of: World): Promise<string[]> {
-  const deliveries = await of.inbox<{ body: string }>("deliveries");
+  const deliveries = await of.convoy.inbox<{ body: string }>("deliveries");
   return deliveries.map(({ body }) => body).reverse();
 }
 

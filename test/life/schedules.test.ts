@@ -3,10 +3,15 @@
  * stalls, strands and restarts, its clock is off, workers die or are slow at any step, crons overlap,
  * events are replayed. LIFE=n runs more schedules than CI does.
  */
-import { afterEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { Around } from "../support/actors.ts";
+import { recordEndpoints } from "../support/endpoint-records.ts";
+import { FRESH } from "../support/kv.ts";
+import { modelConvoy } from "../support/model-convoy.ts";
+import { brokenPromises } from "../support/promises.ts";
+import { randomOf } from "../support/random.ts";
 import { goOnUntil } from "../support/virtual-clock.ts";
-import { type Life, openLife } from "./world.ts";
+import { openWorld } from "../support/world.ts";
 
 const SCHEDULES = Number(process.env.LIFE ?? 60);
 const FIRST_SEED = Number(process.env.SEED ?? 1);
@@ -15,9 +20,6 @@ const MINUTE_MS = 60_000;
 const HEALED_MS = 50 * MINUTE_MS;
 const END_MS = 8 * 60 * MINUTE_MS;
 const EVENTS = 12;
-
-let life: Life | undefined;
-afterEach(() => life?.close());
 
 it(`loses nothing, sends nothing twice, leaves nothing stuck: ${SCHEDULES} schedules`, {
   timeout: 3_600_000,
@@ -34,23 +36,25 @@ it(`loses nothing, sends nothing twice, leaves nothing stuck: ${SCHEDULES} sched
 });
 
 async function play(seed: number) {
-  life = openLife({ EVENT_MAX_TRIES: "6", EVENT_MAX_AGE_H: "0" }, { seed });
-  const { convoy, random, isolate, rows } = life;
+  const random = randomOf(seed);
+  const convoy = modelConvoy({}, random);
+  const settings = { EVENT_MAX_TRIES: "6", EVENT_MAX_AGE_H: "0" };
+  const world = openWorld({ settings, kv: FRESH, convoy });
   const begun = Date.now();
   const pick = <T>(of: T[]): T => of[Math.floor(random() * of.length)] as T;
   const at = (ms: number, run: () => void) => void setTimeout(run, ms);
   let healed = false;
   let died = 0;
-  convoy.trouble = {
-    ...convoy.trouble,
+  const gone = (id: string) => id === "gone";
+  Object.assign(convoy.trouble, {
     skewMs: Math.floor((random() - 0.5) * 60 * SECOND_MS),
     strands: 0.01,
     loses: 0.02,
     lagMs: 5 * SECOND_MS,
-    gone: (id) => id === "gone",
-    poisoned: (id) => id === "poisoned" && Date.now() - begun < 40 * MINUTE_MS,
-  };
-  life.endpoints(["good", "gone", "poisoned"]);
+    gone,
+    poisoned: (id: string) => id === "poisoned" && Date.now() - begun < 40 * MINUTE_MS,
+  });
+  recordEndpoints(world, ["good", "gone", "poisoned"]);
 
   // A worker that dies never goes on; a slow one does half of its step, and comes back late.
   const frail = (): Around => {
@@ -72,18 +76,14 @@ async function play(seed: number) {
     };
   };
 
-  const acknowledged: string[] = [];
-  const asked = new Map<string, number>();
-  let shared = isolate();
+  let shared = world.isolate();
   for (let i = 0; i < EVENTS; i++) {
     const endpoint = pick(["good", "good", "good", "good", "gone", "poisoned", undefined]);
     at(random() * 20 * MINUTE_MS, () => {
       // Isolates come and go.
-      if (random() < 0.5) shared = isolate();
-      void life?.create(shared(frail()), endpoint).then((response) => {
-        const id = response.headers.get("X-Event-Id");
-        if (response.status === 201 && id) acknowledged.push(id);
-      });
+      if (random() < 0.5) shared = world.isolate();
+      const url = endpoint ? `/todo?endpoint=${endpoint}` : "/todo";
+      world.call(shared(frail()), "POST", url, { item: "milk" });
     });
   }
   for (let i = 0; i < 5; i++) {
@@ -100,12 +100,9 @@ async function play(seed: number) {
   }
   for (let i = 0; i < 3; i++) {
     at((27 + random() * 50) * MINUTE_MS, () => {
-      const finished = rows().filter(({ due_at }) => due_at === null);
+      const finished = world.rows().filter(({ due_at }) => due_at === null);
       const row = finished.length > 0 ? pick(finished) : undefined;
-      if (!row) return;
-      // One whose answer never comes may have been made all the same.
-      asked.set(row.id, (asked.get(row.id) ?? 0) + 1);
-      void isolate()(frail()).fetch("POST", `/event/${row.id}/replay`);
+      if (row) world.call(world.isolate()(frail()), "POST", `/event/${row.id}/replay`);
     });
   }
   at(HEALED_MS, () => {
@@ -116,47 +113,21 @@ async function play(seed: number) {
     const elapsed = Date.now() - begun;
     if (elapsed >= END_MS || (elapsed > HEALED_MS + 90 * MINUTE_MS && open().length === 0)) return;
     const runs = random() < 0.1 ? 2 : 1;
-    for (let i = 0; i < runs; i++)
-      void isolate()(healed ? life!.healthy : frail()).scheduled(Date.now());
+    for (let i = 0; i < runs; i++) {
+      void world
+        .isolate()(healed ? world.healthy : frail())
+        .scheduled(Date.now());
+    }
     at(elapsed < HEALED_MS + 60 * MINUTE_MS ? MINUTE_MS : 5 * MINUTE_MS, cron);
   };
-  const open = () => rows().filter((row) => row.due_at !== null && row.endpoint_id !== "gone");
+  const open = () =>
+    world.rows().filter((row) => row.due_at !== null && !gone(row.endpoint_id ?? ""));
   at(MINUTE_MS, cron);
   await goOnUntil(() => false);
 
-  const wrong: string[] = [];
-  for (const id of acknowledged) {
-    if (!rows().some((row) => row.id === id))
-      wrong.push(`${id} was acknowledged, and is not there`);
-  }
-  for (const row of rows()) {
-    const name = `${row.endpoint_id} ${row.id} (${row.state})`;
-    const got = convoy.deliveredOf(row.id);
-    const replays = asked.get(row.id) ?? 0;
-    if (row.endpoint_id === "gone") {
-      if (got > 0 || row.state === "confirmed") wrong.push(`${name} is confirmed`);
-      continue;
-    }
-    if (row.due_at !== null || row.stored === 0) wrong.push(`${name} is stuck`);
-    const dead = row.endpoint_id === "poisoned" && got === 0 && replays === 0;
-    if (
-      row.state !== (dead ? "dead" : "confirmed") &&
-      !(row.endpoint_id === "poisoned" && got === 0)
-    ) {
-      wrong.push(`${name} is not ${dead ? "dead" : "confirmed"}`);
-    }
-    if (row.endpoint_id !== "poisoned" && got === 0) wrong.push(`${name} was lost`);
-    if (got > 1 + replays) wrong.push(`${name} came ${got} times, asked for ${1 + replays}`);
-    const keys = [...Array(row.replays + 1).keys()].map((n) => (n ? `${row.id}:${n}` : row.id));
-    const stranded = keys.filter((key) =>
-      convoy.records.some((each) => each.key === key && !each.duplicate && each.status === "Retry"),
-    ).length;
-    if (row.replays > replays + stranded) {
-      wrong.push(`${name} has ${row.replays} keys, replays ${replays}, stranded ${stranded}`);
-    }
-  }
-  const counted = { events: rows().length, died, posts: convoy.posts.length, lists: convoy.lists };
-  life.close();
-  life = undefined;
-  return { wrong, ...counted };
+  const wrong = await brokenPromises(world, { gone, poisoned: (id) => id === "poisoned" });
+  const counted = { died, posts: convoy.posts.length, lists: convoy.lists };
+  const events = world.history().length;
+  await world.close();
+  return { wrong, events, ...counted };
 }

@@ -7,7 +7,7 @@ import { inTurn, playOut } from "../support/turns.ts";
 import { pass } from "../support/virtual-clock.ts";
 import { openWorld } from "../support/world.ts";
 
-const world = openWorld({});
+const world = openWorld();
 afterAll(() => world.close());
 
 const SCHEDULES = Math.ceil(Number(process.env.RACES ?? 300) / 3);
@@ -17,15 +17,6 @@ const MINUTE_MS = 60_000;
 
 type AtConvoy = { name: string; description: string; status: string };
 type Delivery = { status: string; body: string; idempotency_key: string };
-
-const atConvoy = async <T>(method: string, path: string, body?: object): Promise<T> => {
-  const headers = { Authorization: "Bearer local" };
-  const request = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };
-  const response = await world.stores.convoy.fetch(
-    new Request(`http://convoy.test${path}`, request),
-  );
-  return ((await response.json()) as { data: T }).data;
-};
 
 async function anEndpoint(): Promise<string> {
   const made = await world.ask("POST", "/endpoint", { name: "one", url, description: "" });
@@ -61,7 +52,7 @@ test(`two PUTs, a pause and a cron at once lose no field that was answered for: 
       void cron.scheduled(Date.now());
       await playOut(scheduler);
       await world.rest();
-      const there = await atConvoy<AtConvoy>("GET", `/api/v1/projects/local/endpoints/${id}`);
+      const there = await world.convoy.api<AtConvoy>("GET", `/endpoints/${id}`);
       if (first.status === 200) expect(there.name).toBe("N");
       if (second.status === 200) expect(there.description).toBe("D");
       if (pause?.status === 200) expect(there.status).toBe("paused");
@@ -90,15 +81,14 @@ test(`crons that overlap, one of which may die, bring back each delivery once: $
     fc.asyncProperty(plans, fc.scheduler(), async ({ dies, crons }, scheduler) => {
       await world.reset();
       const id = await anEndpoint();
-      const setFaults = (faults: object) => atConvoy("PUT", "/inbox/faults", faults);
-      for (const what of ["delivery", "retry", "processing"]) {
-        await setFaults({ strand: { what } });
+      for (const what of ["delivery", "retry", "processing"] as const) {
+        await world.convoy.setFaults({ strand: { what } });
         await world.ask("POST", "/todo", { item: what });
       }
-      await setFaults({});
-      await atConvoy("PUT", `/inbox/endpoints/${id}`, { status: "inactive" });
+      await world.convoy.setFaults({});
+      await world.convoy.setStatus(id, "inactive");
       await world.ask("POST", "/todo", { item: "discarded" });
-      await atConvoy("POST", `/api/v1/projects/local/endpoints/${id}/activate`);
+      await world.convoy.api("POST", `/endpoints/${id}/activate`);
       await pass(35 * MINUTE_MS);
       for (let i = 0; i < crons; i++) {
         const fate = i === 0 && dies ? { dies } : {};
@@ -107,7 +97,7 @@ test(`crons that overlap, one of which may die, bring back each delivery once: $
       }
       await playOut(scheduler);
       for (let i = 0; i < 40; i++) await world.cron();
-      const all = await world.inbox<Delivery>("deliveries");
+      const all = await world.convoy.inbox<Delivery>("deliveries");
       const arrived = all.filter(({ status }) => status === "Success");
       const items = arrived.map(({ body }) => JSON.parse(body).todo.item as string).sort();
       expect(items).toEqual(["delivery", "discarded", "processing", "retry"]);

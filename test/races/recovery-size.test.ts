@@ -3,10 +3,11 @@ import { afterAll, expect, test } from "vitest";
 import { convoyOf } from "../../src/convoy/client.ts";
 import { recoverDeliveries } from "../../src/endpoint/recover.ts";
 import { budgetOf } from "../../src/run.ts";
+import { recordEndpoints } from "../support/endpoint-records.ts";
 import { pass, settle } from "../support/virtual-clock.ts";
 import { openWorld } from "../support/world.ts";
 
-const world = openWorld({});
+const world = openWorld();
 afterAll(() => world.close());
 
 /** RECOVERY=2000 is the size that was asked for; it takes minutes. */
@@ -15,34 +16,17 @@ const EACH = 5;
 const BUDGET = 8;
 const MINUTE_MS = 60_000;
 
-const send = async (method: string, path: string, body?: object) => {
-  const response = await world.stores.convoy.fetch(
-    new Request(`http://convoy.test${path}`, {
-      method,
-      headers: { Authorization: "Bearer local" },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    }),
-  );
-  return (await response.json()) as { data: { uid: string } };
-};
-const api = (method: string, path: string, body?: object) =>
-  send(method, `/api/v1/projects/local${path}`, body);
-
 test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive, with ${BUDGET} subrequests a run`, {
   timeout: 600_000,
 }, async () => {
-  await world.reset();
+  const { api, setStatus } = world.convoy;
   const ids: string[] = [];
-  const insert = world.d1.sqlite.prepare(
-    `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, status, created_at, updated_at)
-     VALUES (?, ?, 'n', 'https://webhook.test/x', '', 10, 'active', 0, 0)`,
-  );
   for (let i = 0; i < ENDPOINTS; i++) {
     const fields = { name: "n", url: "https://webhook.test/x", owner_id: `owner ${i % 50}` };
-    const { uid } = (await api("POST", "/endpoints", fields)).data;
+    const { uid } = await api<{ uid: string }>("POST", "/endpoints", fields);
     await api("POST", "/subscriptions", { name: "n", endpoint_id: uid });
-    await send("PUT", `/inbox/endpoints/${uid}`, { status: "inactive" });
-    insert.run(uid, `owner ${i % 50}`);
+    await setStatus(uid, "inactive");
+    recordEndpoints(world, [uid], `owner ${i % 50}`);
     ids.push(uid);
   }
   for (let i = 0; i < ENDPOINTS * EACH; i++) {
@@ -55,13 +39,13 @@ test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive,
       data: { i },
     });
   }
-  await world.idle();
+  await world.convoy.idle();
   // Half of them stay inactive: theirs stay discarded, and are not forgotten.
   const active = ids.filter((_, i) => i % 2 === 0);
-  for (const uid of active) await send("PUT", `/inbox/endpoints/${uid}`, { status: "active" });
+  for (const uid of active) await setStatus(uid, "active");
 
   const counts = async () => {
-    const all = await world.inbox<{ status: string }>("deliveries", 20_000);
+    const all = await world.convoy.inbox<{ status: string }>("deliveries", 20_000);
     return all.filter(({ status }) => status === "Discarded").length;
   };
   let calls = 0;
@@ -82,7 +66,7 @@ test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive,
     await recoverDeliveries(world.d1.db, convoy, budget);
     expect(calls - before).toBeLessThanOrEqual(BUDGET);
     await settle();
-    await world.idle();
+    await world.convoy.idle();
     await pass(MINUTE_MS);
   };
   const until = async (left: number) => {
@@ -95,7 +79,7 @@ test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive,
   // Hours in which those that are not active are asked after: what is not looked at is not forgotten.
   for (let minute = 0; minute < 240; minute++) await run();
   expect(await counts()).toBe(half);
-  for (const uid of ids) await send("PUT", `/inbox/endpoints/${uid}`, { status: "active" });
+  for (const uid of ids) await setStatus(uid, "active");
   const second = { runs: await until(0), calls: calls - first.calls };
   expect(await counts()).toBe(0);
   console.info(

@@ -7,7 +7,7 @@ import { heldUp, inTurn, playOut } from "../support/turns.ts";
 import { goOnUntil, pass } from "../support/virtual-clock.ts";
 import { openWorld } from "../support/world.ts";
 
-const world = openWorld({ RETENTION_DAYS: "1" });
+const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
 afterAll(() => world.close());
 
 /** Longer than a lease (LEASE_MS in src/config.ts). */

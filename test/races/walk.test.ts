@@ -8,7 +8,7 @@ import { inTurn, playOut } from "../support/turns.ts";
 import { pass } from "../support/virtual-clock.ts";
 import { openWorld } from "../support/world.ts";
 
-const world = openWorld({ RETENTION_DAYS: "1" });
+const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
 afterAll(() => world.close());
 
 const MINUTE_MS = 60_000;

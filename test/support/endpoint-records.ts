@@ -1,8 +1,22 @@
 /** D1's endpoint records against what the local Convoy has. */
+import type { ConvoyDouble } from "./convoy-double.ts";
 import type { World } from "./world.ts";
 
 type ConvoyEndpoint = { uid: string; name: string; url: string; status: string; owner_id: string };
 type Row = { id: string; name: string; url: string; status: string };
+
+/** Records active endpoints of an owner, as if they had been made. */
+export function recordEndpoints<C extends ConvoyDouble>(
+  world: World<C>,
+  ids: string[],
+  owner = "default",
+): void {
+  const insert = world.d1.sqlite.prepare(
+    `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, status, subscription_id,
+       created_at, updated_at) VALUES (?, ?, 'e', 'https://e.test/', '', 10, 'active', 's', 0, 0)`,
+  );
+  for (const id of ids) insert.run(id, owner);
+}
 
 /** All that differs, each in a sentence. Time must have passed (`recover`). */
 export async function brokenEndpoints(world: World): Promise<string[]> {
@@ -27,10 +41,12 @@ export async function brokenEndpoints(world: World): Promise<string[]> {
   return [...broken, ...answersThatDoNotHold(world, rows, endpoints)];
 }
 
-/** A pause or activation that was begun is ended by itself, and loses nothing: reconcile has not run yet. */
+/** A pause or activation that was begun is ended by itself, and loses nothing. */
 export async function brokenMoves(world: World): Promise<string[]> {
   const endpoints = await list<ConvoyEndpoint>(world, "endpoints");
-  const deliveries = await world.inbox<{ endpoint_id: string; status: string }>("deliveries");
+  const deliveries = await world.convoy.inbox<{ endpoint_id: string; status: string }>(
+    "deliveries",
+  );
   return endpoints.flatMap(({ uid, name, status }) => {
     const [row] = world.rows<Row>(`SELECT * FROM endpoint WHERE id = '${uid}'`);
     if (!row) return [];
@@ -74,8 +90,6 @@ function answersThatDoNotHold(world: World, rows: Row[], endpoints: ConvoyEndpoi
 }
 
 async function list<T>(world: World, what: string): Promise<T[]> {
-  const url = `http://convoy.test/api/v1/projects/local/${what}?perPage=100`;
-  const headers = { Authorization: "Bearer local" };
-  const response = await world.stores.convoy.fetch(new Request(url, { headers }));
-  return ((await response.json()) as { data: { content: T[] | null } }).data.content ?? [];
+  const page = await world.convoy.api<{ content: T[] | null }>("GET", `/${what}?perPage=100`);
+  return page.content ?? [];
 }

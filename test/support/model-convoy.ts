@@ -1,5 +1,8 @@
 /** A Convoy as small as its ledger: takes events, forgets, stalls, strands, has its own clock. On virtual time. */
 
+import type { Accepted, ConvoyDouble } from "./convoy-double.ts";
+import { randomOf } from "./random.ts";
+
 /** How it answers a post: as it should, not at all, 201 without taking it, or taking it without an answer. */
 export type Mode = "ok" | "down" | "swallow" | "lost";
 
@@ -12,6 +15,8 @@ export type Listed = {
   status: "Processing" | "Failure" | "Retry";
   doneAt: number;
   endpointId: string | null;
+  /** The webhook's body; null for other producers' events. */
+  data: unknown;
 };
 
 /** What is wrong with it, to be changed while it runs. Times in ms. */
@@ -30,13 +35,12 @@ export type Trouble = {
   poisoned: (id: string) => boolean;
 };
 
-/** The model. `fetch` is a Worker's way to it; `posts` and `lists` count calls. */
-export type ModelConvoy = {
+/** The model. `posts` and `lists` count calls. */
+export type ModelConvoy = ConvoyDouble & {
   trouble: Trouble;
   records: Listed[];
   posts: { key: string; at: number }[];
   lists: number;
-  fetch: (request: Request) => Promise<Response>;
   /** Events of other producers: they are listed too. */
   produce: (count: number) => void;
   /** How many keys of an event were delivered. */
@@ -45,34 +49,67 @@ export type ModelConvoy = {
 
 const LIST_SEEN_MS = 3_000;
 
-/** A healthy one, with nothing in its list. */
-export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}): ModelConvoy {
+/** What it was sent and has not processed yet. */
+type Queued = { at: number; key: string; endpointId: string | null; data: unknown };
+
+const HEALTHY: Trouble = {
+  mode: "ok",
+  stalledUntil: 0,
+  skewMs: 0,
+  strands: 0,
+  loses: 0,
+  lagMs: 3_000,
+  gone: () => false,
+  poisoned: () => false,
+};
+
+/** One with nothing in its list, and nothing wrong with it but `trouble`. */
+export function modelConvoy(
+  trouble: Partial<Trouble> = {},
+  random: () => number = randomOf(1),
+): ModelConvoy {
   const byKey = new Map<string, Listed>();
   const byId = new Map<string, Listed[]>();
-  // What it took and has not processed yet. Looked at when somebody asks: thousands of timers are slow.
-  let queue: { at: number; key: string; endpointId: string | null }[] = [];
+  // Looked at when somebody asks: thousands of timers are slow.
+  let queue: Queued[] = [];
   const convoy: ModelConvoy = {
-    trouble: {
-      mode: "ok",
-      stalledUntil: 0,
-      skewMs: 0,
-      strands: 0,
-      loses: 0,
-      lagMs: 3_000,
-      gone: () => false,
-      poisoned: () => false,
-      ...trouble,
-    },
+    trouble: { ...HEALTHY, ...trouble },
     records: [],
     posts: [],
     lists: 0,
     fetch,
+    async accepted() {
+      catchUp();
+      const ours = convoy.records.filter(({ data }) => data !== null);
+      return ours.map((each): Accepted => {
+        const status = statusOf(each);
+        return {
+          key: each.key,
+          duplicate: each.duplicate,
+          status,
+          body: JSON.stringify(each.data),
+        };
+      });
+    },
+    idle: async () => {},
+    close: async () => {},
+    async reset() {
+      byKey.clear();
+      byId.clear();
+      queue = [];
+      Object.assign(convoy, {
+        trouble: { ...HEALTHY, ...trouble },
+        records: [],
+        posts: [],
+        lists: 0,
+      });
+    },
     produce(count) {
       for (let i = 0; i < count; i++) {
         const at = Date.now();
         const key = `other-${convoy.records.length}`;
         const common = { duplicate: false, status: "Processing" as const, endpointId: "other" };
-        convoy.records.push({ key, createdAt: at, seenAt: at, doneAt: at, ...common });
+        convoy.records.push({ key, createdAt: at, seenAt: at, doneAt: at, data: null, ...common });
       }
     },
     deliveredOf(id) {
@@ -89,7 +126,7 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
     for (const each of due) process(each);
   }
 
-  function process({ at, key, endpointId }: (typeof queue)[number]): void {
+  function process({ at, key, endpointId, data }: Queued): void {
     const { skewMs, strands, poisoned, lagMs } = convoy.trouble;
     const duplicate = byKey.has(key);
     const record: Listed = {
@@ -100,6 +137,7 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
       status: "Processing",
       doneAt: Number.POSITIVE_INFINITY,
       endpointId,
+      data,
     };
     convoy.records.push(record);
     if (duplicate) return;
@@ -114,22 +152,23 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
   async function fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
     const path = url.pathname.replace(/^.*\/projects\/[^/]+/, "");
-    const body =
-      request.method === "POST" ? ((await request.json()) as Record<string, string>) : {};
-    if (path.startsWith("/events") && request.method === "POST") return post(body);
+    if (path.startsWith("/events") && request.method === "POST") {
+      return post((await request.json()) as Posted);
+    }
+    await request.body?.cancel();
     if (convoy.trouble.mode === "down") return failure(400, "outage");
     if (path === "/events") return list(url.searchParams);
     return success({ content: [], pagination: { has_next_page: false, next_page_cursor: "" } });
   }
 
-  function post({ idempotency_key: key = "", endpoint_id = null }: Record<string, string | null>) {
+  function post({ idempotency_key: key, endpoint_id = null, data }: Posted): Response {
     const { mode, loses, stalledUntil, lagMs, gone } = convoy.trouble;
-    convoy.posts.push({ key: key ?? "", at: Date.now() });
+    convoy.posts.push({ key, at: Date.now() });
     if (endpoint_id !== null && gone(endpoint_id)) return failure(400, "endpoint not found");
     if (mode === "down") return failure(400, "outage");
     if (mode !== "swallow") {
       const lag = random() * lagMs + Math.max(0, stalledUntil - Date.now());
-      queue.push({ at: Date.now() + lag, key: key ?? "", endpointId: endpoint_id });
+      queue.push({ at: Date.now() + lag, key, endpointId: endpoint_id, data });
     }
     if (mode === "lost" || random() < loses) throw new TypeError("connection lost");
     return success(null, 201);
@@ -157,7 +196,7 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
         project_id: "local",
         idempotency_key: each.key,
         is_duplicate_event: each.duplicate,
-        status: each.doneAt <= now ? "Success" : each.status,
+        status: statusOf(each),
         failure_reason: each.status === "Failure" ? "poisoned" : undefined,
         endpoints: each.endpointId === null ? [] : [each.endpointId],
         created_at: new Date(each.createdAt).toISOString(),
@@ -167,6 +206,13 @@ export function modelConvoy(random: () => number, trouble: Partial<Trouble> = {}
   }
 
   return convoy;
+}
+
+/** A post's body, as far as it matters. */
+type Posted = { idempotency_key: string; endpoint_id?: string | null; data: unknown };
+
+function statusOf({ doneAt, status }: Pick<Listed, "doneAt" | "status">): string {
+  return doneAt <= Date.now() ? "Success" : status;
 }
 
 function success(data: unknown, status = 200): Response {

@@ -1,33 +1,71 @@
 /** The promises of docs/design.md, section 1, as checks: what the callers know against what is there. */
-import type { Accepted, Call, Committed, World } from "./world.ts";
+import { todoKey } from "../../src/todo/kv.ts";
+import type { Accepted, ConvoyDouble } from "./convoy-double.ts";
+import type { Call, Committed, World } from "./world.ts";
 
 type Todo = Record<string, unknown>;
 
 const TYPES: Record<string, string> = { POST: "created", PUT: "updated", DELETE: "deleted" };
 const OWNER = "default";
 
+/**
+ * What a world's Convoy does not do for good. `gone`: endpoints that it does not know any more, whose events
+ * wait or are given up. `poisoned`: endpoints whose events may fail there, and then are dead.
+ */
+export type Exceptions = {
+  gone?: (endpointId: string) => boolean;
+  poisoned?: (endpointId: string) => boolean;
+};
+
+/** An event, with all that Convoy took of it, the repeats left out. */
+type Traced = Committed & { taken: Accepted[]; asked: number };
+
 /** All that is broken, each in a sentence; empty where every promise holds. Time must have passed (`recover`). */
-export async function brokenPromises(world: World): Promise<string[]> {
+export async function brokenPromises<C extends ConvoyDouble>(
+  world: World<C>,
+  exceptions: Exceptions = {},
+): Promise<string[]> {
   const history = world.history();
-  const accepted = await world.accepted();
+  const accepted = await world.convoy.accepted();
   const calls = world.calls.filter(({ url }) => /^\/todo(\/|\?|$)/.test(url));
   const changes = calls.filter(({ method }) => method !== "GET");
+  const isGone = ({ endpoint_id: id }: Committed) => id !== null && exceptions.gone?.(id) === true;
+  const replays = world.calls.filter(({ url }) => url.endsWith("/replay"));
+  const traced = traces(history, accepted, replays);
   return [
     ...changesWithoutEvent(changes, history),
     ...eventsWithoutChange(changes, history),
     ...illegalHistory(changes, history),
-    ...notAcceptedOnce(history, accepted),
+    ...traced.flatMap((event) =>
+      isGone(event)
+        ? saidToHaveCome(event)
+        : [...notAcceptedOnce(event, world, exceptions), ...lostReplays(replays, event)],
+    ),
     ...phantoms(history, accepted),
-    ...badReplays(world.calls, accepted),
     ...kvDiffers(world, history),
-    ...unfinished(world),
+    ...unfinishedMoves(world),
   ];
+}
+
+/** Each event with the keys that Convoy took of it, and how often somebody asked for a replay. */
+function traces(history: Committed[], accepted: Accepted[], replays: Call[]): Traced[] {
+  const taken = Map.groupBy(
+    accepted.filter(({ duplicate }) => !duplicate),
+    ({ key }) => key.split(":")[0],
+  );
+  const bulk = replays.filter(({ url }) => url === "/event/replay").length;
+  return history.map((event) => ({
+    ...event,
+    taken: taken.get(event.id) ?? [],
+    asked: bulk + replays.filter(({ url }) => url === `/event/${event.id}/replay`).length,
+  }));
 }
 
 /** G1: an acknowledged change has exactly one event, of its type. */
 function changesWithoutEvent(changes: Call[], history: Committed[]): string[] {
+  const byId = Map.groupBy(history, ({ id }) => id);
   return changes.filter(isDone).flatMap((call) => {
-    const found = history.filter(({ id }) => id === call.eventId);
+    const found = byId.get(call.eventId ?? "") ?? [];
     const fits = found.length === 1 && found[0]!.type === TYPES[call.method];
     return fits ? [] : [`G1: ${name(call)} has ${found.length} events`];
   });
@@ -50,6 +88,7 @@ function eventsWithoutChange(changes: Call[], history: Committed[]): string[] {
 /** G2: each event is legal after the one before it, and holds all fields of all changes so far. */
 function illegalHistory(changes: Call[], history: Committed[]): string[] {
   const broken: string[] = [];
+  const done = Map.groupBy(changes.filter(isDone), ({ eventId }) => eventId);
   const now = new Map<number, Todo | null>();
   for (const event of history.filter(isChange)) {
     const before = now.get(event.todo_id!) ?? null;
@@ -58,9 +97,8 @@ function illegalHistory(changes: Call[], history: Committed[]): string[] {
         `G2: event ${event.seq} ${event.type}, but the todo was ${JSON.stringify(before)}`,
       );
     }
-    const after = event.todo === null ? null : (JSON.parse(event.todo) as Todo);
-    const done = changes.filter((call) => isDone(call) && call.eventId === event.id);
-    const tried = done.length > 0 ? done : changes.filter((call) => mayBe(call, event));
+    const after = todoOf(event);
+    const tried = done.get(event.id) ?? changes.filter((call) => mayBe(call, event));
     if (!tried.some((call) => same(merged(call, event, before), after))) {
       broken.push(`G2: lost update: event ${event.seq} ${event.type} made ${event.todo}`);
     }
@@ -69,88 +107,115 @@ function illegalHistory(changes: Call[], history: Committed[]): string[] {
   return broken;
 }
 
-/** G1, G4: Convoy took every event, once. */
-function notAcceptedOnce(history: Committed[], accepted: Accepted[]): string[] {
-  return history.flatMap((event) => {
-    const taken = accepted.filter(({ key, duplicate }) => key === event.id && !duplicate);
-    return taken.length === 1
-      ? []
-      : [`G4: event ${event.seq} ${event.type} was taken ${taken.length} times`];
-  });
+/**
+ * G1, G4: Convoy took every event, once, and under another key only for a replay that was asked for, or where it
+ * never finished one. Nothing waits for ever; nothing is given up but what is for an endpoint that is gone.
+ */
+function notAcceptedOnce<C extends ConvoyDouble>(
+  event: Traced,
+  world: World<C>,
+  { poisoned }: Exceptions,
+): string[] {
+  const { id, state, taken, asked, endpoint_id: endpoint } = event;
+  const say = (problem: string) => `${event.type} ${event.seq} ${id} (${state}) ${problem}`;
+  const broken: string[] = [];
+  const firsts = taken.filter(({ key }) => key === id).length;
+  if (firsts !== 1) broken.push(say(`G4: was taken ${firsts} times`));
+  const stranded = taken.filter(({ status }) => ["Retry", "Processing"].includes(status)).length;
+  const delivered = taken.filter(({ status }) => status === "Success").length;
+  if (taken.length > 1 + asked + stranded || event.replays > asked + stranded) {
+    broken.push(
+      say(
+        `G4: has ${taken.length} keys, of ${event.replays}; ${asked} asked for, ${stranded} stranded`,
+      ),
+    );
+  }
+  if (delivered > 1 + asked) broken.push(say(`G4: came ${delivered} times`));
+
+  const open = event.due_at !== null || state === "pending" || event.stored === 0;
+  if (open) broken.push(say(`G1: is due at ${event.due_at}, stored ${event.stored}`));
+  const mayFail = endpoint !== null && poisoned?.(endpoint) === true;
+  const failed = taken.every(({ status }) => status === "Failure");
+  if (delivered === 0 && !failed) broken.push(say("G1: never came"));
+  // One that nobody subscribes to is confirmed all the same, if it is for everybody.
+  if (delivered === 0 && endpoint !== null && state === "confirmed")
+    broken.push(say("G1: never came, and is confirmed"));
+  if (state === "accepted" && world.stores.settings.AUDIT !== "off")
+    broken.push(say("G4: nobody looked whether it came"));
+  if (state === "dead" && !(mayFail && delivered === 0) && !isRemoved(world, endpoint))
+    broken.push(say("G1: was given up"));
+  return broken;
 }
 
-/** G2: Convoy was told of nothing that is not in the log, and in the log's words. */
+/** What is for an endpoint that Convoy does not know is never said to have come. */
+function saidToHaveCome(event: Traced): string[] {
+  const { seq, state, taken, stored } = event;
+  const came = taken.length > 0 || state === "confirmed" || state === "accepted";
+  return [
+    ...(came ? [`G4: event ${seq} is ${state}, and its endpoint is gone`] : []),
+    ...(stored === 0 ? [`G6: event ${seq} is not in KV`] : []),
+  ];
+}
+
+function isRemoved<C extends ConvoyDouble>(world: World<C>, endpointId: string | null): boolean {
+  if (endpointId === null) return false;
+  return world.rows(`SELECT 1 FROM endpoint WHERE id = '${endpointId}'`).length === 0;
+}
+
+/** G2: Convoy was sent nothing that is not in the log, and only what the log says. */
 function phantoms(history: Committed[], accepted: Accepted[]): string[] {
+  const byId = new Map(history.map((event) => [event.id, event]));
   return accepted.flatMap(({ key, body }) => {
-    const told = JSON.parse(body) as { sequence?: number; event_id: string; todo?: Todo };
+    const sent = JSON.parse(body) as { sequence?: number; event_id: string; todo?: Todo };
     // An event of a read has no row in the log, and no sequence.
-    if (told.sequence === undefined) return [];
-    const event = history.find(({ id }) => id === told.event_id);
-    if (!event || event.seq !== told.sequence || key.split(":")[0] !== event.id) {
-      return [`G2: Convoy was told of ${body}`];
+    if (sent.sequence === undefined) return [];
+    const event = byId.get(sent.event_id);
+    if (!event || event.seq !== sent.sequence || key.split(":")[0] !== event.id) {
+      return [`G2: Convoy was sent ${body}`];
     }
-    const todo = event.todo === null ? undefined : (JSON.parse(event.todo) as Todo);
-    return todo && !same(todo, told.todo ?? null)
+    return event.todo !== null && !same(todoOf(event), sent.todo ?? null)
       ? [`G2: ${body} is not the log's ${event.todo}`]
       : [];
   });
 }
 
-/** A replay that was promised was taken once, and no key was made up. */
-function badReplays(calls: Call[], accepted: Accepted[]): string[] {
-  const replays = calls.filter(({ url }) => url.endsWith("/replay"));
-  const extra = accepted.filter(({ key, duplicate }) => key.includes(":") && !duplicate);
-  const broken = replays
-    .filter(({ status, answer }) => status === 202 && answer?.idempotency_key)
+/** A replay that was promised was taken once. */
+function lostReplays(calls: Call[], event: Traced): string[] {
+  return calls
+    .filter(({ url, status }) => url === `/event/${event.id}/replay` && status === 202)
     .flatMap(({ answer }) => {
-      const taken = accepted.filter((e) => e.key === answer!.idempotency_key && !e.duplicate);
-      return taken.length === 1 ? [] : [`replay ${answer!.idempotency_key}: ${taken.length} times`];
+      const times = event.taken.filter(({ key }) => key === answer?.idempotency_key).length;
+      return times === 1 ? [] : [`replay ${answer?.idempotency_key}: ${times} times`];
     });
-  // Convoy took a key and never finished it: that is asked for a new one, once.
-  const stranded = accepted.filter(
-    (e) => !e.duplicate && ["Retry", "Processing"].includes(e.status),
-  );
-  if (extra.length > replays.length + stranded.length) {
-    broken.push(
-      `G4: ${extra.length} new keys, ${replays.length} replays, ${stranded.length} stranded`,
-    );
-  }
-  return broken;
 }
 
-/** G6: KV holds the last word of every todo, and nothing else. */
-export function kvDiffers(world: World, history = world.history()): string[] {
-  const prefix = `todo:${btoa(OWNER)}:`;
-  const words = new Map(history.filter(isChange).map((event) => [event.todo_id!, event]));
-  const held = world.kv.now();
+/** G6: KV has the last change of every todo, and nothing else. */
+export function kvDiffers<C extends ConvoyDouble>(
+  world: World<C>,
+  history = world.history(),
+): string[] {
+  const last = new Map(history.filter(isChange).map((event) => [event.todo_id!, event]));
+  const stored = world.kv.now();
   const broken: string[] = [];
-  for (const [id, word] of words) {
-    const key = `${prefix}${String(id).padStart(16, "0")}`;
-    const entry = held.get(key);
-    const seq = (entry?.metadata as { seq?: number } | undefined)?.seq;
-    held.delete(key);
-    const right = word.todo === null ? !entry : entry?.value === word.todo && seq === word.seq;
-    if (!right)
-      broken.push(`G6: KV has ${entry?.value} (${seq}), the log ${word.todo} (${word.seq})`);
+  for (const [id, { todo, seq }] of last) {
+    const key = todoKey(OWNER, id);
+    const entry = stored.get(key);
+    const version = (entry?.metadata as { seq?: number } | undefined)?.seq;
+    stored.delete(key);
+    const right = todo === null ? !entry : entry?.value === todo && version === seq;
+    if (!right) broken.push(`G6: KV has ${entry?.value} (${version}), the log ${todo} (${seq})`);
   }
-  for (const key of held.keys()) broken.push(`G6: KV has ${key}, of which the log knows nothing`);
+  for (const key of stored.keys()) broken.push(`G6: KV has ${key}, of which the log knows nothing`);
   return broken;
 }
 
-/** Nothing waits for ever; nothing is given up but what is for an endpoint that is gone. */
-function unfinished(world: World): string[] {
-  const rows = world.rows<{ seq: number; state: string; stored: number | null }>(
-    `SELECT seq, state, stored FROM event AS e WHERE due_at IS NOT NULL OR state = 'pending'
-       OR stored = 0 OR (state = 'dead' AND (endpoint_id IS NULL
-         OR EXISTS (SELECT 1 FROM endpoint WHERE id = e.endpoint_id)))`,
-  );
-  const moves = world.rows<{ id: string; status: string }>(
-    "SELECT id, status FROM endpoint WHERE status IN ('creating', 'pausing', 'activating')",
-  );
-  return [
-    ...rows.map((row) => `G1: event ${row.seq} stays ${row.state}, stored ${row.stored}`),
-    ...moves.map((row) => `an endpoint stays ${row.status}`),
-  ];
+/** No change of an endpoint stays under way. */
+function unfinishedMoves<C extends ConvoyDouble>(world: World<C>): string[] {
+  return world
+    .rows<{ status: string }>(
+      "SELECT status FROM endpoint WHERE status IN ('creating', 'pausing', 'activating')",
+    )
+    .map(({ status }) => `an endpoint stays ${status}`);
 }
 
 function isDone({ status }: Call): boolean {
@@ -177,6 +242,10 @@ function merged(call: Call, event: Committed, before: Todo | null): Todo | null 
   if (event.type === "deleted") return null;
   const made = { id: event.todo_id, completed: false };
   return event.type === "created" ? { ...made, ...call.body } : { ...before, ...call.body };
+}
+
+function todoOf({ todo }: Committed): Todo | null {
+  return todo === null ? null : (JSON.parse(todo) as Todo);
 }
 
 function same(a: Todo | null, b: Todo | null): boolean {

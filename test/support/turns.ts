@@ -1,6 +1,6 @@
 /** Races by fast-check's scheduler: who takes the next step. */
 import type fc from "fast-check";
-import type { Around } from "./actors.ts";
+import type { Around, Step } from "./actors.ts";
 import { goOnUntil, pass, settle } from "./virtual-clock.ts";
 
 /** A little more than the second in which KV takes one write of a key. */
@@ -28,6 +28,63 @@ export function inTurn(
     if (dies && kind.startsWith(dies)) dead = true;
     return dead ? never() : answer;
   };
+}
+
+/**
+ * prompt: every step ends within its worker's lease. late: some do not, but what was put into KV has landed by
+ * then. landing: puts too land after their lease, which only the scrub can repair.
+ */
+export type Pace = "prompt" | "late" | "landing";
+
+/** Longer than a lease (LEASE_MS in src/config.ts). */
+const LATE_MS = 91_000;
+/** Share of steps, in percent, that take longer than a lease. */
+const LATE = 10;
+/** Share of steps, in percent, before which so much time passes that KV takes the next write of a key. */
+const SLOW = 15;
+
+/**
+ * Workers that may die before or after any step, `dies` in a hundred, and be slow: somebody else may come first
+ * before and after each step.
+ */
+export function frailty(
+  scheduler: fc.Scheduler,
+  random: () => number,
+  { dies, pace }: { dies: number; pace: Pace },
+): { worker: (name: string) => Around; deaths: () => number } {
+  const chance = (percent: number) => random() * 100 < percent;
+  let deaths = 0;
+  /** Puts that are on their way into KV. */
+  let puts = 0;
+  const worker = (name: string): Around => {
+    let dead = false;
+    const die = <T>() => {
+      if (!dead) deaths++;
+      dead = true;
+      return new Promise<T>(() => {});
+    };
+    return async <T>({ store, what }: Step, run: () => Promise<T>): Promise<T> => {
+      if (dead) return die<T>();
+      await scheduler.schedule(Promise.resolve(), `${name}: ${store} ${what}`);
+      if (dead || chance(dies)) return die<T>();
+      if (chance(SLOW)) await pass(SECOND_MS);
+      const isPut = store === "KV" && (what === "put" || what === "delete");
+      if (isPut) puts++;
+      const mayBeLate = pace === "landing" || (pace === "late" && puts === 0);
+      if (mayBeLate && chance(LATE)) {
+        await pass(LATE_MS);
+        await scheduler.schedule(Promise.resolve(), `${name}: late`);
+      }
+      try {
+        const answer = await run();
+        await scheduler.schedule(Promise.resolve(), `${name}: answer`);
+        return dead || chance(dies) ? die<T>() : answer;
+      } finally {
+        if (isPut) puts--;
+      }
+    };
+  };
+  return { worker, deaths: () => deaths };
 }
 
 /** Held up before its check after the put; from `go` on as `rest` says. */

@@ -1,7 +1,7 @@
 /** Time that only moves when a test says so: no test waits, and none depends on how fast it runs. */
 import { vi } from "vitest";
 
-/** Where virtual time begins: a full hour, ten minutes past, so that no scrub and no reconcile is near. */
+/** Where virtual time begins: a full hour, ten minutes past. */
 const BEGIN_MS = 1_795_600_800_000 + 10 * 60_000;
 
 const immediately = setImmediate;

@@ -1,18 +1,29 @@
-/** A world for the crash matrix: log, KV at its worst, local Convoy, callers who note what they were told. */
+/** The Worker's code, its stores, a Convoy and callers who note their answers: one process, virtual time. */
 import { vi } from "vitest";
-import { type ConvoyOptions, createConvoy } from "../../local/convoy/index.ts";
 import type { Bindings } from "../../src/config.ts";
-import { type Actor, type Around, createActor, openDatabase, type Stores } from "./actors.ts";
+import type { EventRow } from "../../src/event/table.ts";
+import {
+  type Actor,
+  type Around,
+  createActor,
+  createIsolate,
+  openDatabase,
+  type Step,
+  type Stores,
+} from "./actors.ts";
+import type { ConvoyDouble } from "./convoy-double.ts";
 import type { D1Double } from "./d1-sqlite.ts";
-import { type StalestKv, stalestKv } from "./stalest-kv.ts";
+import { type KvBehaviour, type KvDouble, kvDouble, STALEST } from "./kv.ts";
+import { type LocalConvoy, localConvoy } from "./local-convoy.ts";
 import { goOnUntil, pass, resetClock, settle, startClock } from "./virtual-clock.ts";
 
 const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
 /** Longer than a lease and than any stale read (src/config.ts). */
 const CUT_OFF_MS = 95_000;
+/** Longer than SCRUB_DELAY_MS in src/config.ts. */
+const SCRUB_DUE_MS = 11 * MINUTE_MS;
 
-/** A call and what its caller was told: `status` null where there was no answer. */
+/** A call and its answer: `status` null where there was none. */
 export type Call = {
   method: string;
   url: string;
@@ -22,7 +33,7 @@ export type Call = {
   answer: Record<string, unknown> | null;
 };
 
-/** An event as it was committed; kept when the log's row is purged. */
+/** An event as it was committed, and how it stands, or stood when it was purged. */
 export type Committed = {
   seq: number;
   id: string;
@@ -30,42 +41,69 @@ export type Committed = {
   endpoint_id: string | null;
   todo_id: number | null;
   todo: string | null;
+  state: string;
+  stored: number | null;
+  replays: number;
+  due_at: number | null;
 };
 
-/** What the local Convoy accepted. `body` is the webhook's. */
-export type Accepted = { key: string; duplicate: boolean; status: string; body: string };
+/** `convoy`: the local one unless given. `kv`: as old and as slow as KV may be unless given. `settings` over the defaults. */
+export type WorldOptions<C extends ConvoyDouble> = {
+  settings?: Partial<Bindings>;
+  convoy?: C;
+  kv?: KvBehaviour;
+};
 
 /** The shared world. `calls` is what callers know; the rest is what is really there. */
-export type World = {
+export type World<C extends ConvoyDouble = LocalConvoy> = {
+  /** What invocations of the Worker are given. */
   stores: Stores;
   d1: D1Double;
-  kv: StalestKv;
+  kv: KvDouble;
+  convoy: C;
   calls: Call[];
+  /** How long a step of a healthy invocation takes, in ms, by its store. */
+  latencyMs: Partial<Record<Step["store"], number>>;
+  /** Runs every step as it comes, after its latency. */
+  healthy: Around;
+  /** A new isolate of the Worker. */
+  isolate: () => (around: Around) => Actor;
   /** Everything begins again: empty stores, no calls, the beginning of time. */
   reset: () => Promise<void>;
   /** Calls the Worker as `actor` and notes the answer once there is one. */
   call: (actor: Actor, method: string, url: string, body?: Record<string, unknown>) => Call;
   /** A healthy call, to its end, waitUntil included. */
   ask: (method: string, url: string, body?: Record<string, unknown>) => Promise<Call>;
+  /** Creates todos, a hundred at a time, each with all of its waitUntil. @returns the events' ids */
+  createMany: (count: number, endpointId?: string) => Promise<string[]>;
   /** A healthy run of the cron at the next full minute. */
   cron: () => Promise<void>;
-  /** Time passes: leases and caches run out, the cron runs until nothing waits, but not at the full hour. */
+  /** Time passes: leases and caches run out, the cron runs until nothing waits. The scrub does not run. */
   rest: () => Promise<void>;
-  /** As `rest`, and then the scrub and the reconcile have their turn. */
+  /** As `rest`, and then the scrub has its turn. */
   recover: () => Promise<void>;
-  /** What is still on its way: rows of the log, moves of endpoints. */
-  waiting: () => number;
+  /** Every event that was ever committed, in the order of seq. */
   history: () => Committed[];
-  accepted: () => Promise<Accepted[]>;
-  inbox: <T>(path: string, limit?: number) => Promise<T[]>;
-  rows: <T>(sql: string) => T[];
-  /** Resolves when Convoy has nothing on its way. */
-  idle: () => Promise<void>;
+  /** Rows of a query on D1; the log unless given. */
+  rows: <T = EventRow>(sql?: string) => T[];
+  /** How many events are in each state. */
+  states: () => Record<string, number>;
   close: () => Promise<void>;
 };
 
-/** Runs every step as it comes. */
-export const healthy: Around = (_step, run) => run();
+// Purge takes rows out of the log; what was promised holds all the same.
+const HISTORY = `
+  CREATE TABLE history (seq INTEGER PRIMARY KEY, id, type, endpoint_id, todo_id, todo, state, stored, replays, due_at);
+  CREATE TRIGGER remember AFTER INSERT ON event BEGIN INSERT INTO history
+    VALUES (new.seq, new.id, new.type, new.endpoint_id, new.todo_id, new.todo, NULL, NULL, NULL, NULL); END;
+  CREATE TRIGGER purged AFTER DELETE ON event BEGIN UPDATE history SET state = old.state, stored = old.stored,
+    replays = old.replays, due_at = old.due_at WHERE seq = old.seq; END`;
+
+const READ_HISTORY = `
+  SELECT h.seq, h.id, h.type, h.endpoint_id, h.todo_id, h.todo, coalesce(e.state, h.state) AS state,
+    coalesce(e.stored, h.stored) AS stored, coalesce(e.replays, h.replays) AS replays,
+    coalesce(e.due_at, h.due_at) AS due_at
+  FROM history AS h LEFT JOIN event AS e ON e.seq = h.seq ORDER BY h.seq`;
 
 /** The Worker says on the console what goes wrong: here that is all the time. */
 function beQuiet(): void {
@@ -74,36 +112,31 @@ function beQuiet(): void {
   }
 }
 
-/** Opens a world on virtual time; `settings` over the defaults, with a local Convoy of this version. */
-export function openWorld(
-  settings: Partial<Bindings> = {},
-  convoyOptions: Pick<ConvoyOptions, "version"> = {},
-): World {
+/** Opens a world at the beginning of virtual time. */
+export function openWorld<C extends ConvoyDouble = LocalConvoy>(
+  options: WorldOptions<C> = {},
+): World<C> {
   startClock();
+  resetClock();
+  beQuiet();
   const d1 = openDatabase();
-  // Purge takes rows out of the log; what was promised holds all the same.
-  d1.sqlite.exec(`CREATE TABLE history AS SELECT seq, id, type, endpoint_id, todo_id, todo FROM event;
-    CREATE TRIGGER remember AFTER INSERT ON event BEGIN INSERT INTO history
-      VALUES (new.seq, new.id, new.type, new.endpoint_id, new.todo_id, new.todo); END`);
-  const kv = stalestKv();
-  const convoy = createConvoy(convoyOptions);
-  const stores: Stores = { d1, kv: kv.kv, convoy, settings };
+  d1.sqlite.exec(HISTORY);
+  const kv = kvDouble({ ...(options.kv ?? STALEST) });
+  const convoy = options.convoy ?? (localConvoy() as ConvoyDouble as C);
+  const stores: Stores = { d1, kv: kv.kv, convoy, settings: { ...options.settings } };
   const calls: Call[] = [];
-  const rows = <T>(sql: string) => d1.sqlite.prepare(sql).all() as T[];
-  const one = (sql: string) => Object.values(rows<Record<string, number | null>>(sql)[0]!)[0]!;
-  const waiting = () =>
-    one("SELECT count(*) FROM event WHERE due_at IS NOT NULL") +
-    one("SELECT count(*) FROM endpoint WHERE due_at IS NOT NULL");
+  const latencyMs: World["latencyMs"] = {};
+  const healthy: Around = async (step, run) => {
+    const ms = latencyMs[step.store];
+    if (ms) await new Promise((resolve) => setTimeout(resolve, ms));
+    return run();
+  };
+  const rows = <T = EventRow>(sql = "SELECT * FROM event ORDER BY seq") =>
+    d1.sqlite.prepare(sql).all() as T[];
 
-  const call: World["call"] = (actor, method, url, body) => {
-    const noted: Call = {
-      method,
-      url,
-      body: body ?? null,
-      status: null,
-      eventId: null,
-      answer: null,
-    };
+  const call: World["call"] = (actor, method, url, body = undefined) => {
+    const unknown = { status: null, eventId: null, answer: null };
+    const noted: Call = { method, url, body: body ?? null, ...unknown };
     calls.push(noted);
     void actor.fetch(method, url, body).then(async (response) => {
       noted.answer = (await response.json()) as Call["answer"];
@@ -119,91 +152,101 @@ export function openWorld(
     await goOnUntil(actor.idle);
     await convoy.idle();
   };
-  const nextMinute = (from: number) => Math.ceil((from + 1) / MINUTE_MS) * MINUTE_MS;
   /** At most so many runs: what waits then waits for ever. */
   const runUntilNothingWaits = async (most: number) => {
-    for (let run = 0; run < most && waiting() > 0; run++) {
-      const due = one("SELECT coalesce(min(due_at), 0) FROM event");
-      const moving = waiting() > one("SELECT count(*) FROM event WHERE due_at IS NOT NULL");
-      await cronAt(nextMinute(Math.max(Date.now(), moving ? 0 : due)));
+    const waiting = d1.sqlite.prepare(
+      `SELECT (SELECT min(due_at) FROM event) AS event, (SELECT min(due_at) FROM endpoint) AS move`,
+    );
+    for (let run = 0; run < most; run++) {
+      const { event, move } = waiting.get() as { event: number | null; move: number | null };
+      if (event === null && move === null) return;
+      await cronAt(nextMinute(Math.max(Date.now(), move === null ? (event ?? 0) : 0)));
     }
   };
+  /** From which event on the scrub looks: `~` is after all of them. */
+  const scrubAfter = (id: "" | "~") =>
+    d1.sqlite.exec(`UPDATE cron_state SET scrub_after = '${id}'`);
   const rest = async () => {
+    scrubAfter("~");
     await settle();
     await pass(CUT_OFF_MS);
     await runUntilNothingWaits(40);
-  };
-  const inbox = async <T>(what: string, limit = 5_000) => {
-    const response = await convoy.fetch(
-      new Request(`http://convoy.test/inbox/${what}?limit=${limit}`),
-    );
-    return ((await response.json()) as { data: T[] }).data;
   };
 
   return {
     stores,
     d1,
     kv,
+    convoy,
     calls,
+    latencyMs,
+    healthy,
+    isolate: () => createIsolate(stores),
     call,
-    waiting,
-    inbox,
     rows,
-    idle: () => convoy.idle(),
     async reset() {
       await settle();
       beQuiet();
       d1.sqlite.exec(
-        `DELETE FROM event; DELETE FROM endpoint; DELETE FROM history; DELETE FROM sqlite_sequence;
+        `DELETE FROM history; DELETE FROM event; DELETE FROM endpoint; DELETE FROM sqlite_sequence;
          DELETE FROM delivery_walk; DELETE FROM reposted;
          DELETE FROM cron_state; INSERT INTO cron_state (id) VALUES (1)`,
       );
       kv.clear();
       calls.length = 0;
-      await convoy.fetch(new Request("http://convoy.test/inbox/reset", { method: "POST" }));
+      await convoy.reset();
       resetClock();
     },
     async ask(method, url, body) {
       const actor = createActor(stores, healthy);
       const noted = call(actor, method, url, body);
-      await goOnUntil(() => actor.idle());
+      await goOnUntil(actor.idle);
       await convoy.idle();
       return noted;
+    },
+    async createMany(count, endpointId) {
+      const begin = createIsolate(stores);
+      const url = `/todo${endpointId ? `?endpoint=${endpointId}` : ""}`;
+      const made: Call[] = [];
+      while (made.length < count) {
+        const actors = Array.from({ length: Math.min(100, count - made.length) }, () => {
+          const actor = begin(healthy);
+          made.push(call(actor, "POST", url, { item: "milk" }));
+          return actor;
+        });
+        await goOnUntil(() => actors.every((actor) => actor.idle()));
+        await settle();
+      }
+      await convoy.idle();
+      return made.flatMap(({ status, eventId }) => (status === 201 && eventId ? [eventId] : []));
     },
     cron: () => cronAt(nextMinute(Date.now())),
     rest,
     async recover() {
       await rest();
-      const hour = Math.ceil((Date.now() + 1) / HOUR_MS) * HOUR_MS;
-      await cronAt(hour);
-      await cronAt(hour + 5 * MINUTE_MS);
+      scrubAfter("");
+      await pass(SCRUB_DUE_MS);
+      await cronAt(nextMinute(Date.now()));
+      await cronAt(nextMinute(Date.now() + 4 * MINUTE_MS));
       await runUntilNothingWaits(40);
     },
-    history: () => rows<Committed>("SELECT * FROM history ORDER BY seq"),
-    async accepted() {
-      type Raw = {
-        idempotency_key: string;
-        is_duplicate: boolean;
-        swallowed: boolean;
-        status: string;
-        body: string;
-      };
-      const all = await inbox<Raw>("events");
-      // What it swallowed it only said that it accepted.
-      return all
-        .filter(({ swallowed }) => !swallowed)
-        .map((e) => ({
-          key: e.idempotency_key,
-          duplicate: e.is_duplicate,
-          status: e.status,
-          body: e.body,
-        }));
+    history: () => rows<Committed>(READ_HISTORY),
+    states() {
+      const counted = rows<{ state: string; n: number }>(
+        "SELECT state, count(*) AS n FROM event GROUP BY state",
+      );
+      return Object.fromEntries(counted.map(({ state, n }) => [state, n]));
     },
     async close() {
       await convoy.close();
       d1.close();
+      vi.clearAllTimers();
       vi.restoreAllMocks();
       vi.useRealTimers();
     },
   };
+}
+
+function nextMinute(from: number): number {
+  return Math.ceil((from + 1) / MINUTE_MS) * MINUTE_MS;
 }
