@@ -4,14 +4,17 @@ import { app } from "../../src/app.ts";
 import { OTHER_SCENARIOS } from "./endpoint-scenarios.ts";
 import { TODO_SCENARIOS } from "./todo-scenarios.ts";
 
-/** A link is a signature over the caller's name and the time: there is no I/O to cut, and nothing to be left behind. */
-const CHANGES_NOTHING = ["POST /portal-link"];
+/**
+ * A link is a signature over the caller's name and the time: there is no I/O to cut, and nothing to be left behind.
+ * A rebuild is an operator's, with a token of its own, and is run again from the page that it stopped at: test/worker/rebuild.
+ */
+const LEFT_OUT = ["POST /portal-link", "POST /rebuild"];
 
 test("every changing route has a crash scenario, and every scenario a route", () => {
   const changing = app.routes
     .filter(({ method }) => ["POST", "PUT", "PATCH", "DELETE"].includes(method))
     .map(({ method, path }) => `${method} ${path}`)
-    .filter((route) => !CHANGES_NOTHING.includes(route));
+    .filter((route) => !LEFT_OUT.includes(route));
   const covered = [...TODO_SCENARIOS, ...OTHER_SCENARIOS].map(({ route }) => route);
   expect([...new Set(covered)].sort()).toEqual([...new Set(changing)].sort());
 });
