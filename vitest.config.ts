@@ -37,6 +37,8 @@ export default defineConfig({
         ],
         test: {
           name: "worker",
+          // One workerd for many files: to start one costs more than most of them. Stores are reset for each test.
+          isolate: false,
           restoreMocks: true,
           root,
           include: ["test/worker/**/*.test.ts"],

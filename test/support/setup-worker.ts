@@ -13,16 +13,18 @@ declare global {
 }
 
 // Waits between tries are recorded, not waited: `vi.mocked(sleep).mock.calls` has their lengths.
-vi.mock(import("../../src/run.ts"), async (original) => ({
-  ...(await original()),
-  sleep: vi.fn(async () => {}),
-}));
+// Files share an isolate, and with it the Worker's modules: what these were given stays theirs.
+vi.mock(import("../../src/run.ts"), async (original) => {
+  const shared = globalThis as { recordedSleep?: typeof sleep };
+  shared.recordedSleep ??= vi.fn(async () => {});
+  return { ...(await original()), sleep: shared.recordedSleep };
+});
 
 // Far beyond what a test needs: on a busy machine only a real failure gets here.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 beforeEach(async () => {
-  vi.mocked(sleep).mockClear();
+  vi.mocked(sleep).mockReset();
   await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
 });
 
