@@ -17,179 +17,210 @@ const COPIED = [
   ...["vitest.config.ts", "wrangler.toml"],
 ];
 
-/** `from` must stand once in the file; `to` takes its place. */
-type Mutation = { name: string; file: string; from: string | RegExp; to: string };
+/** `from` must stand once in the file; `to` takes its place. `by`: the tests that notice first; without them all are run. */
+type Mutation = { name: string; by?: string; file: string; from: string | RegExp; to: string };
 
 const MUTATIONS: Mutation[] = [
   {
     name: "no check after the put",
+    by: "test/races",
     file: "src/event/lease.ts",
     from: /j\.value ->> 'put' >= \(SELECT max\(seq\)[\s\S]*?'failed'\)\), 1/,
     to: "j.value ->> 'put' IS NOT NULL, 1",
   },
   {
     name: "rows are recorded without holding their lease",
+    by: "test/races/lease",
     file: "src/event/lease.ts",
     from: "ON e.seq = j.value ->> 'seq' AND e.due_at = j.value ->> 'lease'",
     to: "ON e.seq = j.value ->> 'seq'",
   },
   {
     name: "a lease is no time at all",
+    by: "test/races/todo",
     file: "src/config.ts",
     from: "export const LEASE_MS = 90_000;",
     to: "export const LEASE_MS = 0;",
   },
   {
     name: "any finished row is purged",
+    by: "test/life/size",
     file: "src/event/purge.ts",
     from: /WHERE NOT stays AND \([\s\S]*?'failed'\)\)\)\)/,
     to: "WHERE NOT stays",
   },
   {
     name: "the commit does not ask whether the change is legal",
+    by: "test/crash/todo",
     file: "src/event/commit.ts",
     from: "WHERE (current.todo IS NOT NULL) = ?10 AND",
     to: "WHERE ?10 IS NOT NULL AND",
   },
   {
     name: "KV's word beats the log's",
+    by: "test/races/todo",
     file: "src/event/commit.ts",
     from: "SELECT CASE WHEN EXISTS (SELECT 1 FROM latest)\n    THEN",
     to: "SELECT CASE WHEN ?4 IS NULL AND EXISTS (SELECT 1 FROM latest)\n    THEN",
   },
   {
     name: "an update replaces the whole todo",
+    by: "test/crash/todo",
     file: "src/event/commit.ts",
     from: "json_patch(coalesce(current.todo, '{}'), ?9)",
     to: "json_patch(coalesce(NULL, '{}'), ?9)",
   },
   {
     name: "each attempt has an idempotency key of its own",
+    by: "test/life/schedules",
     file: "src/event/message.ts",
     from: /(return replays \? .*) : id;/,
     to: "return id + (replays ?? 0) + Math.random();",
   },
   {
     name: "a failed put is taken for done",
+    by: "test/crash/todo",
     file: "src/todo/change.ts",
     from: "    return null;\n  }\n}",
     to: "    return row.seq;\n  }\n}",
   },
   {
     name: "a row whose todo KV lacks is recorded as finished",
+    by: "test/crash/todo",
     file: "src/event/lease.ts",
     from: "WHEN stored = 0 THEN unstored_due_at",
     to: "WHEN stored = 2 THEN unstored_due_at",
   },
   {
     name: "after a lost connection nobody looks whether it was committed",
+    by: "test/crash/todo",
     file: "src/event/commit.ts",
     from: /const found = attempt > 1 [\s\S]*?return row \?\? \(.*\);/,
     to: "return await first<EventRow>(db, ...insert);",
   },
   {
     name: "the scrub never runs",
+    by: "test/life/size",
     file: "src/cron.ts",
     from: "if (agenda.toScrub)",
     to: "if (agenda.toScrub && !agenda.toScrub)",
   },
   {
     name: "who is taken along by a settle that never ends waits for ever",
+    by: "test/crash/todo",
     file: "src/config.ts",
     from: "export const SETTLE_PATIENCE_MS = 5_000;",
     to: "export const SETTLE_PATIENCE_MS = 500_000_000;",
   },
   {
     name: "the answer of a post takes a confirmation back",
+    by: "test/life/schedules",
     file: "src/event/lease.ts",
     from: "e.state IN ('confirmed', 'dead') OR j.value",
     to: "j.value",
   },
   {
     name: "the walk believes what Convoy has not finished",
+    by: "test/life/schedules",
     file: "src/event/walk.ts",
     from: 'if (record.status !== "Failure") return "unfinished";',
     to: 'if (record.status !== "Failure") return "done";',
   },
   {
     name: "the walk confirms the old key of an event that has a new one",
+    by: "test/life/schedules",
     file: "src/event/walk.ts",
     from: "AND event.replays = seen.replays\n",
     to: "\n",
   },
   {
     name: "a walk that another run has overtaken moves the place back",
+    by: "test/races/walk",
     file: "src/event/cron-state.ts",
     from: "WHERE walk_since IS ? AND walk_until IS ? AND walk_cursor IS ? RETURNING id",
     to: "WHERE ? IS ? IS ? IS NOT 5 RETURNING id",
   },
   {
     name: "what the walk did not find takes a new key at once",
+    by: "test/life/schedules",
     file: "src/event/walk.ts",
     from: "if (row.lookups === 0)\n    return { ...again, lookups,",
     to: "if (row.lookups === 0) return { ...again, replays: row.replays + 1, lookups,",
   },
   {
     name: "an answer that did not come is taken for not found, and a new key",
+    by: "test/life/schedules",
     file: "src/event/walk.ts",
     from: "if (!answer.ok) return { ...same, due_at: now + LOOKUP_RETRY_MS };",
     to: "if (!answer.ok) return { ...again, replays: row.replays + 1 };",
   },
   {
     name: "an event that Convoy never finishes keeps its key",
+    by: "test/life/schedules",
     file: "src/event/walk.ts",
     from: "const key = { replays: row.replays + 1,",
     to: "const key = { replays: row.replays,",
   },
   {
     name: "a replay of what Convoy lists as failed takes the burnt key",
+    by: "test/life/schedules",
     file: "src/event/publish.ts",
     from: "replays = replays + (accepted_at IS NOT NULL)",
     to: "replays = replays + (state <> 'dead')",
   },
   {
     name: "a pause toggles without reading the status",
+    by: "test/crash/endpoint",
     file: "src/endpoint/pause.ts",
     from: "  if (status === wanted) return null;\n",
     to: "",
   },
   {
     name: "a crashed creation is never removed",
+    by: "test/crash/endpoint",
     file: "src/endpoint/create.ts",
     from: "if (done) await removeEndpoint(db, draft.owner, draft.id);",
     to: "",
   },
   {
     name: "an endpoint is changed by two at once",
+    by: "test/races/endpoint",
     file: "src/endpoint/table.ts",
     from: "status <> 'creating' AND (due_at IS NULL OR due_at <= ?3)",
     to: "status <> 'creating'",
   },
   {
     name: "what an incomplete list of discarded deliveries lacks is taken for sent",
+    by: "test/races/recovery-size",
     file: "src/endpoint/recover.ts",
     from: 'next: page.data.next ? { action: "look", due: now } : null',
     to: "next: null",
   },
   {
     name: "discarded deliveries of an endpoint that is not active are forgotten",
+    by: "test/crash/recovery",
     file: "src/endpoint/recover.ts",
     from: '.filter((one) => one.active || from.status === "Discarded")',
     to: ".filter((one) => one.active)",
   },
   {
     name: "another project's list ends a recovery",
+    by: "test/crash/recovery",
     file: "src/endpoint/recover.ts",
     from: "  if (!(await isOurs(run))) return null;\n",
     to: "",
   },
   {
     name: "a delivery stuck in Processing is posted again under one key after another",
+    by: "test/crash/recovery",
     file: "src/endpoint/recovery-table.ts",
     from: "AND NOT EXISTS (SELECT 1 FROM reposted WHERE delivery_id = ?1)",
     to: "",
   },
 ];
+
+/** Whatever has to notice a mutation. */
+const TESTS = ["test/life", "test/crash", "test/e2e/outages", "test/races"];
 
 mkdirSync(path.join(root, ".wrangler"), { recursive: true });
 const wanted = MUTATIONS.filter(({ name }) => name.includes(process.argv[2] ?? ""));
@@ -206,7 +237,7 @@ console.log(`${wanted.length} mutations tried, ${caught} caught`);
 process.exitCode = caught === wanted.length ? 0 : 1;
 
 /** The folder of tests that noticed, or null. */
-function tryMutation({ name, file, from, to }: Mutation): string | null {
+function tryMutation({ name, by, file, from, to }: Mutation): string | null {
   const copy = mkdtempSync(path.join(root, ".wrangler/mutate-"));
   try {
     for (const each of COPIED)
@@ -217,7 +248,7 @@ function tryMutation({ name, file, from, to }: Mutation): string | null {
     const after = before.replace(from, () => to);
     if (after === before) throw new Error(`"${name}" does not fit ${file} any more`);
     writeFileSync(target, after);
-    for (const tests of ["test/life", "test/crash", "test/e2e/outages", "test/races"]) {
+    for (const tests of [...(by ? [by] : []), ...TESTS]) {
       if (!passes(copy, tests)) return tests;
     }
     return null;
