@@ -1,10 +1,10 @@
-/** Makes a service of notes from this one's src/ as docs/adapt.md says, step by step: `node examples/notes/build.ts ../notes`. */
+/** Makes a service of notes from this one as docs/adapt.md says, step by step: `node examples/notes/build.ts ../notes`. */
 import { cpSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
-// Step 2: what search and replace does. Lower-case `todo` names the log's columns, and stays.
+// Step 2: what search and replace does. In src/, lower-case `todo` names the log's columns, and stays.
 const RENAMED: [from: string, to: string][] = [
   ["Todo", "Note"],
   ["TODO", "NOTE"],
@@ -12,16 +12,16 @@ const RENAMED: [from: string, to: string][] = [
   ["/todo", "/note"],
 ];
 
-/** Edits by hand after step 2: the text, which a file has exactly once, and what it becomes. */
+/** Edits by hand after search and replace: the text, which a file has exactly once, and what it becomes. */
 type Edits = [from: string, to: string][];
 
 /** The files that search and replace goes through, and what is left to do by hand in each. */
 const EDITED: Record<string, Edits> = {
   // Step 2.
-  "note/change.ts": [],
-  "note/kv.ts": [['PREFIX = "todo:"', 'PREFIX = "note:"']],
+  "src/note/change.ts": [],
+  "src/note/kv.ts": [['PREFIX = "todo:"', 'PREFIX = "note:"']],
   // Step 5.
-  "note/routes.ts": [
+  "src/note/routes.ts": [
     ["export const todo =", "export const note ="],
     ["{ item, completed = false, ...body }", '{ title, body = "", pinned = false, ...sent }'],
     ["= body.id ??", "= sent.id ??"],
@@ -31,8 +31,8 @@ const EDITED: Record<string, Edits> = {
     ["The todo is", "The note is"],
   ],
   // Step 6.
-  "answers.ts": [['z.literal("Note added"), todo:', 'z.literal("Note added"), note:']],
-  "config.ts": [
+  "src/answers.ts": [['z.literal("Note added"), todo:', 'z.literal("Note added"), note:']],
+  "src/config.ts": [
     [
       "/** Characters (code points) of a todo's text. */\nexport const ITEM_MAX_CHARS = 2_000;",
       "/** Characters (code points) of a note's title. */\nexport const TITLE_MAX_CHARS = 200;\n" +
@@ -40,30 +40,78 @@ const EDITED: Record<string, Edits> = {
     ],
   ],
   // Step 7.
-  "app.ts": [
+  "src/app.ts": [
     ["import { todo }", "import { note }"],
     ['.route("/note", todo)', '.route("/note", note)'],
   ],
 };
 
+const SETUP = "Setup a convoy webhook project and publish my first webhook";
+
+/** Step 8: as above, and in these files lower-case `todo` becomes `note` as well. */
+const DOCUMENT: Record<string, Edits> = {
+  "openapi/answers.ts": [],
+  "openapi/document.ts": [],
+  "openapi/errors.ts": [
+    ["Bad body. item:", "Bad body. title:"],
+    ['path: "item"', 'path: "title"'],
+  ],
+  "openapi/parameters.ts": [],
+  "openapi/routes/endpoint.ts": [],
+  "openapi/routes/note.ts": [
+    [`const item = "${SETUP}"`, 'const title = "Shopping"'],
+    ["{ id: 1, item, completed: false }", '{ id: 1, title, body: "milk", pinned: false }'],
+    ["example: { id: 1, item }", "example: { id: 1, title }"],
+    ["example: { completed: true }", "example: { pinned: true }"],
+  ],
+  "openapi/webhooks.ts": [
+    [
+      `item: "${SETUP}",\n  completed: false`,
+      'title: "Shopping",\n  body: "milk",\n  pinned: false',
+    ],
+    ["{ ...note, completed: true }", "{ ...note, pinned: true }"],
+  ],
+};
+
+/** Step 8, the one file that shows the log's columns. */
+const LOG: Record<string, Edits> = {
+  "openapi/routes/event.ts": [
+    [
+      `item: "${SETUP}",\n    completed: false`,
+      'title: "Shopping",\n    body: "milk",\n    pinned: false',
+    ],
+  ],
+};
+
 /**
- * Copies src/ to `target`/src and turns it into a service of notes.
- * @throws Error where a step no longer fits src/: docs/adapt.md and this file are to be brought up to date
+ * Copies src/ and openapi/ into `target` and turns them into a service of notes.
+ * @throws Error where a step no longer fits: docs/adapt.md and this file are to be brought up to date
  */
 export function build(target: string): void {
-  const src = path.join(target, "src");
-  if (existsSync(src)) throw new Error(`${src} exists. Say a folder without one.`);
-  cpSync(path.join(root, "src"), src, { recursive: true });
-  renameSync(path.join(src, "todo"), path.join(src, "note"));
-  for (const [file, edits] of Object.entries(EDITED)) {
-    const at = path.join(src, file);
+  for (const folder of ["src", "openapi"]) {
+    const to = path.join(target, folder);
+    if (existsSync(to)) throw new Error(`${to} exists. Say a folder without one.`);
+    cpSync(path.join(root, folder), to, { recursive: true });
+  }
+  const move = (from: string, to: string) =>
+    renameSync(path.join(target, from), path.join(target, to));
+  move("src/todo", "src/note");
+  move("openapi/routes/todo.ts", "openapi/routes/note.ts");
+  change(target, EDITED, RENAMED);
+  change(target, DOCUMENT, [...RENAMED, ["todo", "note"]]);
+  change(target, LOG, []);
+  // Steps 3 and 4: note/schema.ts and resource.ts.
+  cpSync(path.join(import.meta.dirname, "src"), path.join(target, "src"), { recursive: true });
+}
+
+function change(target: string, files: Record<string, Edits>, renamed: Edits): void {
+  for (const [file, edits] of Object.entries(files)) {
+    const at = path.join(target, file);
     let text = readFileSync(at, "utf8");
-    for (const [from, to] of RENAMED) text = text.replaceAll(from, to);
+    for (const [from, to] of renamed) text = text.replaceAll(from, to);
     for (const [from, to] of edits) text = editOnce(file, text, from, to);
     writeFileSync(at, text);
   }
-  // Steps 3 and 4: note/schema.ts and resource.ts.
-  cpSync(path.join(import.meta.dirname, "src"), src, { recursive: true });
 }
 
 function editOnce(file: string, text: string, from: string, to: string): string {
@@ -78,5 +126,5 @@ if (import.meta.main) {
   const [target] = process.argv.slice(2);
   if (!target) throw new Error("Say where to: node examples/notes/build.ts ../notes");
   build(path.resolve(target));
-  console.log(`${target}/src is a service of notes. diff -r src ${target}/src shows what changed.`);
+  console.log(`${target} has a service of notes. diff -r src ${target}/src shows what changed.`);
 }

@@ -1,11 +1,21 @@
 /** docs/adapt.md by doing it: examples/notes turns a copy of src/ into a service of notes, which is checked and run. */
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+import { Validator } from "@cfworker/json-schema";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { build } from "../../examples/notes/build.ts";
+import type * as document from "../../openapi/document.ts";
 import { KV_STALE_MS } from "../../src/config.ts";
 import type worker from "../../src/index.ts";
 import { anEndpoint, cutCall, endpointId } from "../crash/scenario.ts";
@@ -21,13 +31,21 @@ beforeAll(() => {
   for (const file of ["tsconfig.json", "worker-configuration.d.ts"]) {
     cpSync(path.join(root, file), path.join(copy, file));
   }
+  // openapi/ runs in Node.
+  const types = ["node", "@cloudflare/workers-types", "./worker-configuration.d.ts"];
+  const all = {
+    extends: "./tsconfig.json",
+    compilerOptions: { types },
+    include: ["src", "openapi/document.ts", "worker-configuration.d.ts"],
+  };
+  writeFileSync(path.join(copy, "tsconfig.all.json"), JSON.stringify(all));
   symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"));
 });
 afterAll(() => rmSync(copy, { recursive: true }));
 
-/** What each file under a folder's src/ holds, by its path there. */
-function sources(folder: string): Map<string, string> {
-  const src = path.join(folder, "src");
+/** What each file under src/, or another folder, holds, by its path there. */
+function sources(project: string, folder = "src"): Map<string, string> {
+  const src = path.join(project, folder);
   const files = readdirSync(src, { recursive: true, encoding: "utf8" }).sort();
   return new Map(
     files
@@ -36,11 +54,17 @@ function sources(folder: string): Map<string, string> {
   );
 }
 
+/** Files that the copy has otherwise or that are new there. */
+function changes(folder: string): string[] {
+  const before = sources(root, folder);
+  return [...sources(copy, folder)].flatMap(([file, text]) =>
+    before.get(file) === text ? [] : [file],
+  );
+}
+
 describe("the recipe for another noun", () => {
   it("changes the files that it names, none of event/ and convoy/, and loses no other", () => {
-    const before = sources(root);
-    const after = sources(copy);
-    const changed = [...after].flatMap(([file, text]) => (before.get(file) === text ? [] : [file]));
+    const changed = changes("src");
     expect(changed).toEqual([
       "answers.ts",
       "app.ts",
@@ -51,9 +75,11 @@ describe("the recipe for another noun", () => {
       "note/schema.ts",
       "resource.ts",
     ]);
-    const gone = [...before.keys()].filter((file) => !after.has(file));
+    const after = sources(copy);
+    const gone = [...sources(root).keys()].filter((file) => !after.has(file));
     expect(gone).toEqual(["todo/change.ts", "todo/kv.ts", "todo/routes.ts", "todo/schema.ts"]);
     for (const file of changed) expect(doc, file).toContain(`\`${path.basename(file)}\``);
+    for (const file of changes("openapi")) expect(doc, file).toMatch(new RegExp(`[\`/]${file}\\b`));
   });
 
   it("leaves nothing outside todo/, the table of contents and the answers that imports todo/, but resource.ts", () => {
@@ -63,8 +89,27 @@ describe("the recipe for another noun", () => {
 
   it("gives a service that tsc passes", async () => {
     const tsc = path.join(root, "node_modules/.bin/tsc");
-    const checked = await promisify(execFile)(tsc, ["-p", copy]).catch((error) => error);
+    const checked = await promisify(execFile)(tsc, [
+      "-p",
+      path.join(copy, "tsconfig.all.json"),
+    ]).catch((error) => error);
     expect(checked.stdout).toBe("");
+  });
+
+  it("gives an API document of notes, whose examples are what its schemas take", async () => {
+    const file = path.join(copy, "openapi/document.ts");
+    const { buildDocument } = (await import(/* @vite-ignore */ file)) as typeof document;
+    const made = buildDocument();
+    expect(Object.keys(made.paths)).toEqual(
+      expect.arrayContaining(["/note", "/note/{id}", "/event"]),
+    );
+    expect(JSON.stringify(made).match(/"\/todo|Todo|"item"/g)).toBeNull();
+    for (const [name, { post }] of Object.entries(made.webhooks)) {
+      const { schema, example } = post.requestBody.content["application/json"];
+      expect(new Validator(schema as object, "2020-12").validate(example), name).toMatchObject({
+        valid: true,
+      });
+    }
   });
 });
 
@@ -125,7 +170,10 @@ describe("the service of notes", () => {
     await create();
     const patch = { pinned: true };
     await cutCall(world, ["KV put"], "PUT", "/note/1", patch);
-    await cutCall(world, ["Convoy POST /events/fanout"], "POST", "/note", { id: 2, title: "Calls" });
+    await cutCall(world, ["Convoy POST /events/fanout"], "POST", "/note", {
+      id: 2,
+      title: "Calls",
+    });
     expect(await webhooks()).toHaveLength(1);
     await world.rest();
     expect(await webhooks()).toEqual([
