@@ -78,8 +78,8 @@ describe("the recipe for another noun", () => {
     const after = sources(copy);
     const gone = [...sources(root).keys()].filter((file) => !after.has(file));
     expect(gone).toEqual(["todo/change.ts", "todo/kv.ts", "todo/routes.ts", "todo/schema.ts"]);
-    for (const file of changed) expect(doc, file).toContain(`\`${path.basename(file)}\``);
-    for (const file of changes("openapi")) expect(doc, file).toMatch(new RegExp(`[\`/]${file}\\b`));
+    const named = [...changed.map((file) => path.basename(file)), ...changes("openapi")];
+    expect(named.filter((name) => !doc.includes(`\`${name}\``))).toEqual([]);
   });
 
   it("leaves nothing outside todo/, the table of contents and the answers that imports todo/, but resource.ts", () => {
