@@ -2,8 +2,9 @@
 import * as z from "zod/mini";
 import { WORDS } from "./event/message.ts";
 import { EventState, type EventType, LoggedType } from "./event/schema.ts";
+import { NOUN } from "./resource.ts";
 import { pageOf } from "./schema.ts";
-import { TodoId } from "./todo/schema.ts";
+import { Todo, TodoId } from "./todo/schema.ts";
 
 /** Body of every error: what happened and what to do; `details` name the fields that are wrong. */
 export const ErrorBody = z.object({
@@ -18,10 +19,7 @@ export type ErrorBody = z.infer<typeof ErrorBody>;
 /** A change that was made, in the tutorial's words. */
 export const Done = z.object({ data: z.string() });
 
-/** A todo as stored and as given out. */
-export const Todo = z.object({ id: TodoId, item: z.string(), completed: z.boolean() });
-/** A todo as stored and as given out. */
-export type Todo = z.infer<typeof Todo>;
+export { Todo };
 
 /** Answer of GET /todo. */
 export const TodoPage = pageOf(Todo);
@@ -178,12 +176,12 @@ const TodoGone = z.object({ id: TodoId });
 /** The body of each event type. `retrieved`, and `failed` of a read, have no `sequence`: they change nothing. */
 export const WEBHOOKS = {
   ping: z.extend(webhook("ping"), { sequence: Sequence }),
-  created: z.extend(webhook("created"), { sequence: Sequence, todo: Todo }),
-  /** Of one todo; without `todo`, of a list. */
-  retrieved: z.extend(webhook("retrieved"), { todo: z.optional(Todo) }),
-  updated: z.extend(webhook("updated"), { sequence: Sequence, todo: Todo }),
-  deleted: z.extend(webhook("deleted"), { sequence: Sequence, todo: TodoGone }),
-  failed: z.extend(webhook("failed"), { sequence: z.optional(Sequence), todo: TodoGone }),
+  created: z.extend(webhook("created"), { sequence: Sequence, [NOUN]: Todo }),
+  /** Of one; without it, of a list. */
+  retrieved: z.extend(webhook("retrieved"), { [NOUN]: z.optional(Todo) }),
+  updated: z.extend(webhook("updated"), { sequence: Sequence, [NOUN]: Todo }),
+  deleted: z.extend(webhook("deleted"), { sequence: Sequence, [NOUN]: TodoGone }),
+  failed: z.extend(webhook("failed"), { sequence: z.optional(Sequence), [NOUN]: TodoGone }),
 } as const satisfies Record<EventType, z.ZodMiniType>;
 
 /** The body of a webhook of one event type: `Webhook<"created">`; of any: `Webhook`. */

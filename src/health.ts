@@ -5,8 +5,8 @@ import type { Bindings } from "./config.ts";
 import { convoyOrWhy, getProject, shownReason } from "./convoy/client.ts";
 import { progress } from "./event/cron-state.ts";
 import { newApp, valid } from "./http.ts";
+import { readResource } from "./resource.ts";
 import { HealthQuery } from "./schema.ts";
-import { readTodo } from "./todo/kv.ts";
 
 /** Whether this asks only if the Worker runs: everybody may, as often as they like. */
 export function isShallowHealth(c: Context): boolean {
@@ -27,7 +27,7 @@ export const health = newApp().get("/", valid("query", HealthQuery), async (c) =
 export async function checkHealth(env: Bindings, owner: string | null): Promise<Health> {
   const [found, kv, convoy] = await Promise.all([
     progress(env.DB, owner, Date.now()).catch(() => null),
-    readTodo(env.KV, owner ?? "", 0).then(
+    readResource(env.KV, owner ?? "", 0).then(
       () => "ok",
       () => "KV does not answer",
     ),

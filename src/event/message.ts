@@ -1,17 +1,14 @@
 /** What a receiver gets: the webhook's body (the tutorial's words and what repeats and order need). */
 
 import type { ConvoyEvent } from "../convoy/events.ts";
+import { NOUN, RESOURCE_WORDS } from "../resource.ts";
 import type { EventType } from "./schema.ts";
 import type { EventRow } from "./table.ts";
 
 /** The tutorial's table: `event` and `description` of each type. */
 export const WORDS = {
   ping: { event: "ping", description: "Webhook test from application." },
-  created: { event: "created", description: "Todo created successfully" },
-  retrieved: { event: "retrieved", description: "Todo retrieved successfully" },
-  updated: { event: "updated", description: "Todo updated successfully" },
-  deleted: { event: "deleted", description: "Todo deleted successfully" },
-  failed: { event: "failure", description: "Todo not found." },
+  ...RESOURCE_WORDS,
 } as const satisfies Record<EventType, { event: string; description: string }>;
 
 /** What a message is made of: a row of the log, or an event of a read, which has no `seq`. */
@@ -31,7 +28,7 @@ export function toConvoyEvent(source: Source): ConvoyEvent {
       event_id: source.id,
       ...(source.seq === undefined ? {} : { sequence: source.seq }),
       occurred_at: new Date(source.occurred_at).toISOString(),
-      ...todoOf(source),
+      ...resourceOf(source),
     },
   };
 }
@@ -47,7 +44,7 @@ export function parseKey(key: string): { id: string; replays: number } | null {
   return id === undefined ? null : { id, replays: Number(replays ?? 0) };
 }
 
-function todoOf({ todo, todo_id }: Source): { todo?: object } {
-  if (todo !== null) return { todo: JSON.parse(todo) as object };
-  return todo_id === null ? {} : { todo: { id: todo_id } };
+function resourceOf({ todo, todo_id }: Source): { [NOUN]?: object } {
+  if (todo !== null) return { [NOUN]: JSON.parse(todo) as object };
+  return todo_id === null ? {} : { [NOUN]: { id: todo_id } };
 }

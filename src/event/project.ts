@@ -9,8 +9,8 @@ import {
   PUT_FAILURES_MAX,
   UNSTORED_RETRY_MS,
 } from "../config.ts";
+import { writeResource } from "../resource.ts";
 import type { Budget } from "../run.ts";
-import { writeTodo } from "../todo/kv.ts";
 import { claim, type LatestChange, latestOf, record } from "./lease.ts";
 
 /** A row that is ours until `lease` and whose todo KV may lack. */
@@ -50,7 +50,7 @@ export async function putLatest(
 
 async function putOne(kv: KVNamespace, change: LatestChange): Promise<boolean> {
   try {
-    await writeTodo(kv, change.owner, change.todo_id, change);
+    await writeResource(kv, change.owner, change.todo_id, change);
     return true;
   } catch {
     return false; // KV's 429, its quota or an outage: later

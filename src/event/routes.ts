@@ -1,6 +1,6 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
 
-import type { Delivery, LoggedEvent, Todo } from "../answers.ts";
+import type { Delivery, LoggedEvent } from "../answers.ts";
 import {
   type Bindings,
   CRON_TIME_MS,
@@ -84,7 +84,7 @@ function toEvent(row: EventRow): LoggedEvent {
     type: row.type,
     endpoint_id: row.endpoint_id,
     todo_id: row.todo_id,
-    todo: row.todo === null ? null : (JSON.parse(row.todo) as Todo),
+    todo: row.todo === null ? null : (JSON.parse(row.todo) as LoggedEvent["todo"]),
     state: row.state,
     attempts: row.attempts,
     replays: row.replays,

@@ -8,9 +8,9 @@ import {
   REBUILD_LEAP,
   REBUILD_PAGES,
 } from "../config.ts";
+import { listAll, readLarge, readVersions, resourceKey, type Stored } from "../resource.ts";
 import type { Budget } from "../run.ts";
 import { all, BadCursor, batch, first, run } from "../storage.ts";
-import { listAll, readLarge, readVersions, type Stored, todoKey } from "../todo/kv.ts";
 import { moveScrub } from "./cron-state.ts";
 import { projectDue } from "./project.ts";
 import type { EventRow } from "./table.ts";
@@ -59,7 +59,7 @@ export async function compare(
 ): Promise<Compared> {
   const rows = await all<PageRow>(env.DB, PAGE, after, until, KV_BULK_KEYS);
   const latest = rows.filter((row) => row.latest === 1);
-  const keys = latest.map((row) => todoKey(row.owner, row.todo_id));
+  const keys = latest.map((row) => resourceKey(row.owner, row.todo_id));
   const versions = keys.length > 0 ? await readVersions(env.KV, keys) : new Map();
   const different = latest.flatMap(({ owner, todo_id, seq, type }, i) => {
     const kv = versions.get(keys[i] ?? "") ?? null;

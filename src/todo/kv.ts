@@ -1,8 +1,11 @@
 /** Todos in KV: the store that every read is served from. Keys and values: docs/design.md, section 2. */
 import { decodeBase64Url, encodeBase64Url } from "hono/utils/encode";
-import type { Todo } from "../answers.ts";
 import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
 import { BadCursor, onKv } from "../storage.ts";
+import type { Todo } from "./schema.ts";
+
+// What every key begins with.
+const PREFIX = "todo:";
 
 /** Metadata of a todo's key: the version it holds, and the todo itself where it fits. */
 export type TodoMetadata = { seq: number; todo?: Todo };
@@ -21,7 +24,7 @@ export function todoKey(owner: string, id: number): string {
 const utf8 = new TextEncoder();
 
 function ownerPrefix(owner: string): string {
-  return `todo:${encodeBase64Url(utf8.encode(owner).buffer)}:`;
+  return `${PREFIX}${encodeBase64Url(utf8.encode(owner).buffer)}:`;
 }
 
 /** The todo's JSON, or null. May be up to a minute old. @throws StorageError */
@@ -83,7 +86,7 @@ export async function listAll(
   kv: KVNamespace,
   page: { limit: number; cursor?: string | undefined },
 ): Promise<{ todos: Stored[]; cursor: string | null }> {
-  const listed = await list(kv, { prefix: "todo:", ...page });
+  const listed = await list(kv, { prefix: PREFIX, ...page });
   const todos = listed.keys.flatMap(({ name: key, metadata }) => {
     const [, owner = "", id = ""] = key.split(":");
     if (!metadata) return []; // not one of ours

@@ -2,7 +2,6 @@
 
 import type { Context } from "hono";
 import { v7 as uuidv7 } from "uuid";
-import type { Todo } from "../answers.ts";
 import { TODO_PAGE_MAX } from "../config.ts";
 import { finish, publishRead } from "../event/publish.ts";
 import type { AppEnv } from "../http.ts";
@@ -10,7 +9,7 @@ import { json, jsonText, newApp, problem, requireJson, unavailable, valid } from
 import { EndpointQuery } from "../schema.ts";
 import { type Changed, type ChangeRequest, change, randomTodoId } from "./change.ts";
 import { listTodos, readTodo } from "./kv.ts";
-import { NewTodo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";
+import { NewTodo, type Todo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";
 
 /** Routes under /todo. */
 export const todo = newApp()

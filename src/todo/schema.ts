@@ -1,10 +1,15 @@
-/** What callers may send to /todo; answers.ts has what they get. */
+/** A todo, and what callers may send to /todo; answers.ts has what they get. */
 import * as z from "zod/mini";
 import { ITEM_MAX_CHARS } from "../config.ts";
 import { Cursor, EndpointId, Limit, notEmpty, numeral, text } from "../schema.ts";
 
 /** A todo's id: a safe integer >= 0. */
 export const TodoId = z.int().check(z.nonnegative());
+
+/** A todo as stored and as given out. */
+export const Todo = z.object({ id: TodoId, item: z.string(), completed: z.boolean() });
+/** A todo as stored and as given out. */
+export type Todo = z.infer<typeof Todo>;
 
 const Item = text(1, ITEM_MAX_CHARS);
 

@@ -12,8 +12,9 @@ export type Step = { index: number; store: "KV" | "D1" | "Convoy"; what: string 
 /** Stands around every step: runs it, or does not; answers, throws, or never settles. */
 export type Around = <T>(step: Step, run: () => Promise<T>) => Promise<T>;
 
-/** What all actors share. */
+/** What all actors share. `worker`: the code, this project's unless given. */
 export type Stores = {
+  worker?: typeof worker;
   d1: D1Double;
   kv: KVNamespace;
   convoy: { fetch: (request: Request) => Promise<Response> };
@@ -56,10 +57,10 @@ export function createIsolate(stores: Stores): (around: Around) => Actor {
     CONVOY_PROJECT_ID: "local",
     ...stores.settings,
   };
-  return (around) => actorIn(env, around);
+  return (around) => actorIn(stores.worker ?? worker, env, around);
 }
 
-function actorIn(env: Bindings, around: Around): Actor {
+function actorIn(code: typeof worker, env: Bindings, around: Around): Actor {
   const steps: Step[] = [];
   let open = 0;
   const take: Take = (store, what, run) => {
@@ -89,12 +90,12 @@ function actorIn(env: Bindings, around: Around): Actor {
         headers: { "Content-Type": "application/json" },
       };
       const request = new Request(`http://localhost${url}`, { method, ...sent });
-      return track(invocation.run(take, async () => worker.fetch(request, env, ctx)));
+      return track(invocation.run(take, async () => code.fetch(request, env, ctx)));
     },
     scheduled(at) {
       const controller = { scheduledTime: at, cron: "* * * * *", noRetry() {} };
       return track(
-        invocation.run(take, () => worker.scheduled(controller as ScheduledController, env)),
+        invocation.run(take, () => code.scheduled(controller as ScheduledController, env)),
       );
     },
   };

@@ -49,6 +49,7 @@ export type Committed = {
 
 /** `convoy`: the local one unless given. `kv`: as old and as slow as KV may be unless given. `settings` over the defaults. */
 export type WorldOptions<C extends ConvoyDouble> = {
+  worker?: Stores["worker"];
   settings?: Partial<Bindings>;
   convoy?: C;
   kv?: KvBehaviour;
@@ -123,7 +124,9 @@ export function openWorld<C extends ConvoyDouble = LocalConvoy>(
   d1.sqlite.exec(HISTORY);
   const kv = kvDouble({ ...(options.kv ?? STALEST) });
   const convoy = options.convoy ?? (localConvoy() as ConvoyDouble as C);
-  const stores: Stores = { d1, kv: kv.kv, convoy, settings: { ...options.settings } };
+  const { worker } = options;
+  const settings = { ...options.settings };
+  const stores: Stores = { d1, kv: kv.kv, convoy, settings, ...(worker ? { worker } : {}) };
   const calls: Call[] = [];
   const latencyMs: World["latencyMs"] = {};
   const healthy: Around = async (step, run) => {
