@@ -107,14 +107,14 @@ const MUTATIONS: Mutation[] = [
   },
   {
     name: "who is taken along by a settle that never ends waits for ever",
-    by: "test/crash/todo",
+    by: "test/worker/event/settle",
     file: "src/config.ts",
     from: "export const SETTLE_PATIENCE_MS = 5_000;",
     to: "export const SETTLE_PATIENCE_MS = 500_000_000;",
   },
   {
     name: "the answer of a post takes a confirmation back",
-    by: "test/life/schedules",
+    by: "test/worker/event/found",
     file: "src/event/lease.ts",
     from: "e.state IN ('confirmed', 'dead') OR j.value",
     to: "j.value",
@@ -259,9 +259,10 @@ function tryMutation({ name, by, file, from, to }: Mutation): string | null {
 
 function passes(copy: string, tests: string): boolean {
   const vitest = path.join(root, "node_modules/vitest/vitest.mjs");
+  const project = tests.startsWith("test/worker") ? "worker" : "node";
   const { status } = spawnSync(
     process.execPath,
-    [vitest, "run", "--project=node", "--bail=1", tests],
+    [vitest, "run", `--project=${project}`, "--bail=1", tests],
     {
       cwd: copy,
       stdio: "ignore",
