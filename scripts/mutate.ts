@@ -110,7 +110,7 @@ const MUTATIONS: Mutation[] = [
     by: "test/worker/event/settle",
     file: "src/config.ts",
     from: "export const SETTLE_PATIENCE_MS = 5_000;",
-    to: "export const SETTLE_PATIENCE_MS = 500_000_000;",
+    to: "export const SETTLE_PATIENCE_MS = 2_000_000_000;",
   },
   {
     name: "the answer of a post takes a confirmation back",
@@ -128,7 +128,7 @@ const MUTATIONS: Mutation[] = [
   },
   {
     name: "the walk confirms the old key of an event that has a new one",
-    by: "test/life/schedules",
+    by: "test/worker/event/walk",
     file: "src/event/walk.ts",
     from: "AND event.replays = seen.replays\n",
     to: "\n",
