@@ -108,9 +108,9 @@ const MUTATIONS: Mutation[] = [
   {
     name: "who is taken along by a settle that never ends waits for ever",
     by: "test/worker/event/settle",
-    file: "src/config.ts",
-    from: "export const SETTLE_PATIENCE_MS = 5_000;",
-    to: "export const SETTLE_PATIENCE_MS = 2_000_000_000;",
+    file: "src/event/publish.ts",
+    from: "await within(SETTLE_PATIENCE_MS, promise);",
+    to: "await promise;",
   },
   {
     name: "the answer of a post takes a confirmation back",
