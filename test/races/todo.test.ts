@@ -5,6 +5,7 @@
  */
 import fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
+import type { Actor } from "../support/actors.ts";
 import { ERRATIC } from "../support/kv.ts";
 import { brokenPromises } from "../support/promises.ts";
 import { randomOf } from "../support/random.ts";
@@ -14,6 +15,8 @@ import { type Call, openWorld } from "../support/world.ts";
 
 const SCHEDULES = Number(process.env.RACES ?? 2_000);
 const DAY_MS = 86_400_000;
+/** Sweeps begin with the calls, or some time in two leases after them. */
+const SWEEPS_MS = 180_000;
 
 const world = openWorld({
   settings: { AUDIT: "off", RETENTION_DAYS: "1", SUBREQUEST_BUDGET: "10000" },
@@ -58,7 +61,8 @@ it(`keeps its promises on ${SCHEDULES} schedules`, { timeout: 600_000 }, async (
         const shared = world.isolate();
         for (const [index, kind] of kinds.entries()) {
           const name = `${kind} ${wave}.${index}`;
-          begin(kind, name, (plan.together ? shared : world.isolate())(fates.worker(name)));
+          const actor = (plan.together ? shared : world.isolate())(fates.worker(name));
+          begin(kind, name, actor, random() < 0.5 ? 0 : random() * SWEEPS_MS);
         }
         await playOut(scheduler);
         deaths += fates.deaths();
@@ -84,10 +88,11 @@ it(`keeps its promises on ${SCHEDULES} schedules`, { timeout: 600_000 }, async (
 function begin(
   kind: keyof typeof CALLS | "sweep" | "replay",
   name: string,
-  actor: Parameters<typeof world.call>[0],
+  actor: Actor,
+  afterMs: number,
 ): void {
   if (kind === "sweep") {
-    void actor.scheduled(Date.now());
+    setTimeout(() => void actor.scheduled(Date.now()), afterMs);
   } else if (kind === "replay") {
     const [event] = world.rows("SELECT * FROM event ORDER BY seq DESC LIMIT 1");
     if (event) world.call(actor, "POST", `/event/${event.id}/replay`);

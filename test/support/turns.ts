@@ -1,7 +1,7 @@
 /** Races by fast-check's scheduler: who takes the next step. */
 import type fc from "fast-check";
 import type { Around, Step } from "./actors.ts";
-import { goOnUntil, pass, settle } from "./virtual-clock.ts";
+import { goOnUntil, jump, pass, settle } from "./virtual-clock.ts";
 
 /** A little more than the second in which KV takes one write of a key. */
 const SECOND_MS = 1_100;
@@ -29,6 +29,8 @@ export function inTurn(
     return dead ? never() : answer;
   };
 }
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /**
  * prompt: every step ends within its worker's lease. late: some do not, but what was put into KV has landed by
@@ -67,12 +69,14 @@ export function frailty(
       if (dead) return die<T>();
       await scheduler.schedule(Promise.resolve(), `${name}: ${store} ${what}`);
       if (dead || chance(dies)) return die<T>();
-      if (chance(SLOW)) await pass(SECOND_MS);
+      if (chance(SLOW)) jump(SECOND_MS);
       const isPut = store === "KV" && (what === "put" || what === "delete");
       if (isPut) puts++;
       const mayBeLate = pace === "landing" || (pace === "late" && puts === 0);
       if (mayBeLate && chance(LATE)) {
-        await pass(LATE_MS);
+        // The others go on meanwhile, or they stand still as well, as where the machine does.
+        if (chance(50)) await sleep(LATE_MS);
+        else jump(LATE_MS);
         await scheduler.schedule(Promise.resolve(), `${name}: late`);
       }
       try {
