@@ -134,13 +134,6 @@ const MUTATIONS: Mutation[] = [
     to: "\n",
   },
   {
-    name: "a walk that another run has overtaken moves the place back",
-    by: "test/races/walk",
-    file: "src/event/cron-state.ts",
-    from: "WHERE walk_since IS ? AND walk_until IS ? AND walk_cursor IS ? RETURNING id",
-    to: "WHERE ? IS ? IS ? IS NOT 5 RETURNING id",
-  },
-  {
     name: "what the walk did not find takes a new key at once",
     by: "test/life/schedules",
     file: "src/event/walk.ts",
@@ -163,7 +156,7 @@ const MUTATIONS: Mutation[] = [
   },
   {
     name: "a replay of what Convoy lists as failed takes the burnt key",
-    by: "test/life/schedules",
+    by: "test/worker/event/replay",
     file: "src/event/publish.ts",
     from: "replays = replays + (accepted_at IS NOT NULL)",
     to: "replays = replays + (state <> 'dead')",
@@ -208,13 +201,6 @@ const MUTATIONS: Mutation[] = [
     by: "test/crash/recovery",
     file: "src/endpoint/recover.ts",
     from: "  if (!(await isOurs(run))) return null;\n",
-    to: "",
-  },
-  {
-    name: "a delivery stuck in Processing is posted again under one key after another",
-    by: "test/crash/recovery",
-    file: "src/endpoint/recovery-table.ts",
-    from: "AND NOT EXISTS (SELECT 1 FROM reposted WHERE delivery_id = ?1)",
     to: "",
   },
 ];
