@@ -5,6 +5,7 @@ import {
   type DeliverySettings,
   EVIDENCE_MS,
   GATEWAY_RETRY_MS,
+  LEASE_MS,
 } from "../config.ts";
 import type { Convoy } from "../convoy/client.ts";
 import { shownReason } from "../convoy/client.ts";
@@ -101,10 +102,10 @@ const MISSING_HINT =
 
 /**
  * How recent a success must be to be evidence against an event: so recent that an outage since then
- * cannot have used up its tries.
+ * cannot have used up its tries. It may have been recorded up to a lease after Convoy's answer.
  */
 function evidenceMs({ maxTries }: DeliverySettings): number {
-  return Math.min(EVIDENCE_MS, (maxTries - 1) * GATEWAY_RETRY_MS);
+  return Math.max(0, Math.min(EVIDENCE_MS, (maxTries - 1) * GATEWAY_RETRY_MS - LEASE_MS));
 }
 
 /** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come at once. */
