@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { runChaos } from "../support/chaos.ts";
 
 /** Enough to hit a write, a post and a sweep; the rest is for `npm run chaos`. */
-const ROUNDS = 4;
+const ROUNDS = 3;
 
 test("no acknowledged change is lost, sent twice or made up when workerd is killed under load", async () => {
   const seed = Date.now() % 1e9;

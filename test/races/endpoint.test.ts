@@ -10,7 +10,7 @@ import { openWorld } from "../support/world.ts";
 const world = openWorld();
 afterAll(() => world.close());
 
-const SCHEDULES = Math.ceil(Number(process.env.RACES ?? 300) / 3);
+const SCHEDULES = Math.ceil(Number(process.env.RACES ?? 200) / 3);
 const RUNS = { numRuns: SCHEDULES, endOnFailure: true };
 const url = "https://webhook.test/hook";
 const MINUTE_MS = 60_000;

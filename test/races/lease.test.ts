@@ -13,7 +13,7 @@ afterAll(() => world.close());
 
 /** Longer than a lease (LEASE_MS in src/config.ts). */
 const LEASE_OVER_MS = 95_000;
-const SCHEDULES = Number(process.env.RACES ?? 600);
+const SCHEDULES = Number(process.env.RACES ?? 400);
 
 const cast = fc.record({
   /** What the late worker did, and the change that races it; legal in this order. */

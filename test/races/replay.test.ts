@@ -14,7 +14,7 @@ afterAll(() => world.close());
 const LEASE_OVER_MS = 95_000;
 /** Longer than the retention. */
 const RETENTION_OVER_MS = 25 * 3_600_000;
-const SCHEDULES = Number(process.env.RACES ?? 300);
+const SCHEDULES = Number(process.env.RACES ?? 200);
 const RUNS = { numRuns: SCHEDULES, endOnFailure: true };
 
 function begin(around: Around, ...call: [string, string, Record<string, unknown>?]): void {

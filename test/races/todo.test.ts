@@ -13,7 +13,7 @@ import { frailty, type Pace, playOut } from "../support/turns.ts";
 import { pass } from "../support/virtual-clock.ts";
 import { type Call, openWorld } from "../support/world.ts";
 
-const SCHEDULES = Number(process.env.RACES ?? 2_000);
+const SCHEDULES = Number(process.env.RACES ?? 1_000);
 const DAY_MS = 86_400_000;
 /** Sweeps begin with the calls, or some time in two leases after them. */
 const SWEEPS_MS = 180_000;

@@ -12,7 +12,7 @@ const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
 afterAll(() => world.close());
 
 const MINUTE_MS = 60_000;
-const SCHEDULES = Number(process.env.RACES ?? 150);
+const SCHEDULES = Number(process.env.RACES ?? 100);
 
 const cast = fc.record({
   before: fc.integer({ min: 1, max: 4 }),

@@ -22,7 +22,8 @@ let call: Call;
 let endpoint: string;
 
 beforeAll(async () => {
-  convoy = await serveConvoy({ port: 0, retry: { intervalMs: 50 } });
+  // As often as it takes: ten tries of a receiver that fails half of the time are too few, once in a thousand.
+  convoy = await serveConvoy({ port: 0, retry: { intervalMs: 50, limit: 100 } });
   ({ url: receiverUrl } = await receiver.listen());
   await receiver.getWorker().applyD1Migrations("DB");
   // Accepted is the end: a replay need not wait until Convoy's list confirms what it is of.

@@ -173,8 +173,10 @@ function runner(sqlite: DatabaseSync): (statements: Bound[]) => Rows[] {
     if (cached) return cached;
     if (Buffer.byteLength(sql) > LIMITS.sqlLength)
       throw new Error("statement too long: SQLITE_TOOBIG");
-    let last = prepare(sql);
-    let rest = sql.slice(last.statement.sourceSQL.length); // SQLite compiles one, and says where it ended
+    // SQLite compiles a statement anew whenever a bare parameter of LIMIT is bound: 80 µs, where running it takes 3.
+    const text = sql.replace(/\bLIMIT (\?\d*)/g, "LIMIT (0 + $1)");
+    let last = prepare(text);
+    let rest = text.slice(last.statement.sourceSQL.length); // SQLite compiles one, and says where it ended
     if (rest.trim() === "") {
       // A change of the schema changes what `SELECT *` gives.
       if (/^\s*(CREATE|ALTER|DROP)\b/i.test(sql)) cache.clear();

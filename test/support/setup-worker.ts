@@ -25,7 +25,8 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 beforeEach(async () => {
   vi.mocked(sleep).mockReset();
-  await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
+  const statements = env.TEST_MIGRATIONS.flatMap(({ queries }) => queries);
+  await env.DB.batch(statements.map((sql) => env.DB.prepare(sql)));
 });
 
 afterEach(async () => {
