@@ -1,5 +1,5 @@
 /** Before each test in workerd: empty stores with tables, and no waiting. */
-import { applyD1Migrations, type D1Migration, reset } from "cloudflare:test";
+import { type D1Migration, reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, vi } from "vitest";
 import { sleep } from "../../src/run.ts";
