@@ -4,6 +4,7 @@ import {
   type Bindings,
   CRON_SHARES,
   CRON_TIME_MS,
+  type DeliverySettings,
   deliverySettings,
   SCRUB_DELAY_MS,
 } from "./config.ts";
@@ -53,7 +54,7 @@ export async function runCron(env: Bindings): Promise<void> {
   };
   whole.take(1);
   const agenda = await readAgenda(env.DB, times).catch((error) => fail("agenda", error));
-  const tasks = agenda ? tasksOf(env, agenda, times) : [];
+  const tasks = agenda ? tasksOf(env, settings, agenda, times) : [];
   let reserved = tasks.reduce((sum, { name }) => sum + CRON_SHARES[name], 0);
   for (const { name, run } of tasks) {
     reserved -= CRON_SHARES[name];
@@ -72,8 +73,12 @@ export async function runCron(env: Bindings): Promise<void> {
 }
 
 /** What there is to do, in order. */
-function tasksOf(env: Bindings, agenda: Agenda, times: AgendaTimes): Task[] {
-  const settings = deliverySettings(env);
+function tasksOf(
+  env: Bindings,
+  settings: DeliverySettings,
+  agenda: Agenda,
+  times: AgendaTimes,
+): Task[] {
   const convoy = convoyOrNull(env);
   const tasks: Task[] = [];
   const place = { walk: agenda.walk };
@@ -83,8 +88,10 @@ function tasksOf(env: Bindings, agenda: Agenda, times: AgendaTimes): Task[] {
       run: (budget) => postDue({ db: env.DB, convoy, settings }, budget),
     });
   }
-  // Not from the agenda: what was posted just now may lack its todo in KV.
-  tasks.push({ name: "project", run: (budget) => projectDue({ env, settings }, budget) });
+  // What is posted just now may lack its todo in KV.
+  if (agenda.toProject || agenda.toPost) {
+    tasks.push({ name: "project", run: (budget) => projectDue({ env, settings }, budget) });
+  }
   if (agenda.toScrub) {
     const range = { after: agenda.scrubAfter, until: times.scrubUntil };
     tasks.push({ name: "scrub", run: (budget) => scrub(env, range, budget) });
