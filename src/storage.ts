@@ -1,4 +1,6 @@
 /** D1 and KV: how a statement is run, and what can go wrong, by what helps. */
+import { D1_RETRY_MS, D1_TRIES } from "./config.ts";
+import { sleep } from "./run.ts";
 
 /**
  * KV or D1 did not do what was asked. `schema`: a table is missing. `refused`: certainly not done (a
@@ -41,6 +43,23 @@ export async function batch<T = unknown>(db: D1Database, statements: Statement[]
     db.batch<T>(statements.map(([sql, ...values]) => prepare(db, sql, values))),
   );
   return done.map(({ results }) => results);
+}
+
+/**
+ * Does work that may be done twice without harm, again where the connection to D1 is lost.
+ * @param work is given the number of the attempt, from 1
+ * @throws StorageError of the last attempt
+ */
+export async function whileLost<T>(work: (attempt: number) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work(attempt);
+    } catch (error) {
+      const lost = error instanceof StorageError && error.reason === "lost";
+      if (!lost || attempt === D1_TRIES) throw error;
+      await sleep(D1_RETRY_MS * 2 ** (attempt - 1));
+    }
+  }
 }
 
 function prepare(db: D1Database, sql: string, values: unknown[]): D1PreparedStatement {

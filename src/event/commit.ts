@@ -1,7 +1,6 @@
 /** The commit point: one statement writes the event and is the commit of the change (docs/design.md, 3). */
-import { COMMIT_ROUNDS, D1_RETRY_MS, D1_TRIES, LEASE_MS } from "../config.ts";
-import { sleep } from "../run.ts";
-import { first, type Statement, StorageError } from "../storage.ts";
+import { COMMIT_ROUNDS, LEASE_MS } from "../config.ts";
+import { first, type Statement, StorageError, whileLost } from "../storage.ts";
 import type { EventRow } from "./table.ts";
 
 /** A change to commit. `known`: the todo as KV has it, maybe stale, or null. `patch`: RFC 7396. */
@@ -118,18 +117,12 @@ export function commitPing(
  * Sends an insert that is idempotent by id, again where the connection is lost. After any retry the id
  * is looked up first: found means that an earlier try was committed.
  */
-async function insertOnce(db: D1Database, id: string, insert: Statement): Promise<EventRow | null> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const found = attempt > 1 ? await findCommitted(db, id) : null;
-      const row = found ?? (await first<EventRow>(db, ...insert));
-      return row ?? (attempt > 1 ? await findCommitted(db, id) : null);
-    } catch (error) {
-      const lost = error instanceof StorageError && error.reason === "lost";
-      if (!lost || attempt === D1_TRIES) throw error;
-      await sleep(D1_RETRY_MS * 2 ** (attempt - 1));
-    }
-  }
+function insertOnce(db: D1Database, id: string, insert: Statement): Promise<EventRow | null> {
+  return whileLost(async (attempt) => {
+    const found = attempt > 1 ? await findCommitted(db, id) : null;
+    const row = found ?? (await first<EventRow>(db, ...insert));
+    return row ?? (attempt > 1 ? await findCommitted(db, id) : null);
+  });
 }
 
 function findCommitted(db: D1Database, id: string): Promise<EventRow | null> {

@@ -2,8 +2,6 @@
 import {
   type Bindings,
   CHECK_ALONE_MS,
-  D1_RETRY_MS,
-  D1_TRIES,
   deliverySettings,
   KV_WRITE_INTERVAL_MS,
   LEASE_MS,
@@ -17,7 +15,7 @@ import {
 import { convoyOf, convoyOrWhy } from "../convoy/client.ts";
 import { findEndpoint } from "../endpoint/table.ts";
 import { logError, sleep, within } from "../run.ts";
-import { all, first, StorageError } from "../storage.ts";
+import { all, first, StorageError, whileLost } from "../storage.ts";
 import { type Recorded, type Result, record } from "./lease.ts";
 import type { Source } from "./message.ts";
 import { type Answer, outcomesOf, post } from "./post.ts";
@@ -158,16 +156,8 @@ async function flush(db: D1Database, taken: Waiting[], patienceMs: number | null
 }
 
 /** Again where the connection is lost: what was recorded is not ours any more, and is left alone. */
-async function recordSurely(db: D1Database, results: Result[], patienceMs: number | null) {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await record(db, results, { now: Date.now(), patienceMs });
-    } catch (error) {
-      const lost = error instanceof StorageError && error.reason === "lost";
-      if (!lost || attempt === D1_TRIES) throw error;
-      await sleep(D1_RETRY_MS * 2 ** (attempt - 1));
-    }
-  }
+function recordSurely(db: D1Database, results: Result[], patienceMs: number | null) {
+  return whileLost(() => record(db, results, { now: Date.now(), patienceMs }));
 }
 
 // Convoy's ledger holds the key of what it accepted, or listed as a failure: only a new one makes it
