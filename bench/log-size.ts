@@ -4,6 +4,7 @@ import path from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import type { Bindings } from "../src/config.ts";
 import worker from "../src/index.ts";
+import { metered } from "./metered.ts";
 
 const MIGRATIONS = path.resolve(import.meta.dirname, "../migrations");
 const SIZES = [1_000, Number(process.env.ROWS ?? 1_000_000)];
@@ -97,16 +98,17 @@ async function measure(size: number): Promise<Map<string, Cost>> {
     }
     await db.prepare("UPDATE cron_state SET scrub_after = 'f', walk_since = ?").bind(now).run();
     await kv.put("todo:ZGVmYXVsdA==:0000000000000001", '{"id":1,"item":"x","completed":false}');
-    const read = { rows: 0 };
-    const env = { DB: counting(db, read), KV: kv, ...SETTINGS } as unknown as Bindings;
+    const meter: D1Meta[] = [];
+    const env = { DB: metered(db, meter), KV: kv, ...SETTINGS } as unknown as Bindings;
     const found = new Map<string, Cost>();
     for (const [name, method, url, body] of CALLED) {
       const all: Cost[] = [];
       for (let call = 0; call < CALLS; call++) {
-        read.rows = 0;
+        meter.length = 0;
         const begun = performance.now();
         await callOnce(env, method, url, body);
-        all.push({ ms: performance.now() - begun, rowsRead: read.rows });
+        const ms = performance.now() - begun;
+        all.push({ ms, rowsRead: meter.reduce((rows, meta) => rows + meta.rows_read, 0) });
       }
       all.sort((a, b) => a.ms - b.ms);
       found.set(name, all[Math.floor(CALLS / 2)]!);
@@ -132,25 +134,4 @@ async function callOnce(env: Bindings, method: string, url: string, body?: objec
   const request = new Request(`http://localhost${url}`, { method, ...sent });
   const response = await worker.fetch(request as never, env, ctx as never);
   await response.text();
-}
-
-/** The database, and what its statements read. */
-function counting(db: D1Database, read: { rows: number }): D1Database {
-  const note = <T extends { meta: D1Meta }>(result: T): T => {
-    read.rows += result.meta.rows_read;
-    return result;
-  };
-  const statement = (inner: D1PreparedStatement): D1PreparedStatement =>
-    ({
-      inner,
-      bind: (...values: unknown[]) => statement(inner.bind(...values)),
-      all: async () => note(await inner.all()),
-      run: async () => note(await inner.run()),
-      first: async () => note(await inner.all()).results[0] ?? null,
-    }) as unknown as D1PreparedStatement;
-  return {
-    prepare: (sql: string) => statement(db.prepare(sql)),
-    batch: async (all: { inner: D1PreparedStatement }[]) =>
-      (await db.batch(all.map(({ inner }) => inner))).map(note),
-  } as unknown as D1Database;
 }

@@ -1,4 +1,5 @@
 /** What a change costs one D1 database: its own statements, in workerd's SQLite, by D1's own account. */
+
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
@@ -8,6 +9,7 @@ import { commit } from "../../src/event/commit.ts";
 import { record } from "../../src/event/lease.ts";
 import { purge } from "../../src/event/purge.ts";
 import { CONFIRM, FAILURES } from "../../src/event/walk.ts";
+import { metered } from "../metered.ts";
 
 const MIGRATIONS = path.resolve(import.meta.dirname, "../../migrations");
 const DAY_MS = 86_400_000;
@@ -156,25 +158,4 @@ function each(cost: Cost, n: number): Cost {
 async function sizeOf(db: D1Database): Promise<number> {
   const { meta } = await db.prepare("SELECT 1").all();
   return meta.size_after;
-}
-
-/** The database, with what it says of each statement in `meter`. */
-function metered(db: D1Database, meter: D1Meta[]): D1Database {
-  const note = <T extends { meta: D1Meta }>(result: T): T => {
-    meter.push(result.meta);
-    return result;
-  };
-  const statement = (inner: D1PreparedStatement): D1PreparedStatement =>
-    ({
-      inner,
-      bind: (...values: unknown[]) => statement(inner.bind(...values)),
-      all: async () => note(await inner.all()),
-      run: async () => note(await inner.run()),
-      first: async () => note(await inner.all()).results[0] ?? null,
-    }) as unknown as D1PreparedStatement;
-  return {
-    prepare: (sql: string) => statement(db.prepare(sql)),
-    batch: async (all: { inner: D1PreparedStatement }[]) =>
-      (await db.batch(all.map(({ inner }) => inner))).map(note),
-  } as unknown as D1Database;
 }
