@@ -33,7 +33,7 @@ export type Agenda = {
 /** The times from which something is old enough. Event ids sort by time. */
 export type AgendaTimes = { now: number; scrubUntil: string; purgeBefore: number };
 
-// Each EXISTS ends at the first row of an index. Exported for EXPLAIN in a test.
+/** The agenda: each EXISTS ends at the first row of an index. Exported for EXPLAIN in a test. */
 export const AGENDA = `SELECT s.*,
   (SELECT occurred_at FROM event ORDER BY seq LIMIT 1) AS log_begins_at,
   EXISTS (${DUE.post}) AS to_post,

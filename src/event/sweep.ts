@@ -165,8 +165,7 @@ async function handBack(db: D1Database, queue: Leased[], settings: DeliverySetti
 function atRandom(rows: EventRow[]): EventRow[] {
   const drawn = rows.map((row) => ({ row, at: Math.random() }));
   drawn.sort(
-    ({ row: a, ...one }, { row: b, ...other }) =>
-      a.missing - b.missing || a.attempts - b.attempts || one.at - other.at,
+    (a, b) => a.row.missing - b.row.missing || a.row.attempts - b.row.attempts || a.at - b.at,
   );
   return drawn.map(({ row }) => row);
 }
