@@ -33,8 +33,8 @@ export type Agenda = {
 /** The times from which something is old enough. Event ids sort by time. */
 export type AgendaTimes = { now: number; scrubUntil: string; purgeBefore: number };
 
-/** The agenda: each EXISTS ends at the first row of an index. Exported for EXPLAIN in a test. */
-export const AGENDA = `SELECT s.*,
+// Each EXISTS ends at the first row of an index.
+const AGENDA = `SELECT s.*,
   (SELECT occurred_at FROM event ORDER BY seq LIMIT 1) AS log_begins_at,
   EXISTS (${DUE.post}) AS to_post,
   EXISTS (${DUE.project}) AS to_project,
