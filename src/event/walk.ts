@@ -53,10 +53,12 @@ export const FAILURES = {
   failed: "Convoy could not process the event",
 } as const;
 
-// What a page of Convoy's list confirms. Pending rows too, and those given up after failed posts: the
-// answer was lost. `accepted_at` is set, since the ledger holds the key. A row whose todo KV lacks stays
-// due, and whose it is. Served by the unique index of id.
-const CONFIRM = `
+/**
+ * What a page of Convoy's list confirms. Pending rows too, and those given up after failed posts: the
+ * answer was lost. `accepted_at` is set, since the ledger holds the key. A row whose todo KV lacks stays
+ * due, and whose it is. Served by the unique index of id. Exported for the bench, which measures it.
+ */
+export const CONFIRM = `
 UPDATE event SET accepted_at = coalesce(accepted_at, ?2),
   state = iif(seen.verdict = 'done' OR (seen.verdict = 'nobody' AND endpoint_id IS NULL), 'confirmed', 'dead'),
   error = iif(seen.verdict = 'done' OR (seen.verdict = 'nobody' AND endpoint_id IS NULL), NULL,
