@@ -194,8 +194,6 @@ export const CHANGE_LEASE_MS = 60_000;
 export const CREATION_LEASE_MS = 5 * 60_000;
 /** Waits of a change for the one before it, which takes two calls of Convoy: 6 s in all, then 409. */
 export const CHANGE_WAITS_MS = [100, 200, 400, 800, 1_500, 3_000] as const;
-/** Endpoints that one run of the cron claims to end their changes. */
-export const MOVES_MAX = 5;
 /** What Convoy made within this time may be a creation that is still under way: sync does not take it over. */
 export const ADOPT_AGE_MS = 5 * 60_000;
 /** Endpoints of one page of Convoy's list. */

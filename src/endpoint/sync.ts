@@ -7,7 +7,6 @@ import {
   CHANGE_LEASE_MS,
   ENDPOINT_PAGE,
   LOOKUP_TIMEOUT_MS,
-  MOVES_MAX,
 } from "../config.ts";
 import { type Convoy, convoyOrWhy } from "../convoy/client.ts";
 import {
@@ -56,7 +55,7 @@ export async function finishMoves(
   const report = { claimed: 0, finished: 0 };
   const begun = Date.now();
   // The claim; then status, toggle, batch and record, or a page, its records and the end of a creation.
-  while (report.claimed < MOVES_MAX && budget.left() >= 6 && budget.take(1)) {
+  while (budget.left() >= 6 && budget.take(1)) {
     const claimed = await claimCutOff(db, begun, Date.now() + CHANGE_LEASE_MS);
     if (!claimed) break;
     report.claimed++;

@@ -143,6 +143,15 @@ export async function markMissing(
   return new Set(found.map(({ id }) => id));
 }
 
+/** Has the cron look at those of `ids` that are missing: Convoy lists an event for them. One statement, for a batch. */
+export function lookAtMissing(ids: string[], now: number): Statement {
+  return [
+    `UPDATE endpoint SET due_at = ?2
+     WHERE id IN (SELECT value FROM json_each(?1)) AND status = 'missing' AND due_at IS NULL`,
+    ...[JSON.stringify(ids), now],
+  ];
+}
+
 /**
  * Claims an endpoint that nobody is changing, until `lease`: only who gets the row back may change it at Convoy. With `to`
  * the change of its status begins.

@@ -14,6 +14,7 @@ import {
 } from "../config.ts";
 import type { Convoy } from "../convoy/client.ts";
 import { type ConvoyEventRecord, findEventOfKey, listEvents } from "../convoy/events.ts";
+import { lookAtMissing } from "../endpoint/table.ts";
 import type { Budget } from "../run.ts";
 import { batch } from "../storage.ts";
 import { type Agenda, moveWalk, type WalkPlace, walkStatement } from "./cron-state.ts";
@@ -105,9 +106,11 @@ export async function walk(
     }
     const to =
       next === null ? { since: until, until: null, cursor: null } : { since, until, cursor: next };
+    const now = Date.now();
     const [states = [], moved = []] = await batch<{ state: string }>(db, [
-      [CONFIRM, JSON.stringify(seenIn(items)), Date.now(), FAILURES.nobody, FAILURES.failed],
+      [CONFIRM, JSON.stringify(seenIn(items)), now, FAILURES.nobody, FAILURES.failed],
       walkStatement(report.place, to),
+      lookAtMissing(reachedIn(items), now),
     ]);
     report.pages++;
     report.confirmed += states.filter(({ state }) => state === "confirmed").length;
@@ -132,6 +135,12 @@ function seenIn(items: ConvoyEventRecord[]) {
     const verdict = verdictOf(item);
     return key && !item.is_duplicate_event && verdict !== "unfinished" ? [{ ...key, verdict }] : [];
   });
+}
+
+/** The endpoints that Convoy had for these events. */
+function reachedIn(items: ConvoyEventRecord[]): string[] {
+  const done = items.filter((item) => verdictOf(item) === "done");
+  return [...new Set(done.flatMap(({ endpoints }) => endpoints ?? []))];
 }
 
 /** What one run did. `calls`: requests to Convoy; `again`: events that will be posted again. */

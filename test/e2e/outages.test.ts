@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Bindings } from "../../src/config.ts";
+import { recordEndpoints } from "../support/endpoint-records.ts";
 import { FRESH } from "../support/kv.ts";
 import { localConvoy } from "../support/local-convoy.ts";
 import { brokenPromises } from "../support/promises.ts";
@@ -158,9 +159,33 @@ describe("an hour with", () => {
     // Events for an endpoint that Convoy did not know back off for up to an hour.
     for (let minute = 0; minute < 90; minute++) await world.cron();
     expect(world.states()).toEqual({ confirmed: 10 });
-    // It was refused as unknown: so the record says until somebody looks.
-    await world.ask("POST", "/endpoint/sync");
+    // It was refused as unknown, until Convoy listed an event of it again.
     expect(world.rows("SELECT status FROM endpoint")).toEqual([{ status: "active" }]);
     await expectEachOnce();
+  });
+
+  it("another project's key: 200 endpoints that it did not know are back within the hour", async () => {
+    await open();
+    const ids = [endpoint];
+    for (let i = 1; i < 200; i++) {
+      const owner_id = `owner ${i % 20}`;
+      const fields = { name: "e", url: "https://receiver.test/", owner_id };
+      const { uid } = await world.convoy.api<{ uid: string }>("POST", "/endpoints", fields);
+      await world.convoy.api("POST", "/subscriptions", { name: "s", endpoint_id: uid });
+      recordEndpoints(world, [uid], owner_id);
+      ids.push(uid);
+    }
+    world.rows("UPDATE endpoint SET status = 'missing', due_at = NULL RETURNING 1");
+    // Each of them is listed once, and never again.
+    for (const [i, endpoint_id] of ids.entries()) {
+      const event = { event_type: "created", idempotency_key: `other ${i}`, data: {} };
+      await world.convoy.api("POST", "/events", { ...event, endpoint_id });
+    }
+    await createTodos(1, endpoint);
+    const missing = () => world.rows("SELECT 1 FROM endpoint WHERE status = 'missing'").length;
+    let runs = 0;
+    for (; missing() > 0 && runs < 300; runs++) await world.cron();
+    console.info(`200 endpoints that were missing: all are back after ${runs} runs`);
+    expect(runs).toBeLessThanOrEqual(25);
   });
 });

@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, CHANGE_LEASE_MS } from "../../../src/config.ts";
 import { sleep } from "../../../src/run.ts";
 import { atConvoy, passTime, records } from "../../support/cut-worker.ts";
-import { failing, type Operation, withConvoy } from "../../support/operations.ts";
+import { confirm, delivered, publish } from "../../support/events.ts";
+import { failing, type Operation, recording, withConvoy } from "../../support/operations.ts";
 import { call, cron, newEndpoint, newEnv } from "../../support/worker.ts";
 
 let env: Bindings;
@@ -154,6 +155,38 @@ describe("of an endpoint that Convoy does not have any more", () => {
     expect(await records(env)).toMatchObject([{ id, status }]);
     await cron(env);
     expect(await records(env)).toMatchObject([{ id, status }]);
+  });
+});
+
+describe("a record that is missing", () => {
+  // Its creation was looked at.
+  beforeEach(() => cron(env));
+  const markMissing = () => env.DB.prepare("UPDATE endpoint SET status = 'missing'").run();
+  const asks = async () => {
+    const watched = recording(env);
+    await cron(watched.env);
+    return watched.operations.filter(({ what }) => what === `GET /endpoints/${id}`).length;
+  };
+
+  test.each([
+    ["to it alone", () => `?endpoint=${id}`],
+    ["to all of its owner", () => ""],
+  ])("is not any more once Convoy lists an event %s", async (_, query) => {
+    await markMissing();
+    await publish(env, query());
+    await confirm(env);
+    await cron(env);
+    expect(await records(env)).toMatchObject([{ id, status: "active", due_at: null }]);
+  });
+
+  test("stays so where Convoy lists an event from before its end, and is asked for once", async () => {
+    await publish(env);
+    await delivered(env, 1);
+    await atConvoy(env, "DELETE", `/endpoints/${id}`);
+    await markMissing();
+    await confirm(env);
+    expect([await asks(), await asks()]).toEqual([1, 0]);
+    expect(await records(env)).toMatchObject([{ id, status: "missing", due_at: null }]);
   });
 });
 
