@@ -1,6 +1,5 @@
 /** /endpoint: HTTP in, HTTP out. */
 import { createMiddleware } from "hono/factory";
-import type { HTTPException } from "hono/http-exception";
 import { v7 as uuidv7 } from "uuid";
 import {
   type Bindings,
@@ -18,6 +17,7 @@ import { finish } from "../event/publish.ts";
 import {
   type AppEnv,
   newApp,
+  type Problem,
   problem,
   requireJson,
   requireJsonIfAny,
@@ -178,7 +178,7 @@ function valueOrThrow<T>(result: Result<T>): T {
   return result.value;
 }
 
-function problemOf(trouble: Trouble): HTTPException {
+function problemOf(trouble: Trouble): Problem {
   switch (trouble.kind) {
     case "removed":
       return notFound();
@@ -210,7 +210,7 @@ function problemOf(trouble: Trouble): HTTPException {
  * The error to throw for a failed answer of Convoy: 400 where the caller can mend it, 503 where waiting helps,
  * 502 where only the operator can.
  */
-export function refusal(answer: Failure): HTTPException {
+export function refusal(answer: Failure): Problem {
   const reason = mendableReason(answer);
   if (reason) return problem(400, `Convoy refused the endpoint: ${reason}.`);
   const shown = shownReason(answer);
