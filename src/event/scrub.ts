@@ -13,7 +13,7 @@ import type { Budget } from "../run.ts";
 import { all, BadCursor, batch, first, run } from "../storage.ts";
 import { moveScrub } from "./cron-state.ts";
 import { projectDue } from "./project.ts";
-import type { EventRow } from "./table.ts";
+import type { EventRow, SqlBoolean } from "./table.ts";
 
 /** The smallest event id of a time (ms): ids sort by time. */
 export function idAt(ms: number): string {
@@ -23,13 +23,13 @@ export function idAt(ms: number): string {
 // A page of the log in the order of id, and which of its rows are their todo's last change, in KV as
 // far as the log says. Served by the unique index of id, and event_todo for each row.
 const PAGE = `
-SELECT seq, id, owner, todo_id, type, stored = 1 AND seq = (SELECT max(seq) FROM event AS later
+SELECT seq, id, owner, todo_id, type, stored IS 1 AND seq = (SELECT max(seq) FROM event AS later
   WHERE later.owner = e.owner AND later.todo_id = e.todo_id AND later.type NOT IN ('ping', 'failed')) AS latest
 FROM event AS e WHERE id > ? AND id < ? ORDER BY id LIMIT ?`;
 
 type PageRow = Pick<EventRow, "seq" | "id" | "owner" | "type"> & {
   todo_id: number;
-  latest: 0 | 1 | null;
+  latest: SqlBoolean;
 };
 
 /** A todo of which log and KV say different things: the seq of each, null where it has nothing. */

@@ -4,6 +4,9 @@ import { BACKLOG_COUNT_MAX, EVENT_WINDOW_ROWS } from "../config.ts";
 import { all, batch, first } from "../storage.ts";
 import type { EventState, LoggedType } from "./schema.ts";
 
+/** What SQLite has for false and true. */
+export type SqlBoolean = 0 | 1;
+
 /** A row of the table `event`. Times in ms. */
 export type EventRow = {
   /** Order of commit; the version of the todo. */
@@ -19,12 +22,12 @@ export type EventRow = {
   /** JSON after the change; null for `deleted` and for what is no change. */
   todo: string | null;
   /** Null: not a change. 0: KV may lack it. 1: KV has this change or a later one. */
-  stored: 0 | 1 | null;
+  stored: SqlBoolean | null;
   state: EventState;
   /** Failed tries to post it under its present key. */
   attempts: number;
   /** 1: at the last try Convoy knew no such endpoint. */
-  missing: 0 | 1;
+  missing: SqlBoolean;
   /** How often it took a new key: `id`, `id:1`, `id:2` … */
   replays: number;
   /** How often the audit has asked for it since Convoy accepted its present key. */
