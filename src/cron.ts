@@ -8,7 +8,7 @@ import {
   deliverySettings,
   SCRUB_DELAY_MS,
 } from "./config.ts";
-import { type Convoy, convoyOrWhy } from "./convoy/client.ts";
+import { configuredConvoy } from "./convoy/client.ts";
 import { recoverDeliveries } from "./endpoint/recover.ts";
 import { finishMoves } from "./endpoint/sync.ts";
 import { type Agenda, type AgendaTimes, readAgenda } from "./event/cron-state.ts";
@@ -79,14 +79,13 @@ function tasksOf(
   agenda: Agenda,
   times: AgendaTimes,
 ): Task[] {
-  const convoy = convoyOrNull(env);
+  const configured = configuredConvoy(env);
+  if (!configured.ok) logError({ cron: "no gateway" }, configured.error);
   const tasks: Task[] = [];
   const place = { walk: agenda.walk };
-  if (convoy && agenda.toPost && times.now >= agenda.closedUntil) {
-    tasks.push({
-      name: "post",
-      run: (budget) => postDue({ db: env.DB, convoy, settings }, budget),
-    });
+  if (configured.ok && agenda.toPost && times.now >= agenda.closedUntil) {
+    const run = { db: env.DB, convoy: configured.convoy, settings };
+    tasks.push({ name: "post", run: (budget) => postDue(run, budget) });
   }
   // What is posted just now may lack its todo in KV.
   if (agenda.toProject || agenda.toPost) {
@@ -96,7 +95,8 @@ function tasksOf(
     const range = { after: agenda.scrubAfter, until: times.scrubUntil };
     tasks.push({ name: "scrub", run: (budget) => scrub(env, range, budget) });
   }
-  if (convoy) {
+  if (configured.ok) {
+    const { convoy } = configured;
     const run = { db: env.DB, convoy, settings };
     tasks.push({
       name: "walk",
@@ -121,11 +121,4 @@ function tasksOf(
     tasks.push({ name: "purge", run });
   }
   return tasks;
-}
-
-function convoyOrNull(env: Bindings): Convoy | null {
-  const convoy = convoyOrWhy(env);
-  if (typeof convoy !== "string") return convoy;
-  logError({ cron: "no gateway" }, convoy);
-  return null;
 }

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import type { Health } from "./answers.ts";
 import type { Bindings } from "./config.ts";
-import { convoyOrWhy, getProject, shownReason } from "./convoy/client.ts";
+import { configuredConvoy, getProject, shownReason } from "./convoy/client.ts";
 import { progress } from "./event/cron-state.ts";
 import { newApp, valid } from "./http.ts";
 import { readResource } from "./resource.ts";
@@ -53,8 +53,9 @@ export async function checkHealth(env: Bindings, owner: string | null): Promise<
 }
 
 async function askConvoy(env: Bindings): Promise<string> {
-  const convoy = convoyOrWhy(env);
-  if (typeof convoy === "string") return convoy;
+  const configured = configuredConvoy(env);
+  if (!configured.ok) return configured.error;
+  const { convoy } = configured;
   const answer = await getProject(convoy);
   if (!answer.ok) return shownReason(answer);
   // Convoy answers with the key's project, whatever the path says (recorded).

@@ -19,36 +19,36 @@ export type Convoy = {
   send: (request: Request) => Promise<Response>;
 };
 
-/**
- * Convoy as the settings say.
- * @throws SettingError naming what is missing
- */
-export function convoyOf(env: Bindings): Convoy {
+/** Convoy as the settings say, or in words which of them is missing. */
+export type Configured = { ok: true; convoy: Convoy } | { ok: false; error: string };
+
+/** Convoy as the settings say: for work that goes on without it. */
+export function configuredConvoy(env: Bindings): Configured {
   const missing = (["CONVOY_API_KEY", "CONVOY_PROJECT_ID"] as const).filter((name) => !env[name]);
   if (missing.length > 0) {
-    throw new SettingError(
-      `${missing.join(" and ")} not set: put it into .dev.vars, or run \`npx wrangler secret put ${missing[0]}\`.`,
-    );
+    const error = `${missing.join(" and ")} not set: put it into .dev.vars, or run \`npx wrangler secret put ${missing[0]}\`.`;
+    return { ok: false, error };
   }
   const baseUrl = (env.CONVOY_BASE_URL || DEFAULT_CONVOY_BASE_URL).replace(/\/+$/, "");
-  if (!URL.canParse(baseUrl)) throw new SettingError("CONVOY_BASE_URL is not a URL.");
+  if (!URL.canParse(baseUrl)) return { ok: false, error: "CONVOY_BASE_URL is not a URL." };
   const binding = env.CONVOY;
-  return {
+  const convoy: Convoy = {
     baseUrl,
     apiKey: env.CONVOY_API_KEY ?? "",
     projectId: env.CONVOY_PROJECT_ID ?? "",
     send: (request) => (binding ? binding.fetch(request) : fetch(request)),
   };
+  return { ok: true, convoy };
 }
 
-/** Convoy as the settings say, or in words what is missing: for work that goes on without it. */
-export function convoyOrWhy(env: Bindings): Convoy | string {
-  try {
-    return convoyOf(env);
-  } catch (error) {
-    if (error instanceof SettingError) return error.message;
-    throw error;
-  }
+/**
+ * Convoy as the settings say, for a request that needs it.
+ * @throws SettingError naming what is missing
+ */
+export function convoyOf(env: Bindings): Convoy {
+  const configured = configuredConvoy(env);
+  if (!configured.ok) throw new SettingError(configured.error);
+  return configured.convoy;
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   ENDPOINT_PAGE,
   LOOKUP_TIMEOUT_MS,
 } from "../config.ts";
-import { type Convoy, convoyOrWhy } from "../convoy/client.ts";
+import { type Convoy, configuredConvoy } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   createSubscription,
@@ -252,8 +252,9 @@ export async function resubscribe(
   owner: string,
   endpointId: string | null,
 ): Promise<void> {
-  const convoy = convoyOrWhy(env);
-  if (typeof convoy === "string") return;
+  const configured = configuredConvoy(env);
+  if (!configured.ok) return;
+  const { convoy } = configured;
   try {
     const rows = await all<Pick<EndpointRow, "id" | "name">>(
       env.DB,

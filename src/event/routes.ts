@@ -9,7 +9,7 @@ import {
   PAGE_DEFAULT,
   SHOWN_KEYS_MAX,
 } from "../config.ts";
-import { convoyOrWhy, shownReason } from "../convoy/client.ts";
+import { configuredConvoy, shownReason } from "../convoy/client.ts";
 import { listDeliveries } from "../convoy/deliveries.ts";
 import { isEventUnknown } from "../convoy/events.ts";
 import { toDelivery } from "../endpoint/schema.ts";
@@ -60,14 +60,14 @@ export const event = newApp()
 
 /** What Convoy says of it, under each of its newest keys, or why it says nothing: the log does not depend on Convoy. */
 async function deliveriesOf(env: Bindings, row: EventRow) {
-  const convoy = convoyOrWhy(env);
-  if (typeof convoy === "string") return { deliveries: null, deliveries_error: convoy };
+  const configured = configuredConvoy(env);
+  if (!configured.ok) return { deliveries: null, deliveries_error: configured.error };
   const deliveries: Delivery[] = [];
   const oldest = Math.max(0, row.replays - SHOWN_KEYS_MAX + 1);
   for (let replays = row.replays; replays >= oldest; replays--) {
     const key = idempotencyKey({ id: row.id, replays });
     const page = { key, perPage: 100, timeoutMs: LOOKUP_TIMEOUT_MS };
-    const answer = await listDeliveries(convoy, page);
+    const answer = await listDeliveries(configured.convoy, page);
     if (answer.ok) deliveries.push(...answer.data.items.map(toDelivery));
     else if (!isEventUnknown(answer)) {
       return { deliveries: null, deliveries_error: shownReason(answer) };
