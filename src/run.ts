@@ -58,12 +58,8 @@ export function shareOf(whole: Budget, keep: number, endsAt: number): Budget {
   return { left, take: (n, more = 0) => left() >= n + more && whole.take(n) };
 }
 
-/** Says on the console what went wrong where: one line of JSON. */
+/** Logs what went wrong, and where: one line of JSON, without a stack. */
 export function logError(where: Record<string, unknown>, error: unknown): void {
-  console.error(JSON.stringify({ level: "error", ...where, error: safe(error) }));
-}
-
-/** What the log may say of an error: its kind and message, without a stack. */
-export function safe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  console.error(JSON.stringify({ level: "error", ...where, error: message }));
 }
