@@ -1,4 +1,7 @@
-/** What the API answers, and the bodies of webhooks. The Worker uses the types alone: the schemas make the API document, and check tests. */
+/**
+ * Response bodies of the API, and webhook bodies. The Worker uses only the types; the schemas generate
+ * the API document and check tests.
+ */
 import * as z from "zod/mini";
 import { WORDS } from "./event/message.ts";
 import { EventState, type EventType, LoggedType } from "./event/schema.ts";
@@ -6,28 +9,28 @@ import { NOUN } from "./resource.ts";
 import { pageOf } from "./schema.ts";
 import { Todo, TodoId } from "./todo/schema.ts";
 
-/** Body of every error: what happened and what to do; `details` name the fields that are wrong. */
+/** Body of every error: what happened and what to do; `details` lists the invalid fields. */
 export const ErrorBody = z.object({
   error: z.string(),
   details: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
-  /** The tutorial's text, beside `error` where its code has one. */
+  /** The tutorial's text, in addition to `error`, if its code has one. */
   data: z.optional(z.string()),
 });
 /** Body of every error. */
 export type ErrorBody = z.infer<typeof ErrorBody>;
 
-/** A change that was made, in the tutorial's words. */
+/** Response to a change that was made, with the tutorial's text. */
 export const Done = z.object({ data: z.string() });
 
 export { Todo };
 
-/** Answer of GET /todo. */
+/** Response to GET /todo. */
 export const TodoPage = pageOf(Todo);
 
-/** Answer of POST /todo. */
+/** Response to POST /todo. */
 export const TodoAdded = z.object({ data: z.literal("Todo added"), todo: Todo });
 
-/** An endpoint as given out. */
+/** An endpoint as the API returns it. */
 export const Endpoint = z.object({
   id: z.string(),
   name: z.string(),
@@ -38,30 +41,30 @@ export const Endpoint = z.object({
   created_at: z.iso.datetime(),
   updated_at: z.iso.datetime(),
 });
-/** An endpoint as given out. */
+/** An endpoint as the API returns it. */
 export type Endpoint = z.infer<typeof Endpoint>;
 
-/** Answer of GET /endpoint. */
+/** Response to GET /endpoint. */
 export const EndpointPage = pageOf(Endpoint);
 
-/** Answer of POST /endpoint: the secret is given this once. */
+/** Response to POST /endpoint: the secret is returned only this once. */
 export const EndpointAdded = z.object({
   "Endpoint ID": z.string(),
   endpoint: Endpoint,
   secret: z.string(),
 });
 
-/** Answer of POST /endpoint/:id/rotate-secret: the secret is given this once. */
+/** Response to POST /endpoint/:id/rotate-secret: the secret is returned only this once. */
 export const Rotated = z.object({
   endpoint: Endpoint,
   secret: z.string(),
   overlap_hours: z.int(),
 });
 
-/** Answer of POST /endpoint/:id/ping. */
+/** Response to POST /endpoint/:id/ping. */
 export const PingQueued = z.object({ data: z.literal("Ping queued"), event_id: z.string() });
 
-/** What a sync did; where it is not `complete`, Convoy or its budget ended it, and `cursor` is where to go on. */
+/** What a sync did. If not `complete`, Convoy or the budget stopped it; `cursor` is where to resume. */
 export const ReconcileReport = z.object({
   adopted: z.int(),
   removed: z.int(),
@@ -74,7 +77,7 @@ export const ReconcileReport = z.object({
 /** What a sync did. */
 export type ReconcileReport = z.infer<typeof ReconcileReport>;
 
-/** A delivery as Convoy gives it, without anything secret. */
+/** A delivery as Convoy reports it, without secrets. */
 export const Delivery = z.object({
   id: z.string(),
   endpoint_id: z.string(),
@@ -87,10 +90,10 @@ export const Delivery = z.object({
   created_at: z.string(),
   updated_at: z.string(),
 });
-/** A delivery as Convoy gives it, without anything secret. */
+/** A delivery as Convoy reports it, without secrets. */
 export type Delivery = z.infer<typeof Delivery>;
 
-/** One attempt of a delivery: what the receiver answered, or why there was no answer. */
+/** One delivery attempt: the receiver's response, or why there was none. */
 export const Attempt = z.object({
   id: z.string(),
   http_status: z.nullable(z.string()),
@@ -99,18 +102,18 @@ export const Attempt = z.object({
   requested_at: z.string(),
   responded_at: z.nullable(z.string()),
 });
-/** One attempt of a delivery: what the receiver answered, or why there was no answer. */
+/** One delivery attempt: the receiver's response, or why there was none. */
 export type Attempt = z.infer<typeof Attempt>;
 
-/** Answer of GET /endpoint/:id/delivery. */
+/** Response to GET /endpoint/:id/delivery. */
 export const DeliveryPage = pageOf(Delivery);
 
-/** Answer of GET /endpoint/:id/delivery/:delivery. */
+/** Response to GET /endpoint/:id/delivery/:delivery. */
 export const DeliveryDetail = z.extend(Delivery, { attempts_made: z.array(Attempt) });
 
 const Time = z.nullable(z.iso.datetime());
 
-/** An event of the log as given out. */
+/** An event of the log as the API returns it. */
 export const LoggedEvent = z.object({
   id: z.string(),
   sequence: z.int(),
@@ -127,26 +130,26 @@ export const LoggedEvent = z.object({
   finished_at: Time,
   next_try_at: Time,
 });
-/** An event of the log as given out. */
+/** An event of the log as the API returns it. */
 export type LoggedEvent = z.infer<typeof LoggedEvent>;
 
-/** Answer of GET /event. */
+/** Response to GET /event. */
 export const EventPage = pageOf(LoggedEvent);
 
-/** Answer of GET /event/:id. `deliveries` is null, with the reason beside it, where Convoy does not tell. */
+/** Response to GET /event/:id. `deliveries` is null if Convoy cannot say; `deliveries_error` says why. */
 export const EventDetail = z.extend(LoggedEvent, {
   deliveries: z.nullable(z.array(Delivery)),
   deliveries_error: z.optional(z.string()),
 });
 
-/** Answer of POST /event/:id/replay. */
+/** Response to POST /event/:id/replay. */
 export const Replayed = z.object({
   data: z.literal("Event queued"),
   event_id: z.string(),
   idempotency_key: z.string(),
 });
 
-/** Answer of POST /event/replay. */
+/** Response to POST /event/replay. */
 export const BulkReplayed = z.object({ data: z.string(), replayed: z.int() });
 
 /** How much is waiting for Convoy. `errors`: why, most frequent first. */
@@ -159,7 +162,7 @@ export const Backlog = z.object({
 /** How much is waiting for Convoy. `errors`: why, most frequent first. */
 export type Backlog = z.infer<typeof Backlog>;
 
-/** What every webhook says; `type` is its event type, which the body tells by the tutorial's `event`. */
+/** Fields of every webhook of event type `type`, which in the body is the tutorial's `event`. */
 function webhook<T extends EventType>(type: T) {
   type Words = (typeof WORDS)[T];
   return z.object({
@@ -173,18 +176,21 @@ function webhook<T extends EventType>(type: T) {
 const Sequence = z.int().check(z.gte(1));
 const TodoGone = z.object({ id: TodoId });
 
-/** The body of each event type. `retrieved`, and `failed` of a read, have no `sequence`: they change nothing. */
+/**
+ * The body of each event type. `retrieved`, and the `failed` of a read, have no `sequence`: they
+ * change nothing.
+ */
 export const WEBHOOKS = {
   ping: z.extend(webhook("ping"), { sequence: Sequence }),
   created: z.extend(webhook("created"), { sequence: Sequence, [NOUN]: Todo }),
-  /** Of one; without it, of a list. */
+  /** Present for a single read; absent for a list. */
   retrieved: z.extend(webhook("retrieved"), { [NOUN]: z.optional(Todo) }),
   updated: z.extend(webhook("updated"), { sequence: Sequence, [NOUN]: Todo }),
   deleted: z.extend(webhook("deleted"), { sequence: Sequence, [NOUN]: TodoGone }),
   failed: z.extend(webhook("failed"), { sequence: z.optional(Sequence), [NOUN]: TodoGone }),
 } as const satisfies Record<EventType, z.ZodMiniType>;
 
-/** The body of a webhook of one event type: `Webhook<"created">`; of any: `Webhook`. */
+/** A webhook's body, of one event type: `Webhook<"created">`; of any: `Webhook`. */
 export type Webhook<T extends EventType = EventType> = z.infer<(typeof WEBHOOKS)[T]>;
 /** Body of a `ping`. */
 export type PingWebhook = Webhook<"ping">;
@@ -199,14 +205,14 @@ export type DeletedWebhook = Webhook<"deleted">;
 /** Body of a `failed`. */
 export type FailedWebhook = Webhook<"failed">;
 
-/** Answer of GET /health. */
+/** Response to GET /health. */
 export const Alive = z.object({ status: z.literal("ok") });
 
 /**
- * Answer of GET /health?deep: "ok", or what is wrong in words. What is counted is null where D1 does not
- * answer. `owners`: whose `backlog` and `unstored` these are. `unstored`: changes that KV may lack.
- * To operators alone: `walk_lag_ms`, how far the walk of Convoy's list is behind, and `closed_until`, until
- * when Convoy asked for time.
+ * Response to GET /health?deep: "ok", or a description of the problem. Counts are null if D1 does not
+ * respond. `owners`: whose `backlog` and `unstored` these are. `unstored`: changes that KV may lack.
+ * For operators only: `walk_lag_ms`, how far the walk of Convoy's list is behind, and `closed_until`,
+ * until when Convoy asked us to wait.
  */
 export const Health = z.object({
   status: z.enum(["ok", "degraded"]),
@@ -219,12 +225,12 @@ export const Health = z.object({
   walk_lag_ms: z.nullable(z.int()),
   closed_until: z.nullable(z.iso.datetime()),
 });
-/** Answer of GET /health?deep. */
+/** Response to GET /health?deep. */
 export type Health = z.infer<typeof Health>;
 
 /**
- * Answer of POST /rebuild. `checked`: todos that were compared; `data`: those that differ, with the
- * version that the log and KV have of each, null for none; `cursor` where there is more.
+ * Response to POST /rebuild. `checked`: how many todos were compared; `data`: those that differ, with
+ * the version of each in the log and in KV, null for none; `cursor` if there is more.
  */
 export const Rebuilt = z.object({
   data: z.array(
@@ -239,8 +245,8 @@ export const Rebuilt = z.object({
   cursor: z.optional(z.string()),
 });
 
-/** Answer of POST /rebuild. */
+/** Response to POST /rebuild. */
 export type Rebuilt = z.infer<typeof Rebuilt>;
 
-/** Answer of POST /portal-link. `expires_at` is null while AUTH is "open": the link holds no token. */
+/** Response to POST /portal-link. `expires_at` is null while AUTH is "open": the link has no token. */
 export const PortalLink = z.object({ url: z.string(), expires_at: z.nullable(z.iso.datetime()) });

@@ -27,7 +27,7 @@ app.use((c, next) => {
 });
 app.use(crossOrigin);
 app.use(limitBody);
-// Whatever is not named here is an owner's: a route that comes later, too.
+// Every path not excepted here requires an owner, including routes added later.
 app.use((c, next) => (isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next))));
 
 const routes = app

@@ -14,13 +14,12 @@ import { type Caller, isLoopback, keysOf, verifyToken } from "./token.ts";
 /** The owner while AUTH is "open". */
 export const OPEN_OWNER = "default";
 
-/** All that a portal token opens; a route that comes later is closed to it until it is named here. */
+/** All paths that a portal token opens; a new route stays closed to it until it is listed here. */
 const PORTAL_PATHS = /^\/(endpoint|event)(\/|$)/;
 
 /**
- * Puts the caller's owner into the context, and whether it operates the service. Answers 401 with
- * WWW-Authenticate to a missing or bad token, 403 to one that does not reach this far, 503 where no
- * way to check one is set.
+ * Sets `owner` and `operator` in the context. Responds 401 with WWW-Authenticate to a missing or
+ * invalid token, 403 to one without access to the path, 503 if there is no way to check tokens.
  */
 export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
   const { owner, operator, portal } = await callerOf(c);
@@ -57,13 +56,13 @@ function bearer(header: string | undefined): string {
   return token;
 }
 
-// RFC 6750: no error code where no token was sent.
+// RFC 6750: no error code if no token was sent.
 function unauthorized(reason: string, code: string | null = "invalid_token") {
   const detail = code ? ` error="${code}", error_description="${reason.replaceAll('"', "'")}"` : "";
   return problem(401, reason, { headers: { "WWW-Authenticate": `Bearer${detail}` } });
 }
 
-/** 429 with Retry-After once an owner has used up the Workers rate-limit binding; no binding, no limit. */
+/** 429 with Retry-After once an owner exceeds the Workers rate-limit binding; no binding, no limit. */
 export function limitRate(c: Context<AppEnv>, next: Next): Promise<void> {
   return c.env.RATE_LIMIT ? limit(c.env.RATE_LIMIT, c.get("owner"), next) : next();
 }
@@ -79,7 +78,7 @@ async function limit(binding: RateLimit, key: string, next: Next): Promise<void>
 
 const EXPOSED = ["X-Event-Id", "X-Request-Id", "Location", "Retry-After"];
 
-/** CORS for the origins named in CORS_ORIGINS (comma-separated); none named, no header at all. */
+/** CORS for the origins in CORS_ORIGINS (comma-separated); without any, no CORS headers. */
 export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) => {
   const named = listOf(c.env.CORS_ORIGINS);
   if (named.length === 0) return next();
@@ -93,9 +92,9 @@ export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) => {
 };
 
 /**
- * Why a request may not use AUTH=open; undefined where it may. Without tokens, what a browser says of a
- * request is all that keeps other sites out: a foreign Host is DNS rebinding, a foreign Origin a page
- * that asks on its own account. Programs send no Origin.
+ * Why a request may not use AUTH=open; undefined if it may. Without tokens, only the browser's headers
+ * keep other sites out: a foreign Host is DNS rebinding, a foreign Origin another site's page. Programs
+ * send no Origin.
  */
 export function openRefusal(settings: Settings, { url, headers }: Request): string | undefined {
   const hosts = listOf(settings.OPEN_HOSTS).map(hostnameOf);
@@ -103,7 +102,7 @@ export function openRefusal(settings: Settings, { url, headers }: Request): stri
   const asked = URL.parse(url);
   const host = headers.get("Host") ?? asked?.host;
   if (!isNamed(asked?.hostname) || (host !== asked?.host && !isNamed(hostnameOf(host ?? "")))) {
-    return 'AUTH is "open": only localhost is answered. Set AUTH="jwt" and AUTH_SECRET, or name this host in OPEN_HOSTS.';
+    return 'AUTH is "open": only localhost is allowed. Set AUTH="jwt" and AUTH_SECRET, or name this host in OPEN_HOSTS.';
   }
   const origin = headers.get("Origin");
   if (origin !== null && listOf(settings.CORS_ORIGINS).includes(origin)) return undefined;

@@ -1,4 +1,4 @@
-/** Every setting and every number of the Worker, with its unit and its reason. */
+/** Every setting and number of the Worker, with its unit and reason. */
 
 /** Names of all settings that are plain strings: vars, secrets, or environment variables of `npm run dev`. */
 export const SETTING_NAMES = [
@@ -28,7 +28,7 @@ export const SETTING_NAMES = [
 /** A setting's name. */
 export type SettingName = (typeof SETTING_NAMES)[number];
 
-/** Settings that are secrets: all that `npm run deploy` takes from a file of secrets. */
+/** Settings that are secrets: the only ones that `npm run deploy` takes from a secrets file. */
 export const SECRET_NAMES = [
   "AUTH_SECRET",
   "PORTAL_SECRET",
@@ -39,13 +39,13 @@ export const SECRET_NAMES = [
 /** The settings, each a string or absent. */
 export type Settings = { [name in SettingName]?: string };
 
-/** What the Worker is given: storage, settings, and two bindings that may be absent. */
+/** The Worker's environment: storage, settings, and two optional bindings. */
 export type Bindings = {
   KV: KVNamespace;
   DB: D1Database;
   /** Per-owner rate limit; absent means no limit. */
   RATE_LIMIT?: RateLimit;
-  /** A way to Convoy that is not the public internet (service or VPC binding); absent means fetch. */
+  /** A way to Convoy other than the public internet (service or VPC binding); absent means fetch. */
   CONVOY?: Pick<Fetcher, "fetch">;
 } & Settings;
 
@@ -56,45 +56,45 @@ export class SettingError extends Error {
 
 /** Convoy Cloud's US address (its OpenAPI document, `servers`). */
 export const DEFAULT_CONVOY_BASE_URL = "https://us.getconvoy.cloud/api";
-/** Pinned, so that Convoy's request and answer formats stay those that were recorded. */
+/** Pinned, so that Convoy's request and response formats stay as recorded. */
 export const CONVOY_VERSION = "2025-11-24";
 
 /** Largest request body, in bytes: a todo of 2,000 characters escaped as \uXXXX is 12 KB. */
 export const BODY_MAX_BYTES = 16 * 1024;
 /** Characters (code points) of a todo's text. */
 export const ITEM_MAX_CHARS = 2_000;
-/** Most todos of one page: one KV list gives at most 1,000 keys. */
+/** Most todos on one page: one KV list returns at most 1,000 keys. */
 export const TODO_PAGE_MAX = 1_000;
-/** Rows of one page of endpoints or events, unless asked for fewer or more. */
+/** Rows on one page of endpoints or events, by default. */
 export const PAGE_DEFAULT = 100;
-/** Most rows of one page of endpoints or events. */
+/** Most rows on one page of endpoints or events. */
 export const PAGE_MAX = 1_000;
 
 /** KV's limit on metadata, in bytes of its JSON. */
 export const KV_METADATA_MAX_BYTES = 1_024;
-/** Keys of one bulk read (KV's limit). */
+/** Keys per bulk read (KV's limit). */
 export const KV_BULK_KEYS = 100;
-/** KV takes one write a second to a key; a little more, so that the next one is taken. */
+/** KV takes one write per second per key; a little more, so that the next one is taken. */
 export const KV_WRITE_INTERVAL_MS = 1_100;
-/** A KV read may be this old, missing keys too. */
+/** A KV read may be this stale, for missing keys too. */
 export const KV_STALE_MS = 60_000;
 
-/** How long a worker owns a row it works on: waitUntil's 30 s after an answer, three times over. */
+/** How long a worker owns a row it works on: three times waitUntil's 30 s after a response. */
 export const LEASE_MS = 90_000;
-/** How often a commit is tried when the todo changed between statement and explanation. */
+/** How often a commit is tried if the todo changes between the statement and its explanation. */
 export const COMMIT_ROUNDS = 3;
-/** How often a statement is sent when the connection to D1 is lost. */
+/** How often a statement is tried if the connection to D1 is lost. */
 export const D1_TRIES = 3;
-/** Wait before a statement is sent again; doubled each time. */
+/** Wait before a statement is retried; doubled each time. */
 export const D1_RETRY_MS = 50;
-/** Puts of one todo in one request before it is left to the cron: others keep changing it. */
+/** Puts of a todo that others keep changing, in one request, before it is left to the cron. */
 export const PROJECT_ROUNDS = 4;
 
-/** Time of one run of the cron: the next one begins after 60 s. */
+/** Time for one run of the cron: the next one begins after 60 s. */
 export const CRON_TIME_MS = 50_000;
 /**
- * What each task of the cron is sure of, as a share of subrequests and of time, where it has something to
- * do; posting takes what the others do not need. Of the default 45: 6, 3, 7, 4, 4, 5, 2.
+ * The share of subrequests and of time that is reserved for each cron task with work to do; posting gets
+ * what the others do not need. Of the default 45: 6, 3, 7, 4, 6, 8, 2.
  */
 export const CRON_SHARES = {
   post: 0,
@@ -107,142 +107,154 @@ export const CRON_SHARES = {
   purge: 0.05,
 } as const;
 
-/** One attempt to hand an event to Convoy. */
+/** Timeout of one attempt to post an event to Convoy. */
 export const POST_TIMEOUT_MS = 5_000;
-/** Waits between the attempts in waitUntil: three of 5 s and these make 20 s of its 30 s. */
+/** Waits between the attempts in waitUntil: with three attempts of 5 s, 20 s of its 30 s. */
 export const POST_RETRY_MS = [1_000, 4_000] as const;
-/** How long the check after the put waits for Convoy's answer, to be one statement with it. */
+/** How long the check after the put waits for Convoy's response, to record both in one statement. */
 export const CHECK_ALONE_MS = 1_000;
-/** How long a result waits for others to be recorded with it; nobody waits for it but waitUntil. */
+/** How long a result waits for others to be recorded with it; only waitUntil waits for it. */
 export const SETTLE_WAIT_MS = 25;
-/** Results of one statement: some 60 KB of D1's 2 MB for a parameter. */
+/** Results per statement: some 60 KB of D1's 2 MB per parameter. */
 export const SETTLE_MAX = 200;
-/** After so long without an answer of whoever took it along, a request records its result itself. */
+/** How long a request waits for another one to record its result before it does so itself. */
 export const SETTLE_PATIENCE_MS = 5_000;
-/** One call about an endpoint: Convoy pings an https URL for up to 10 s on create. */
+/** Timeout of a call about an endpoint: Convoy pings an https URL for up to 10 s on creation. */
 export const ENDPOINT_TIMEOUT_MS = 15_000;
-/** Convoy's answer while a caller waits for something that is only extra (deliveries of an event). */
+/** Timeout of a call for something that is only extra while a caller waits (an event's deliveries). */
 export const LOOKUP_TIMEOUT_MS = 5_000;
-/** Requests to Convoy at the same time: a Worker may have six connections waiting for headers. */
+/** Concurrent requests to Convoy: a Worker may have six connections waiting for headers. */
 export const POST_CONCURRENCY = 6;
 
-/** Rows of one claim; what a run cannot try it hands back. */
+/** Rows per claim; a run hands back those that it cannot try. */
 export const CLAIM_MAX = 200;
-/** The next rows are claimed while so many are still to be posted: claiming holds nobody up. */
+/** The next rows are claimed while this many are still to be posted, so that claiming delays nothing. */
 export const CLAIM_AHEAD = 50;
-/** Rows that are recorded at once while posting goes on. */
+/** Rows recorded at once while posting continues. */
 export const RECORD_BATCH = 100;
-/** Failures in a row, of any endpoints, that end a run's posting; of different ones, two do. */
+/** Failures in a row that end a run's posting; of different endpoints, two are enough. */
 export const STREAK_MAX = 5;
-/** Where nothing got through, a run tries again in the next one, which begins a minute later. */
+/** If nothing got through, events are retried in the next run, which begins a minute later. */
 export const GATEWAY_RETRY_MS = 50_000;
 /** "Others get through": within this time. */
 export const EVIDENCE_MS = 3_600_000;
-/** When KV refused a todo, or others keep changing it, it is put again after this. */
+/** Wait before a todo that KV refused, or that others keep changing, is put again. */
 export const UNSTORED_RETRY_MS = 50_000;
-/** Puts that KV refuses, one after the other, before a run stops putting. */
+/** Puts refused by KV in a row before a run stops putting. */
 export const PUT_FAILURES_MAX = 3;
 /** Longest Retry-After that is honoured; a typo there must not stop delivery for days. */
 export const RETRY_AFTER_MAX_MS = 3_600_000;
-/** A Retry-After above this, in seconds (a year), is a UNIX time: Convoy v26.6.6 to v26.7.2 with Redis down (recorded). */
+/**
+ * A Retry-After above this, in seconds (a year), is a UNIX time: Convoy v26.6.6 to v26.7.2 with
+ * Redis down (recorded).
+ */
 export const RETRY_AFTER_TIME_S = 31_536_000;
 /** First wait after a failure; doubled each time. */
 export const BACKOFF_MIN_MS = 60_000;
 /** Longest wait between two tries of an event. */
 export const BACKOFF_MAX_MS = 3_600_000;
 
-/** Events of one page of Convoy's list: one statement confirms them, some 250 KB of JSON. */
+/** Events on one page of Convoy's list: one statement confirms them, some 250 KB of JSON. */
 export const WALK_PAGE = 250;
-/** With nothing to find, the walk moves on without reading, once its place is so old. */
+/** With nothing to find, the walk moves on without reading once its place is this old. */
 export const WALK_IDLE_MS = 600_000;
 /** Convoy's clock and ours may differ by this much. */
 export const CLOCK_SKEW_MS = 60_000;
-/** Rows of one claim of the look-up, each a call. */
+/** Rows per claim of the look-up, one call each. */
 export const LOOKUP_CLAIM_MAX = 50;
-/** Look-ups of one key, half an hour in all, before an event that Convoy lists as unfinished takes a new key. */
+/** Look-ups of one key, half an hour in all, before an event that Convoy lists as unfinished gets a new key. */
 export const LOOKUPS_MAX = 4;
-/** New keys because Convoy never finished the old ones, before the event is dead. */
+/** New keys, because Convoy never finished the old ones, before the event is dead. */
 export const STRANDED_MAX = 3;
-/** So many patiences late, an event is looked up although the walk has not come to it. */
+/** An event overdue by this many times the patience is looked up even if the walk has not reached it. */
 export const WALK_LAG_MAX = 6;
-/** An answer of Convoy that did not come, or was not asked for, is asked for again after this. */
+/** Wait before a look-up that failed, or was not made, is tried again. */
 export const LOOKUP_RETRY_MS = 60_000;
-/** Seqs that one purge statement looks at; small, since D1 has one writer. */
+/** Rows that one purge statement looks at; few, since D1 has one writer. */
 export const PURGE_WINDOW = 500;
-/** The scrub compares a change with KV after this: later than any put that was on its way, or stale read. */
+/** The scrub compares a change with KV after this: longer than any late put or stale read. */
 export const SCRUB_DELAY_MS = 10 * 60_000;
-/** Pages of KV_BULK_KEYS events that one call of a rebuild compares. */
+/** Pages of KV_BULK_KEYS events that one rebuild call compares. */
 export const REBUILD_PAGES = 10;
-/** Todos of KV that one call of a rebuild compares at most: one KV list. */
+/** Most todos in KV that one rebuild call compares: one KV list. */
 export const REBUILD_KEYS_MAX = 1_000;
-/** After a restore the log's numbers go on so far above what KV has: more than were lost, whatever was. */
+/** After a restore the log's numbers continue this far above KV's: more than can have been lost. */
 export const REBUILD_LEAP = 1_000_000_000;
-/** Events brought back by one bulk replay. */
+/** Events reopened by one bulk replay. */
 export const REPLAY_MAX = 1_000;
-/** Rows of the log that one page looks at where no index serves its filter. */
+/** Rows of the log that one page looks at if no index serves its filter. */
 export const EVENT_WINDOW_ROWS = 1_000;
-/** Keys of one event whose deliveries are shown, the newest. */
+/** An event's newest keys, whose deliveries are shown. */
 export const SHOWN_KEYS_MAX = 10;
 /** A backlog is counted up to this. */
 export const BACKLOG_COUNT_MAX = 10_000;
-/** Entries of an index among which dead events of all owners are counted; more are pending in a long outage. */
+/** Index entries among which all owners' dead events are counted; a long outage leaves more pending. */
 export const OPEN_COUNT_MAX = 100_000;
 
-/** How long a change of an endpoint is its maker's alone: three calls of 15 s, and D1. Then the cron ends it. */
+/** Lease of a change of an endpoint: three calls of 15 s, and D1. Then the cron finishes it. */
 export const CHANGE_LEASE_MS = 60_000;
-/** How long a creation is left alone before the cron takes it for cut off. */
+/** Lease of a creation, after which the cron takes it to be interrupted. */
 export const CREATION_LEASE_MS = 5 * 60_000;
-/** Waits of a change for the one before it, which takes two calls of Convoy: 6 s in all, then 409. */
+/** Waits of a change for the one before it, which takes two calls to Convoy: 6 s in all, then 409. */
 export const CHANGE_WAITS_MS = [100, 200, 400, 800, 1_500, 3_000] as const;
-/** What Convoy made within this time may be a creation that is still under way: sync does not take it over. */
+/** An endpoint at Convoy younger than this may be a creation in progress: sync does not adopt it. */
 export const ADOPT_AGE_MS = 5 * 60_000;
-/** Endpoints of one page of Convoy's list. */
+/** Endpoints on one page of Convoy's list. */
 export const ENDPOINT_PAGE = 100;
 /** Subrequests that one sync may use: the free plan's 50, less a few. */
 export const SYNC_BUDGET = 40;
 
-/** Deliveries of one page that the cron looks at. */
+/** Deliveries on one page that the cron looks at. */
 export const RECOVERY_PAGE = 100;
-/** Endpoints of one look or batch retry: their ids make a URL of 2 KB. */
+/** Endpoints per look or batch retry: their ids make a URL of 2 KB. */
 export const RECOVERY_GROUP = 50;
-/** How often the deliveries of a status are looked through. */
+/** How often the deliveries of a status are searched. */
 export const RECOVERY_EVERY_MS = 5 * 60_000;
-/** A delivery is stuck when nothing has happened to it for so long: Convoy's own retries are 100 s apart. */
+/** A delivery is stuck if nothing has happened to it for this long: Convoy's own retries are 100 s apart. */
 export const STUCK_AFTER_MS = 30 * 60_000;
-/** How far back deliveries are looked for: Convoy's own default. Also before a pause, for what was being retried then. */
+/**
+ * How far back deliveries are searched: Convoy's own default. Also before a pause, for what was
+ * being retried then.
+ */
 export const RECOVERY_WINDOW_MS = 7 * 86_400_000;
-/** How far one look at discarded deliveries reaches into the one before: longer than Convoy's retries (17 min) and its cache. */
+/**
+ * Overlap of one search for discarded deliveries with the last: longer than Convoy's retries (17
+ * min) and cache.
+ */
 export const DISCARD_OVERLAP_MS = 2 * 3_600_000;
-/** Longer than Convoy before v26.7.3 goes on discarding after an activation: its cache is 2 min (facts). */
+/** Longer than Convoy before v26.7.3 keeps discarding after an activation: its cache is 2 min (facts). */
 export const CONVOY_CACHE_MS = 3 * 60_000;
-/** When an endpoint that was not active is looked at again, for what was discarded. */
+/** Wait before an endpoint that was not active is checked again for discarded deliveries. */
 export const INACTIVE_LOOK_MS = 15 * 60_000;
-/** When a batch retry that was refused, since another one runs, is asked for again: the next run. */
+/** Wait after a batch retry that was refused because another one is running: until the next run. */
 export const BATCH_BUSY_MS = 50_000;
 
-/** How long a rotated secret goes on signing, in hours, unless the caller says otherwise. */
+/** How long a rotated secret keeps signing by default, in hours. */
 export const ROTATION_OVERLAP_H = 24;
 /** Longest overlap of a rotated secret, in hours: a week. */
 export const ROTATION_OVERLAP_MAX_H = 168;
-/** Random bytes of a secret that we make. */
+/** Random bytes of a secret that we generate. */
 export const SECRET_BYTES = 24;
-/** Deliveries of one page, unless asked for fewer or more. */
+/** Deliveries on one page, by default. */
 export const DELIVERY_PAGE_DEFAULT = 20;
-/** Most deliveries of one page. */
+/** Most deliveries on one page. */
 export const DELIVERY_PAGE_MAX = 100;
-/** Longest http_timeout of an endpoint, in seconds: a silent receiver holds one of Convoy's workers for so long. */
+/**
+ * Longest http_timeout of an endpoint, in seconds: a silent receiver ties up one of Convoy's
+ * workers that long.
+ */
 export const TIMEOUT_MAX_S = 60;
 /** The http_timeout Convoy uses when none is given, in seconds (recorded). */
 export const HTTP_TIMEOUT_DEFAULT_S = 10;
 
-/** How long a portal link is good unless the caller says otherwise, in minutes: a visit. */
+/** How long a portal link is valid by default, in minutes: a visit. */
 export const PORTAL_LINK_DEFAULT_MIN = 60;
-/** Longest life of a portal link, in minutes: a day, since it cannot be taken back. */
+/** Longest life of a portal link, in minutes: a day, since it cannot be revoked. */
 export const PORTAL_LINK_MAX_MIN = 1_440;
 
 /**
- * Whether owners may be given links into the portal, and those that they have are good.
- * @throws SettingError where PORTAL is neither "on" nor "off"
+ * Whether owners can get portal links, and the links that they have work.
+ * @throws SettingError if PORTAL is neither "on" nor "off"
  */
 export function isPortalOn({ PORTAL }: Settings): boolean {
   if (PORTAL && PORTAL !== "on" && PORTAL !== "off") {
@@ -251,7 +263,7 @@ export function isPortalOn({ PORTAL }: Settings): boolean {
   return PORTAL !== "off";
 }
 
-/** The numbers of delivery that are settings. `audit`: null where what Convoy accepts is taken for done. */
+/** The settings for delivery. `audit`: null if what Convoy accepts counts as done. */
 export type DeliverySettings = {
   audit: { delayMs: number; patienceMs: number } | null;
   maxTries: number;
@@ -262,7 +274,7 @@ export type DeliverySettings = {
 
 /**
  * The delivery settings, or their defaults.
- * @throws SettingError naming the setting that is no number in its range
+ * @throws SettingError naming the setting that is wrong
  */
 export function deliverySettings(env: Bindings): DeliverySettings {
   if (env.AUDIT !== undefined && env.AUDIT !== "on" && env.AUDIT !== "off") {
@@ -280,12 +292,12 @@ export function deliverySettings(env: Bindings): DeliverySettings {
     maxAgeMs: number(env, "EVENT_MAX_AGE_H", 72, 0, 8_760, 3_600_000),
     // Longer than any stale read, and long enough to look an event up on Monday.
     retentionMs: number(env, "RETENTION_DAYS", 7, 1, 3_650, 86_400_000),
-    // The free plan's 50 subrequests an invocation, less a few; 10,000 on the paid plan.
+    // The free plan's 50 subrequests per invocation, less a few; 10,000 on the paid plan.
     subrequestBudget: number(env, "SUBREQUEST_BUDGET", 45, 20, 10_000),
   };
 }
 
-/** What endpoints are allowed: how many an owner may have, and whether they may be at private addresses. */
+/** Which endpoints are allowed: how many per owner, and whether at private addresses. */
 export type EndpointSettings = { max: number; privateAddresses: boolean };
 
 /**
@@ -298,14 +310,14 @@ export function endpointSettings(env: Bindings): EndpointSettings {
     throw new SettingError('PRIVATE_ADDRESSES must be "allow" or "refuse".');
   }
   return {
-    // One POST /todo becomes so many webhooks.
+    // One POST /todo becomes this many webhooks.
     max: number(env, "ENDPOINTS_MAX", 50, 1, 10_000),
     // While AUTH is "open" the receivers are on the developer's own machine.
     privateAddresses: given ? given === "allow" : env.AUTH === "open",
   };
 }
 
-/** The setting times `unit`, whole: the log's columns and SQL's LIMIT take no fraction. */
+/** The setting times `unit`, rounded: the log's columns and SQL's LIMIT take no fractions. */
 function number(
   env: Bindings,
   name: SettingName,
@@ -321,7 +333,7 @@ function number(
 }
 
 /**
- * Both stores are bound.
+ * Checks that both stores are bound.
  * @throws SettingError naming the binding that is missing
  */
 export function checkBindings(env: Bindings): void {
@@ -329,21 +341,21 @@ export function checkBindings(env: Bindings): void {
   if (!env.DB) throw new SettingError('The D1 database "DB" is not bound: see wrangler.toml.');
 }
 
-/** Bytes of an owner: its base64 and a todo's id must fit KV's key of 512 bytes. */
+/** Most bytes of an owner: its base64 and a todo's id must fit in KV's key of 512 bytes. */
 export const OWNER_MAX_BYTES = 255;
-/** Characters of a token; RS256 tokens with many claims stay far below. */
+/** Most characters of a token; RS256 tokens with many claims stay far below. */
 export const TOKEN_MAX_CHARS = 8_192;
-/** Bytes of a secret that signs tokens: HS256 wants a key as long as its hash (RFC 7518, 3.2). */
+/** Fewest bytes of a secret that signs tokens: HS256 requires a key as long as its hash (RFC 7518, 3.2). */
 export const AUTH_SECRET_MIN_BYTES = 32;
 /** How far the issuer's clock and ours may differ. */
 export const CLOCK_LEEWAY_S = 60;
-/** How long fetched keys are used while they know the token's kid. */
+/** How long fetched keys are used, as long as they include the token's kid. */
 export const JWKS_KEEP_MS = 600_000;
-/** Keys are fetched anew for an unknown kid at most this often. */
+/** Keys are fetched again for an unknown kid at most this often. */
 export const JWKS_UNKNOWN_KID_MS = 30_000;
-/** After a fetch of keys that failed, the next one is at least this much later. */
+/** Shortest wait after a failed fetch of keys before the next one. */
 export const JWKS_RETRY_MS = 5_000;
-/** One fetch of keys. */
+/** Timeout of one fetch of keys. */
 export const JWKS_TIMEOUT_MS = 5_000;
-/** Period of the rate limit in wrangler.toml, in seconds: 10 or 60 are what the platform takes. */
+/** Period of the rate limit in wrangler.toml, in seconds: the platform takes 10 or 60. */
 export const RATE_LIMIT_PERIOD_S = 10;

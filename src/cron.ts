@@ -19,21 +19,21 @@ import { postDue } from "./event/sweep.ts";
 import { lookUp, walk } from "./event/walk.ts";
 import { type Budget, budgetOf, logError, shareOf } from "./run.ts";
 
-/** A piece of the cron's work. `run` gives what the report says of it; null where nothing was done. */
+/** One of the cron's tasks. `run` returns its entry in the report; null if nothing was done. */
 type Task = { name: keyof typeof CRON_SHARES; run: (budget: Budget) => Promise<unknown> };
 
 /**
- * What a run says of itself, in one line of JSON: its fields are a contract (docs/operate.md). `failed`:
- * tasks that D1 or KV did not answer. Beside them each task that did something, by its name.
+ * A run's report, one line of JSON: its fields are a contract (docs/operate.md). `failed`: tasks that
+ * got no response from D1 or KV. Each task that did something has a field of its own.
  */
 type Report = { ms: number; subrequests: number; failed: string[] } & {
   [task in Task["name"]]?: unknown;
 };
 
 /**
- * One run of the cron: post, project, scrub, walk Convoy's list, look up, endpoint life, purge. Each task
- * that has something to do has its share of subrequests and time, and what it leaves goes to those after it.
- * @throws StorageError where D1 did not answer a task: the others have run all the same
+ * One run of the cron: post, project, scrub, walk Convoy's list, look up, endpoint life, purge. Each
+ * task with work to do has its share of subrequests and time; what it leaves goes to those after it.
+ * @throws StorageError if D1 did not respond to a task: the others have still run
  */
 export async function runCron(env: Bindings): Promise<void> {
   const settings = deliverySettings(env);
@@ -43,7 +43,7 @@ export async function runCron(env: Bindings): Promise<void> {
     scrubUntil: idAt(begun - SCRUB_DELAY_MS),
     purgeBefore: begun - settings.retentionMs,
   };
-  // Without an end: what a run used is asked for after its time, too.
+  // No end time: what a run used is read after its time is over.
   const whole = budgetOf(settings.subrequestBudget, Number.POSITIVE_INFINITY);
   const report: Report = { ms: 0, subrequests: 0, failed: [] };
   const failures: unknown[] = [];
@@ -72,7 +72,7 @@ export async function runCron(env: Bindings): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
-/** What there is to do, in order. */
+/** The tasks with work to do, in order. */
 function tasksOf(
   env: Bindings,
   settings: DeliverySettings,
@@ -87,7 +87,7 @@ function tasksOf(
     const run = { db: env.DB, convoy: configured.convoy, settings };
     tasks.push({ name: "post", run: (budget) => postDue(run, budget) });
   }
-  // What is posted just now may lack its todo in KV.
+  // Rows posted in this run may lack their todo in KV.
   if (agenda.toProject || agenda.toPost) {
     tasks.push({ name: "project", run: (budget) => projectDue({ env, settings }, budget) });
   }

@@ -8,14 +8,14 @@ import { newApp, valid } from "./http.ts";
 import { readResource } from "./resource.ts";
 import { HealthQuery } from "./schema.ts";
 
-/** Whether this asks only if the Worker runs: everybody may, as often as they like. */
+/** Whether this only asks if the Worker is running: open to anyone, without a rate limit. */
 export function isShallowHealth(c: Context): boolean {
   return c.req.path === "/health" && c.req.query("deep") === undefined;
 }
 
 /**
- * GET /health: the Worker runs. With ?deep and a token: what it depends on, and how far things are, of
- * the caller's own or, for an operator, of all owners.
+ * GET /health: the Worker is running. With ?deep and a token: its dependencies and its progress, for
+ * the caller's owner or, for an operator, for all owners.
  */
 export const health = newApp().get("/", valid("query", HealthQuery), async (c) => {
   if (c.req.valid("query").deep === undefined) return c.json({ status: "ok" as const }, 200);
@@ -23,7 +23,7 @@ export const health = newApp().get("/", valid("query", HealthQuery), async (c) =
   return c.json(found, found.status === "ok" ? 200 : 503);
 });
 
-/** Asks D1, KV and Convoy; of all owners where `owner` is null. Never throws. */
+/** Asks D1, KV and Convoy; for all owners if `owner` is null. Never throws. */
 export async function checkHealth(env: Bindings, owner: string | null): Promise<Health> {
   const [found, kv, convoy] = await Promise.all([
     progress(env.DB, owner, Date.now()).catch(() => null),
@@ -60,5 +60,5 @@ async function askConvoy(env: Bindings): Promise<string> {
   if (!answer.ok) return shownReason(answer);
   // Convoy answers with the key's project, whatever the path says (recorded).
   const same = answer.data.uid === convoy.projectId;
-  return same ? "ok" : "CONVOY_API_KEY belongs to another project than CONVOY_PROJECT_ID";
+  return same ? "ok" : "CONVOY_API_KEY belongs to another project, not to CONVOY_PROJECT_ID";
 }

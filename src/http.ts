@@ -1,4 +1,4 @@
-/** HTTP for every noun: how an app begins, how input is checked, and the one error shape. */
+/** HTTP for every noun: creating an app, checking input, and the one error shape. */
 
 import type { Context, MiddlewareHandler, TypedResponse, ValidationTargets } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -14,15 +14,15 @@ import { NOUN } from "./resource.ts";
 import { logError } from "./run.ts";
 import { BadCursor, StorageError } from "./storage.ts";
 
-/** What every handler has: the bindings, and once authenticated the owner, and whether it operates the service. */
+/** What every handler has: the bindings and, once authenticated, the owner and whether it is an operator. */
 export type AppEnv = { Bindings: Bindings; Variables: { owner: string; operator: boolean } };
 
-/** An empty Hono app with the one router that method-not-allowed brings anyway: Hono's presets add others. */
+/** An empty Hono app with the router that method-not-allowed imports anyway: Hono's presets add others. */
 export function newApp() {
   return new HonoBase<AppEnv>({ router: new TrieRouter() });
 }
 
-/** An answer that is an error, for routes and middleware to throw: the one error shape, and its headers. */
+/** An error response for routes and middleware to throw: the one error shape, and its headers. */
 export class Problem extends HTTPException {
   readonly body: ErrorBody;
   readonly headers: Record<string, string>;
@@ -48,7 +48,7 @@ export function unavailable(error: string, headers: Record<string, string> = {})
   return problem(503, error, { headers: { "Retry-After": "5", ...headers } });
 }
 
-/** Turns whatever was thrown into an answer; never shows a stack, a query or a secret. */
+/** Turns anything thrown into a response; never shows a stack, a query or a secret. */
 export function onError(error: Error, c: Context): Response {
   const { status, body, headers } = toProblem(error);
   if (status >= 500) logError({ path: c.req.path }, error);
@@ -61,11 +61,11 @@ function toProblem(error: Error): Problem {
     return problem(error.status as ContentfulStatusCode, describe(error));
   }
   if (error instanceof SettingError) return unavailable(error.message);
-  if (error instanceof BadCursor) return problem(400, "cursor is not one that this list gave out.");
+  if (error instanceof BadCursor) return problem(400, "cursor did not come from this list.");
   if (error instanceof StorageError) return unavailable(storageMessage(error));
   return problem(
     500,
-    "Something went wrong on our side. Try again; if it stays, report the request id.",
+    "Something went wrong on our side. Try again; if it persists, report the request id.",
   );
 }
 
@@ -84,7 +84,7 @@ function storageMessage(error: StorageError): string {
     : `The ${NOUN} store (KV) does not answer. Try again in a few seconds.`;
 }
 
-// zod/mini comes without words; these few are all that our schemas need.
+// zod/mini has no messages; our schemas need only these.
 z.config({
   customError: (issue) => {
     switch (issue.code) {
@@ -116,7 +116,7 @@ type Checked<T extends string, S extends z.ZodMiniType> = {
   out: { [K in T]: z.output<S> };
 };
 
-/** Parses `target` by `schema`; 400 with `details` where it does not fit. */
+/** Parses `target` with `schema`; 400 with `details` if it does not match. */
 export function valid<T extends keyof ValidationTargets, S extends z.ZodMiniType>(
   target: T,
   schema: S,
@@ -132,7 +132,7 @@ export function valid<T extends keyof ValidationTargets, S extends z.ZodMiniType
     throw problem(400, `Bad ${NOUNS[target] ?? target}. ${fields.join("; ")}`, { details });
   };
   const checked = validator(target, check) as MiddlewareHandler;
-  // Hono's validator waits, which a path and no query need not: some 8 µs of a GET's 390.
+  // Hono's validator is async, which a path or an empty query need not be: 8 µs of a GET's 390.
   return (c, next) => {
     const isPath = target === "param";
     if (!isPath && (target !== "query" || c.req.url.includes("?"))) return checked(c, next);
@@ -154,7 +154,7 @@ const limit = bodyLimit({
   },
 });
 
-/** 413 for a body over the limit, 400 for one that breaks off. */
+/** 413 for a body over the limit, 400 for one that ends early. */
 export const limitBody: MiddlewareHandler = (c, next) =>
   c.req.raw.body ? limitedBody(c, next) : next();
 
@@ -162,13 +162,13 @@ const limitedBody: MiddlewareHandler = async (c, next) => {
   try {
     return await limit(c, next);
   } catch (error) {
-    // What handlers throw never gets here: Hono turns it into an answer before next() returns.
+    // What handlers throw never gets here: Hono turns it into a response before next() returns.
     if (error instanceof HTTPException) throw error;
-    throw problem(400, "The body broke off before its end.");
+    throw problem(400, "The body ended before it was complete.");
   }
 };
 
-/** 415 for a body that is not said to be JSON. */
+/** 415 for a body that is not declared to be JSON. */
 export const requireJson: MiddlewareHandler = async (c, next) => {
   const type = c.req.header("Content-Type") ?? "";
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(type)) {
@@ -178,13 +178,13 @@ export const requireJson: MiddlewareHandler = async (c, next) => {
   await next();
 };
 
-/** As requireJson, but a request without a body is fine: the schema says what that means. */
+/** Like requireJson, but allows a request without a body: the schema says what that means. */
 export const requireJsonIfAny: MiddlewareHandler = async (c, next) => {
   if (c.req.header("Content-Type") === undefined && (await c.req.text()) === "") return next();
   return requireJson(c, next);
 };
 
-/** What hono/secure-headers sets without options (a test holds them against it), and no place in a cache. */
+/** What hono/secure-headers sets by default (a test compares them), and no caching. */
 export const SAFE_HEADERS: Readonly<Record<string, string>> = {
   "Cache-Control": "no-store",
   "Cross-Origin-Opener-Policy": "same-origin",
@@ -202,7 +202,7 @@ export const SAFE_HEADERS: Readonly<Record<string, string>> = {
 
 const JSON_HEADERS = new Headers({ ...SAFE_HEADERS, "Content-Type": "application/json" });
 
-/** `body` as JSON with the safe headers, for the routes that are asked most; c.json() does for the others. */
+/** `body` as JSON with the safe headers, for the busiest routes; c.json() will do for the others. */
 export function json<T, S extends ContentfulStatusCode>(
   body: T,
   status: S,
@@ -211,7 +211,7 @@ export function json<T, S extends ContentfulStatusCode>(
   return jsonText<T, S>(JSON.stringify(body), status, headers);
 }
 
-/** As json(), of a `T` that is JSON already. */
+/** Like json(), for a `T` that is already JSON. */
 export function jsonText<T, S extends ContentfulStatusCode>(
   text: string,
   status: S,
@@ -222,13 +222,13 @@ export function jsonText<T, S extends ContentfulStatusCode>(
   return response as Response & TypedResponse<T, S, "json">;
 }
 
-// As hono/request-id takes them.
+// The ids that hono/request-id accepts.
 const REQUEST_ID = /^[\w\-=]{1,255}$/;
 
 /**
- * Gives every answer the safe headers, and X-Request-Id: the caller's, or a new one. In place of
- * hono/request-id and hono/secure-headers, which make a second Headers and set one header after the
- * other: with them a GET took 6 µs more of the 290 µs that workerd needs for it.
+ * Gives every response the safe headers, and X-Request-Id: the caller's, or a new one. Replaces
+ * hono/request-id and hono/secure-headers, which make a second Headers and set headers one by one:
+ * with them a GET took 6 µs more, of the 290 µs that workerd needs for it.
  */
 export const completeAnswer: MiddlewareHandler = async (c, next) => {
   const given = c.req.header("X-Request-Id");
@@ -236,7 +236,7 @@ export const completeAnswer: MiddlewareHandler = async (c, next) => {
   await next();
   const { headers } = c.res;
   headers.set("X-Request-Id", id);
-  // json() has set them.
+  // json() has already set them.
   if (headers.has("X-Frame-Options")) return;
   for (const name in SAFE_HEADERS) headers.set(name, SAFE_HEADERS[name] ?? "");
 };

@@ -1,11 +1,11 @@
-/** What any work needs: waiting, giving up, how much it may do, a line in the log. */
+/** Waiting, giving up, budgets, and a line in the log. */
 
 /** Resolves after `ms` milliseconds. */
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** What `promise` resolves to, or undefined where it takes longer than `ms` milliseconds. */
+/** What `promise` resolves to, or undefined if it takes longer than `ms` milliseconds. */
 export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   const { promise: over, resolve } = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => resolve(undefined), ms);
@@ -30,9 +30,9 @@ export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => 
   }
 }
 
-/** Counts down; `take` is false, and takes nothing, where it is spent. */
+/** Counts down; once it is spent, `take` returns false and takes nothing. */
 export type Budget = {
-  /** Takes `n` subrequests, keeping `keep` back. */
+  /** Takes `n` subrequests, and leaves at least `keep`. */
   take: (n: number, keep?: number) => boolean;
   /** What is left, in subrequests; 0 once time is over. */
   left: () => number;
@@ -52,7 +52,7 @@ export function budgetOf(subrequests: number, endsAt: number): Budget {
   };
 }
 
-/** A part of `whole`: all of it but `keep`, which is for others, until `endsAt` (ms). */
+/** A share of `whole` until `endsAt` (ms): all but `keep`, which is for others. */
 export function shareOf(whole: Budget, keep: number, endsAt: number): Budget {
   const left = () => (Date.now() < endsAt ? Math.max(0, whole.left() - keep) : 0);
   return { left, take: (n, more = 0) => left() >= n + more && whole.take(n) };

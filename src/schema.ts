@@ -1,13 +1,13 @@
-/** Shapes that every noun's contract is made of: texts, numbers in a path or query, pages, the error body. */
+/** Shapes that all contracts share: texts, numbers in a path or query, pages. */
 import * as z from "zod/mini";
 import { PAGE_MAX, PORTAL_LINK_MAX_MIN } from "./config.ts";
 
-// Postgres holds neither: Convoy would take such an event or endpoint, and never deliver it (facts).
+// Postgres stores neither: Convoy would accept such an event or endpoint, and never deliver it (facts).
 const storable = z.refine<string>((value) => value.isWellFormed() && !value.includes("\0"), {
-  error: "must not hold U+0000 or half a surrogate pair",
+  error: "must not contain U+0000 or half a surrogate pair",
 });
 
-/** Text of at most `max` characters, counted as JSON Schema does: in code points. */
+/** Text of `min` to `max` characters, counted in code points, as in JSON Schema. */
 export function text(min: number, max: number) {
   const counted = z.refine<string>((value) => value.length <= max || [...value].length <= max, {
     error: `must be at most ${max} characters`,
@@ -25,7 +25,7 @@ export function numeral<T extends z.ZodMiniType<number, number>>(number: T) {
   return z.pipe(z.string().check(digits), z.pipe(z.transform<string, number>(Number), number));
 }
 
-/** An object that says at least one thing. */
+/** An object with at least one field. */
 export function notEmpty<T extends z.ZodMiniObject>(fields: T, error: string): T {
   const checked = fields.check(z.refine((value) => Object.keys(value).length > 0, { error }));
   z.globalRegistry.add(checked, { minProperties: 1 });
@@ -40,19 +40,19 @@ export function limitOf(max: number) {
 /** A page's size in a query: 1 to 1,000. */
 export const Limit = limitOf(PAGE_MAX);
 
-/** Where a page begins: what the page before it gave out. */
+/** Where a page begins: the cursor of the page before it. */
 export const Cursor = z.optional(text(1, 1_024));
 
 /** Query of a list. */
 export const PageQuery = z.object({ limit: Limit, cursor: Cursor });
 
-/** A list's page, with the cursor of the next one where there is more. */
+/** One page of a list, with the cursor of the next one if there is more. */
 export function pageOf<T extends z.ZodMiniType>(item: T) {
   return z.object({ data: z.array(item), cursor: z.optional(z.string()) });
 }
 
 /**
- * A page of a list that was read with one row more than `limit`, so that it is known whether there are more.
+ * A page of a list that was read with one row more than `limit`, which shows whether there are more.
  * @param cursorOf where the next page begins: after this row
  */
 export function onePage<Row, Item>(
@@ -75,12 +75,12 @@ export const EndpointQuery = z.object({ endpoint: z.optional(EndpointId) });
 /** Query of GET /health. */
 export const HealthQuery = z.object({ deep: z.optional(z.string()) });
 
-/** Body of POST /portal-link; all of it may be left out. */
+/** Body of POST /portal-link; all of it is optional. */
 export const NewPortalLink = z.strictObject({
   expires_in_minutes: z.optional(z.int().check(z.gte(1), z.lte(PORTAL_LINK_MAX_MIN))),
 });
 
-/** Body of POST /rebuild: what is right where KV and the log differ. `dry_run`: only say what differs. */
+/** Body of POST /rebuild. `from`: which is right if KV and the log differ. `dry_run`: only compare them. */
 export const Rebuild = z.strictObject({
   from: z.enum(["log", "kv"]),
   dry_run: z.optional(z.boolean()),

@@ -1,10 +1,10 @@
-/** D1 and KV: how a statement is run, and what can go wrong, by what helps. */
+/** D1 and KV: running statements, and their errors, sorted by what helps. */
 import { D1_RETRY_MS, D1_TRIES } from "./config.ts";
 import { sleep } from "./run.ts";
 
 /**
- * KV or D1 did not do what was asked. `schema`: a table is missing. `refused`: certainly not done (a
- * constraint, a quota). `lost`: done or not, nobody knows.
+ * KV or D1 failed. `schema`: a table is missing. `refused`: certainly not done (a constraint, a quota).
+ * `lost`: unknown whether it was done.
  */
 export class StorageError extends Error {
   override readonly name = "StorageError";
@@ -46,8 +46,8 @@ export async function batch<T = unknown>(db: D1Database, statements: Statement[]
 }
 
 /**
- * Does work that may be done twice without harm, again where the connection to D1 is lost.
- * @param work is given the number of the attempt, from 1
+ * Does work that is safe to repeat, and retries it if the connection to D1 is lost.
+ * @param work gets the number of the attempt, from 1
  * @throws StorageError of the last attempt
  */
 export async function whileLost<T>(work: (attempt: number) => Promise<T>): Promise<T> {
@@ -67,12 +67,12 @@ function prepare(db: D1Database, sql: string, values: unknown[]): D1PreparedStat
 }
 
 // SQLite's constraints and errors, and D1's limits (developers.cloudflare.com/d1/observability/debug-d1):
-// nothing was written. A reset or a time-out is no such answer, nor is anything that we do not know.
+// nothing was written. A reset or a time-out proves nothing, nor does an error that we do not know.
 const REFUSED =
   /constraint|SQLITE_(ERROR|FULL|MISMATCH|TOOBIG)|syntax error|datatype mismatch|quota|daily .*limit|overloaded|too many requests|maximum DB size/i;
 const LOST = /reset|connection lost|time-?out|timed out|internal error/i;
 
-/** Runs a D1 call. @throws StorageError in place of D1's own error */
+/** Runs a D1 call. @throws StorageError instead of D1's own error */
 export async function onD1<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
@@ -86,7 +86,7 @@ function reasonOf(message: string): StorageError["reason"] {
   return !LOST.test(message) && REFUSED.test(message) ? "refused" : "lost";
 }
 
-/** Runs a KV call. @throws StorageError in place of KV's own error */
+/** Runs a KV call. @throws StorageError instead of KV's own error */
 export async function onKv<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
@@ -95,7 +95,7 @@ export async function onKv<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** KV does not know the cursor: the caller's mistake, not an outage. */
+/** The cursor is unknown: the caller's mistake, not an outage. */
 export class BadCursor extends Error {
   override readonly name = "BadCursor";
 }

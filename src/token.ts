@@ -1,4 +1,4 @@
-/** Tokens: which settings check them, what makes one good, and how ours are made. */
+/** Tokens: which settings verify them, what makes one valid, and how ours are made. */
 import type { JWK, JWSHeaderParameters } from "jose";
 import { encode } from "jose/base64url";
 import { jwtVerify } from "jose/jwt/verify";
@@ -15,7 +15,7 @@ import {
 } from "./config.ts";
 import { logError, withTimeout } from "./run.ts";
 
-/** Claim `scope` of a token that opens the portal's routes and nothing else. */
+/** Claim `scope` of a token that opens only the portal's routes. */
 export const PORTAL_SCOPE = "portal";
 /** Claim `scope` of a token whose holder operates the service. */
 export const OPERATOR_SCOPE = "operator";
@@ -23,12 +23,12 @@ export const OPERATOR_SCOPE = "operator";
 /** Who sent a token. A portal's caller is never an operator. */
 export type Caller = { owner: string; portal: boolean; operator: boolean };
 
-/** `secret` checks HS256; beside `jwksUrl` it is PORTAL_SECRET and only good for portal tokens. */
+/** `secret` verifies HS256; next to `jwksUrl` it is PORTAL_SECRET and valid only for portal tokens. */
 export type Keys = { secret?: Uint8Array; jwksUrl?: string };
 
 /**
- * What checks tokens by these settings.
- * @throws SettingError that says what to set, where they are missing, weak or contradict each other
+ * The keys that verify tokens under these settings.
+ * @throws SettingError that says what to set, if they are missing, weak or contradict each other
  */
 export function keysOf(settings: Settings): Keys {
   const { AUTH_SECRET, AUTH_JWKS_URL, AUTH_AUDIENCE, PORTAL_SECRET } = settings;
@@ -55,7 +55,7 @@ export function keysOf(settings: Settings): Keys {
   }
   if (!AUTH_AUDIENCE) {
     throw new SettingError(
-      "AUTH_JWKS_URL needs AUTH_AUDIENCE: else a token that the issuer signed for any other service is good here.",
+      "AUTH_JWKS_URL needs AUTH_AUDIENCE: without it, a token that the issuer signed for any other service would be accepted here.",
     );
   }
   const jwksUrl = url.href;
@@ -63,7 +63,7 @@ export function keysOf(settings: Settings): Keys {
 }
 
 /**
- * The secret's bytes. White space is no part of its strength: it is what a botched copy leaves.
+ * The secret's bytes. White space around it does not count as strength: a botched copy leaves it.
  * @throws SettingError that says how to make a better one
  */
 export function strong(name: string, secret: string): Uint8Array {
@@ -76,8 +76,8 @@ export function strong(name: string, secret: string): Uint8Array {
 }
 
 /**
- * Who sent this token, or why it is not taken, in words that hold nothing of it.
- * @throws SettingError where it cannot be checked
+ * Who sent this token, or why it is refused, in a message that contains nothing of it.
+ * @throws SettingError if it cannot be checked
  */
 export async function verifyToken(
   settings: Settings,
@@ -93,14 +93,14 @@ export async function verifyToken(
       ...(AUTH_AUDIENCE ? { audience: AUTH_AUDIENCE } : {}),
     });
     const { sub, exp, iat } = payload;
-    // Not there, or JSON's 1e999, which is Infinity: such a token would never end.
+    // Missing, or JSON's 1e999, which is Infinity: such a token would never expire.
     if (!Number.isFinite(exp)) return { refused: "The token has no exp." };
-    // jose looks at iat only for a token's greatest age.
+    // jose checks iat only against a maximum age.
     if (iat !== undefined && iat > Date.now() / 1_000 + CLOCK_LEEWAY_S) return { refused: EARLY };
     if (!isOwner(sub)) return { refused: `The token's sub ${OWNER_RULE}` };
     const scopes = String(payload.scope ?? "").split(/[\s,]+/);
     const portal = scopes.includes(PORTAL_SCOPE);
-    // Who has PORTAL_SECRET may make portal links, not tokens that open everything.
+    // PORTAL_SECRET may sign portal links, not tokens that open everything.
     if (keys.jwksUrl && protectedHeader.alg === "HS256" && !portal) return { refused: ALGORITHM };
     return { owner: sub, portal, operator: !portal && scopes.includes(OPERATOR_SCOPE) };
   } catch (error) {
@@ -110,7 +110,7 @@ export async function verifyToken(
 }
 
 async function keyFor({ secret, jwksUrl }: Keys, header: JWSHeaderParameters) {
-  // jose has looked at the algorithm: without a secret there is no HS256, without a URL nothing else.
+  // jose has checked the algorithm: without a secret there is no HS256, without a URL nothing else.
   if (header.alg === "HS256" && secret) return secret;
   if (typeof header.kid !== "string") throw { code: "no kid" };
   const key = await publishedKey(jwksUrl ?? "", header.kid);
@@ -119,7 +119,7 @@ async function keyFor({ secret, jwksUrl }: Keys, header: JWSHeaderParameters) {
 }
 
 const EARLY = "The token is not valid yet.";
-const ALGORITHM = "The token's algorithm is not one that we take.";
+const ALGORITHM = "The token's algorithm is not accepted.";
 const REASONS: { [code: string]: string } = {
   ERR_JWT_EXPIRED: "The token has expired.",
   ERR_JWS_SIGNATURE_VERIFICATION_FAILED: "The token's signature does not match our key.",
@@ -142,12 +142,12 @@ function reasonOf({ code = "", claim = "" }: { code?: string; claim?: string }):
   );
 }
 
-/** What an owner's name must be, after "sub" or "OWNER". */
-export const OWNER_RULE = `must be 1 to ${OWNER_MAX_BYTES} bytes of UTF-8, without control characters or white space at its ends.`;
+/** The rule for an owner's name, to follow "sub" or "OWNER" in a message. */
+export const OWNER_RULE = `must be 1 to ${OWNER_MAX_BYTES} bytes of UTF-8, without control characters or leading or trailing white space.`;
 
 /**
  * Whether this can be an owner. A lone surrogate has no UTF-8: two such owners would share a key.
- * Convoy trims owner ids, and its Postgres takes no U+0000: such an owner's events would fail for ever.
+ * Convoy trims owner ids, and its Postgres rejects U+0000: such an owner's events would fail forever.
  */
 export function isOwner(sub: unknown): sub is string {
   return (
@@ -161,8 +161,8 @@ export function isOwner(sub: unknown): sub is string {
 }
 
 /**
- * A token for the owner, signed with AUTH_SECRET, or PORTAL_SECRET beside AUTH_JWKS_URL.
- * @throws SettingError where neither is set
+ * A token for the owner, signed with AUTH_SECRET, or with PORTAL_SECRET if AUTH_JWKS_URL is set.
+ * @throws SettingError if neither secret is set
  */
 export async function mintToken(
   settings: Settings,
@@ -193,9 +193,9 @@ async function sign(claims: object, secret: Uint8Array): Promise<string> {
 }
 
 /**
- * A token that lets the owner into /endpoint and /event for so many seconds, and nowhere else. While
- * AUTH is "open" nobody needs one.
- * @throws SettingError where no secret is set to sign it
+ * A token that opens only /endpoint and /event to the owner, for `expiresInS` seconds. Not needed while
+ * AUTH is "open".
+ * @throws SettingError if no secret is set to sign it
  */
 export function mintPortalToken(
   settings: Settings,
@@ -205,7 +205,7 @@ export function mintPortalToken(
   return mintToken(settings, owner, { expiresInS, scope: PORTAL_SCOPE });
 }
 
-/** `sure`: the last look was answered, so that a kid which is not among the keys is unknown to the issuer. */
+/** `sure`: the last look succeeded, so a kid that is not among the keys is unknown to the issuer. */
 type Kept = {
   keys: JWK[];
   fetchedAt: number;
@@ -214,14 +214,14 @@ type Kept = {
   look: Promise<void>;
 };
 
-// One isolate's copy: keys are public, and every isolate may have its own.
+// Each isolate has its own copy: keys are public.
 const kept = new Map<string, Kept>();
 
 /**
- * The issuer's key of this kid; undefined where it has none. Keys are fetched where they are old, or
- * where the kid is unknown and the last look is a while ago: a stranger's tokens must not make us
- * hammer the issuer. One look at a time serves everybody who waits for it.
- * @throws SettingError where the keys cannot be had
+ * The issuer's key with this kid; undefined if there is none. Keys are fetched if they are old, or if
+ * the kid is unknown and the last look was a while ago: a stranger's tokens must not make us hammer the
+ * issuer. One look at a time serves all requests that wait for it.
+ * @throws SettingError if the keys cannot be fetched
  */
 export async function publishedKey(url: string, kid: string): Promise<JWK | undefined> {
   const state = kept.get(url) ?? newKept();
@@ -232,7 +232,7 @@ export async function publishedKey(url: string, kid: string): Promise<JWK | unde
   const pause = state.sure ? JWKS_UNKNOWN_KID_MS : JWKS_RETRY_MS;
   const due = now - state.lookedAt >= pause;
   if (due) state.look = look(state, url, now);
-  // Who knows its key goes on with it while somebody else looks.
+  // A request that has its key uses it while another one looks.
   if (known && !due) return known;
   await atMost(JWKS_TIMEOUT_MS, state.look);
   const found = keyOf(state, kid);
@@ -249,12 +249,13 @@ function newKept(): Kept {
   return { keys: [], fetchedAt: 0, lookedAt: 0, sure: false, look: Promise.resolve() };
 }
 
-// Some issuers publish a key to encrypt with under the same kid.
+// Some issuers publish an encryption key under the same kid.
 function keyOf({ keys }: Kept, kid: string): JWK | undefined {
   return keys.find((key) => key.kid === kid && key.use !== "enc");
 }
 
-// The request that looks may be cut off, and its promise never settles: who waits has a clock of its own.
+// The request that looks may be cancelled, and its promise never settle: those that wait have a
+// timer of their own.
 async function atMost(ms: number, work: Promise<void>): Promise<void> {
   await withTimeout(ms, (signal) => {
     const given = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
@@ -262,7 +263,7 @@ async function atMost(ms: number, work: Promise<void>): Promise<void> {
   });
 }
 
-/** Never throws: `sure` says how it went. Until it ends, or its time is over, nobody else looks. */
+/** Never throws: `sure` says whether it succeeded. Until it ends or times out, no other request looks. */
 async function look(state: Kept, url: string, now: number): Promise<void> {
   Object.assign(state, { lookedAt: now, sure: false });
   try {
@@ -283,12 +284,12 @@ function fetchKeys(url: string): Promise<JWK[]> {
       throw new Error(`JWKS: ${response.status}`);
     }
     const { keys } = (await response.json()) as { keys: (JWK | null)[] };
-    // One entry that is none must not take the others with it.
+    // One invalid entry must not spoil the others.
     return keys.filter((key) => typeof key?.kid === "string") as JWK[];
   });
 }
 
-/** Whether a URL's host name is this machine; 0.0.0.0 too, which systems take for it. */
+/** Whether a URL's host name is this machine; also 0.0.0.0, which systems treat as such. */
 export function isLoopback(hostname: string): boolean {
   return /^(127(\.\d{1,3}){3}|0\.0\.0\.0|\[::1\]|(.+\.)?localhost)$/.test(hostname);
 }

@@ -1,4 +1,7 @@
-/** Talking to Convoy's HTTP API: one call, its answer, its pages. Only src/convoy/ knows it. Facts from recordings of Convoy v26.6.6. */
+/**
+ * Convoy's HTTP API: one call, its response, its pages. Only src/convoy/ knows it. Facts come from
+ * recordings of Convoy v26.6.6.
+ */
 import {
   type Bindings,
   CONVOY_VERSION,
@@ -19,10 +22,10 @@ export type Convoy = {
   send: (request: Request) => Promise<Response>;
 };
 
-/** Convoy as the settings say, or in words which of them is missing. */
+/** Convoy as configured, or what is missing or wrong in the settings. */
 export type Configured = { ok: true; convoy: Convoy } | { ok: false; error: string };
 
-/** Convoy as the settings say: for work that goes on without it. */
+/** Convoy as configured, for work that can go on without it. */
 export function configuredConvoy(env: Bindings): Configured {
   const missing = (["CONVOY_API_KEY", "CONVOY_PROJECT_ID"] as const).filter((name) => !env[name]);
   if (missing.length > 0) {
@@ -42,8 +45,8 @@ export function configuredConvoy(env: Bindings): Configured {
 }
 
 /**
- * Convoy as the settings say, for a request that needs it.
- * @throws SettingError naming what is missing
+ * Convoy as configured, for a request that needs it.
+ * @throws SettingError naming what is missing or wrong
  */
 export function convoyOf(env: Bindings): Convoy {
   const configured = configuredConvoy(env);
@@ -52,12 +55,12 @@ export function convoyOf(env: Bindings): Convoy {
 }
 
 /**
- * Convoy's answer. `status` is null where there was none; `message` is Convoy's own text, which may
- * hold anything: show it only through `shownReason`.
+ * Convoy's response. `status` is null if there was none; `message` is Convoy's own text, which may
+ * contain anything: show it only through `shownReason`.
  */
 export type Answer<T> = { ok: true; status: number; message: string; data: T } | Failure;
 
-/** An answer that is no success. */
+/** A response that is not a success. */
 export type Failure = {
   ok: false;
   status: number | null;
@@ -65,11 +68,11 @@ export type Failure = {
   retryAfterMs: number | null;
 };
 
-/** A list is sent as the same parameter again and again. */
+/** A list is sent by repeating the parameter. */
 type Query = Record<string, string | number | readonly string[] | undefined>;
 type Call = { method?: string; query?: Query; body?: unknown; timeoutMs?: number };
 
-/** One call of Convoy's API. Never throws: an outage is an answer too. */
+/** One call to Convoy's API. Never throws: an outage is a `Failure` too. */
 export async function call<T>(
   convoy: Convoy,
   path: string,
@@ -112,7 +115,7 @@ export async function call<T>(
 function toAnswer<T>(response: Response, text: string): Answer<T> {
   const envelope = parseEnvelope(text);
   const message = envelope?.message ?? "";
-  // Only Convoy's own envelope counts: a proxy's 200 page is no acceptance.
+  // Only Convoy's own envelope counts: a proxy's 200 page is not acceptance.
   if (response.ok && envelope?.status === true) {
     return { ok: true, status: response.status, message, data: envelope.data as T };
   }
@@ -144,7 +147,7 @@ function retryAfter(header: string | null): number | null {
   return Number.isFinite(ms) && ms > 0 ? Math.min(ms, RETRY_AFTER_MAX_MS) : null;
 }
 
-/** One page of a list, newest first; `next` is the cursor of the next page, null on the last. */
+/** One page of a list, by default newest first; `next` is the cursor of the next page, null on the last. */
 export type Page<T> = { items: T[]; next: string | null };
 
 type Paged<T> = {
@@ -165,7 +168,7 @@ export async function list<T>(
   return { ...answer, data: { items: content ?? [], next } };
 }
 
-/** A page's place: the next page begins with the item that the cursor names (recorded). */
+/** Which page: it begins with the item that the cursor names (recorded). */
 export type PageOptions = { perPage: number; cursor?: string | undefined; timeoutMs?: number };
 
 /** The query of a page. */
@@ -173,7 +176,7 @@ export function paging({ perPage, cursor }: PageOptions): Query {
   return { perPage, ...(cursor ? { direction: "next", next_page_cursor: cursor } : {}) };
 }
 
-/** UTC without a zone, in whole seconds: the one format Convoy's filters take (recorded). */
+/** UTC without a zone, in whole seconds: the only format that Convoy's filters take (recorded). */
 export function convoyTime(ms: number): string {
   return new Date(ms).toISOString().slice(0, 19);
 }
@@ -183,7 +186,7 @@ export function getProject(convoy: Convoy) {
   return call<{ uid: string }>(convoy, "", { timeoutMs: LOOKUP_TIMEOUT_MS });
 }
 
-// What Convoy says of an endpoint that its caller can mend (recorded, and Convoy's validation in its source).
+// What Convoy says about an endpoint that the caller can fix (recorded, and from Convoy's source).
 const MENDABLE_REASONS = [
   /^endpoint url must [a-z ]+$/,
   /^Invalid (request format|input provided)$/,
@@ -195,7 +198,7 @@ const MENDABLE_REASONS = [
   /^endpoint URL templates? [a-z ]+$/,
 ];
 
-// Other words of Convoy that hold no secret; whatever is not listed may name hosts or users.
+// Other messages of Convoy that contain no secret; any that is not listed may name hosts or users.
 const KNOWN_REASONS = [
   ...MENDABLE_REASONS,
   /^endpoint not found$/,
@@ -208,8 +211,8 @@ const KNOWN_REASONS = [
 ];
 
 /**
- * Why the caller's endpoint was refused, where the caller can mend it; else null. A failed ping of the
- * URL is said in our words: Convoy's name what it met there.
+ * Why the caller's endpoint was refused, if the caller can fix it; else null. A failed ping of the URL
+ * gets a text of ours: Convoy's names what it found there.
  */
 export function mendableReason(answer: Answer<unknown>): string | null {
   if (answer.ok || answer.status !== 400) return null;
@@ -219,7 +222,7 @@ export function mendableReason(answer: Answer<unknown>): string | null {
   return MENDABLE_REASONS.some((reason) => reason.test(answer.message)) ? answer.message : null;
 }
 
-/** A failure in words that are safe to store and show: Convoy's own only where known to hold no secret. */
+/** A failure as text that is safe to store and show: Convoy's own only if known to contain no secret. */
 export function shownReason(answer: Failure): string {
   if (answer.status === null) {
     return answer.message === "TimeoutError"

@@ -2,10 +2,10 @@
 import { LOOKUP_TIMEOUT_MS } from "../config.ts";
 import { type Convoy, call, convoyTime, list, type PageOptions, paging } from "./client.ts";
 
-/** Statuses in which a delivery can be stuck for ever (recorded; convoy/facts: Redis lost its data). */
+/** Statuses in which a delivery can be stuck forever (recorded; convoy/facts: Redis lost its data). */
 export type StuckStatus = "Discarded" | "Scheduled" | "Retry" | "Processing";
 
-/** A delivery as Convoy lists it; `endpoint_metadata.status` is the endpoint's status now (recorded). */
+/** A delivery as Convoy lists it; `endpoint_metadata.status` is the endpoint's current status (recorded). */
 export type ConvoyDelivery = {
   uid: string;
   project_id: string;
@@ -32,7 +32,7 @@ export function listDeliveries(
   });
 }
 
-/** An attempt of a delivery as Convoy lists it; without an HTTP answer it has only `error` (facts). */
+/** A delivery attempt as Convoy lists it; without an HTTP response it has only `error` (facts). */
 export type ConvoyAttempt = {
   uid: string;
   http_status?: string;
@@ -43,7 +43,7 @@ export type ConvoyAttempt = {
   responded_at?: string | null;
 };
 
-/** One delivery; 404 where there is none. */
+/** One delivery; 404 if there is none. */
 export function getDelivery(convoy: Convoy, id: string) {
   return call<ConvoyDelivery>(convoy, `/eventdeliveries/${encodeURIComponent(id)}`, {
     timeoutMs: LOOKUP_TIMEOUT_MS,
@@ -59,7 +59,7 @@ export function listAttempts(convoy: Convoy, deliveryId: string) {
   );
 }
 
-/** Deliveries of one status that were made between two times, oldest first; of these endpoints, or of all. */
+/** Deliveries of one status created between two times, oldest first; of these endpoints, or of all. */
 export function listByStatus(
   convoy: Convoy,
   page: PageOptions & {
@@ -76,7 +76,7 @@ export function listByStatus(
       endpointId: page.endpointIds,
       status: page.status,
       startDate: convoyTime(page.fromMs),
-      // Whole seconds: round up, or the last second is cut off.
+      // Whole seconds: round up, or the last second is lost.
       endDate: convoyTime(page.toMs + 999),
     },
     timeoutMs: LOOKUP_TIMEOUT_MS,
@@ -84,8 +84,9 @@ export function listByStatus(
 }
 
 /**
- * Sends again all deliveries of a status that these endpoints had between two times. One batch a project at a time, else
- * 400. It revives what is stuck in Scheduled and Retry (facts); Processing it leaves alone (facts).
+ * Resends all deliveries of a status that these endpoints had between two times. One batch per project
+ * at a time, else 400. It revives what is stuck in Scheduled and Retry (facts), but not in Processing
+ * (facts).
  */
 export function retryBatch(
   convoy: Convoy,

@@ -9,7 +9,10 @@ import {
   paging,
 } from "./client.ts";
 
-/** What Convoy's PUT takes as its GET gives it, and empties where it is not sent (facts; openapi3.json, UpdateEndpoint). */
+/**
+ * Fields that Convoy's PUT takes as its GET returns them, and clears if they are not sent (facts;
+ * openapi3.json, UpdateEndpoint).
+ */
 type Kept = {
   advanced_signatures?: boolean | undefined;
   authentication?: { type?: string } | null | undefined;
@@ -22,7 +25,7 @@ type Kept = {
   teams_webhook_url?: string | undefined;
 };
 
-/** An endpoint as Convoy gives it; `secrets` only for the moment of creation or rotation. */
+/** An endpoint as Convoy returns it; `secrets` only on creation or rotation. */
 export type ConvoyEndpoint = Kept & {
   uid: string;
   project_id: string;
@@ -36,7 +39,7 @@ export type ConvoyEndpoint = Kept & {
   created_at: string;
 };
 
-/** What is sent of an endpoint that is created. */
+/** The fields sent to create an endpoint. */
 export type ConvoyEndpointFields = {
   name: string;
   url: string;
@@ -52,20 +55,20 @@ export function createEndpoint(convoy: Convoy, fields: ConvoyEndpointFields) {
 }
 
 /**
- * Whether the key is known to be of our project: with another one's, what a list lacks may be there all the same. Convoy
- * answers with the key's project, whatever id is asked for (facts).
+ * Whether the key is known to belong to our project: with another project's key, what a list lacks may
+ * still exist. Convoy answers with the key's project, whatever id is asked for (facts).
  */
 export async function isOwnProject(convoy: Convoy): Promise<boolean> {
   const answer = await getProject(convoy);
   return answer.ok && answer.data.uid === convoy.projectId;
 }
 
-/** Reads an endpoint: 404 "Resource not found" where there is none (recorded). */
+/** Reads an endpoint: 404 "Resource not found" if there is none (recorded). */
 export function getEndpoint(convoy: Convoy, id: string) {
   return call<ConvoyEndpoint>(convoy, `/endpoints/${encodeURIComponent(id)}`);
 }
 
-/** Changes an endpoint that was just read: 202. Convoy's PUT replaces all of it, so that what it has is sent back. */
+/** Changes an endpoint that was just read: 202. Convoy's PUT replaces everything, so the rest is sent back. */
 export function putEndpoint(
   convoy: Convoy,
   current: ConvoyEndpoint,
@@ -79,7 +82,7 @@ export function putEndpoint(
     http_timeout: current.http_timeout,
     owner_id: current.owner_id,
     advanced_signatures: current.advanced_signatures,
-    // None is read as {}, which is no authentication that could be sent.
+    // No authentication reads as {}, which cannot be sent back.
     authentication: authentication?.type ? authentication : undefined,
     content_type: current.content_type,
     mtls_client_cert: current.mtls_client_cert ?? undefined,
@@ -97,7 +100,10 @@ export function putEndpoint(
   return call<ConvoyEndpoint>(convoy, path, { method: "PUT", body });
 }
 
-/** Deletes an endpoint and its subscription. 400 "endpoint not found" means that it is gone already (recorded). */
+/**
+ * Deletes an endpoint and its subscription. 400 "endpoint not found" means that it is already gone
+ * (recorded).
+ */
 export async function deleteEndpoint(convoy: Convoy, id: string): Promise<Answer<unknown>> {
   const answer = await call<unknown>(convoy, `/endpoints/${encodeURIComponent(id)}`, {
     method: "DELETE",
@@ -128,7 +134,7 @@ export function listEndpoints(
 /** A subscription: without one an endpoint gets nothing. */
 export type ConvoySubscription = { uid: string; endpoint_metadata?: { uid: string } | null };
 
-/** Subscribes an endpoint to all event types; 400 "already exists" where it is (one each, recorded). */
+/** Subscribes an endpoint to all event types; 400 "already exists" if it is subscribed (one each, recorded). */
 export function createSubscription(convoy: Convoy, endpointId: string, name: string) {
   return call<ConvoySubscription>(convoy, "/subscriptions", {
     method: "POST",
@@ -136,7 +142,7 @@ export function createSubscription(convoy: Convoy, endpointId: string, name: str
   });
 }
 
-/** Whether a subscription was refused because the endpoint has one: as good as success. */
+/** Whether a subscription was refused because the endpoint already has one: as good as success. */
 export function isAlreadySubscribed(answer: Answer<unknown>): boolean {
   return !answer.ok && answer.message === "a subscription for this endpoint already exists";
 }
@@ -152,7 +158,10 @@ export function listSubscriptions(
   });
 }
 
-/** Pauses an active endpoint, or activates a paused one: Convoy's call is a toggle (recorded). Read the status first. */
+/**
+ * Pauses an active endpoint, or activates a paused one: Convoy's call is a toggle (recorded). Read
+ * the status first.
+ */
 export function togglePause(convoy: Convoy, id: string) {
   return call<ConvoyEndpoint>(convoy, `/endpoints/${encodeURIComponent(id)}/pause`, {
     method: "PUT",
@@ -166,7 +175,7 @@ export function activateInactive(convoy: Convoy, id: string) {
   });
 }
 
-/** Gives the endpoint a new secret; both sign for `overlapHours` (recorded). */
+/** Gives the endpoint a new secret; the old one signs too for `overlapHours` (recorded). */
 export function rotateSecret(
   convoy: Convoy,
   id: string,

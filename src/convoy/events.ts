@@ -1,4 +1,4 @@
-/** Events at Convoy: handing them over, and what its own list says. */
+/** Events at Convoy: posting them, and what its own list says. */
 import { POST_TIMEOUT_MS } from "../config.ts";
 import {
   type Answer,
@@ -11,7 +11,7 @@ import {
   paging,
 } from "./client.ts";
 
-/** An event as Convoy takes it: for one endpoint, or for all of an owner. */
+/** An event as Convoy takes it: for one endpoint, or for all of an owner's. */
 export type ConvoyEvent = {
   key: string;
   type: string;
@@ -19,7 +19,7 @@ export type ConvoyEvent = {
   data: object;
 };
 
-/** Hands an event to Convoy: 201 for a repeated key too (recorded). */
+/** Posts an event to Convoy: 201 for a repeated key too (recorded). */
 export function postEvent(convoy: Convoy, event: ConvoyEvent): Promise<Answer<null>> {
   const single = "endpointId" in event.target;
   return call(convoy, single ? "/events" : "/events/fanout", {
@@ -49,8 +49,8 @@ export type ConvoyEventRecord = {
 };
 
 /**
- * Events that Convoy processed between two times, in the order of its ids: each of them once, over all
- * pages (recorded). That is not the order of created_at.
+ * Events that Convoy processed between two times, in the order of its ids, each once over all pages
+ * (recorded). That is not the order of created_at.
  */
 export function listEvents(convoy: Convoy, page: PageOptions & { fromMs: number; toMs: number }) {
   return list<ConvoyEventRecord>(convoy, "/events", {
@@ -58,13 +58,13 @@ export function listEvents(convoy: Convoy, page: PageOptions & { fromMs: number;
       ...paging(page),
       sort: "ASC",
       startDate: convoyTime(page.fromMs),
-      // Whole seconds: round up, or the last second is cut off.
+      // Whole seconds: round up, or the last second is lost.
       endDate: convoyTime(page.toMs + 999),
     },
   });
 }
 
-/** The event that Convoy took under a key, null where it has none: the oldest, since repeats are listed after it. */
+/** The event that Convoy took under a key, or null: the oldest, since repeats are listed after it. */
 export async function findEventOfKey(
   convoy: Convoy,
   key: string,
@@ -76,7 +76,7 @@ export async function findEventOfKey(
   return { ...answer, data: answer.data.items.find((item) => !item.is_duplicate_event) ?? null };
 }
 
-/** Whether Convoy has no event of the key that was asked for: 400 "event not found" for its deliveries (recorded). */
+/** Whether Convoy has no event with the requested key: 400 "event not found" for its deliveries (recorded). */
 export function isEventUnknown(answer: Failure): boolean {
   return answer.status === 400 && answer.message === "event not found";
 }

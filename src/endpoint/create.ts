@@ -1,4 +1,4 @@
-/** Making and removing endpoints: Convoy has them, D1 records them (docs/design.md, section 7). */
+/** Creating and deleting endpoints: Convoy has them, D1 records them (docs/design.md, section 7). */
 import { v7 as uuidv7 } from "uuid";
 import {
   CLOCK_SKEW_MS,
@@ -32,12 +32,12 @@ import {
 } from "./table.ts";
 import { claim, giveUp, type Result, trouble } from "./update.ts";
 
-/** A new endpoint, and its secret: given once, never stored. */
+/** A new endpoint, and its secret: returned once, never stored. */
 export type CreatedEndpoint = { row: EndpointRow; secret: string };
 
 /**
- * Creates the endpoint and its subscription in Convoy, and its record. A step that fails undoes the
- * earlier ones; what a crash leaves, the cron removes.
+ * Creates the endpoint and its subscription in Convoy, and its record. If a step fails, the earlier ones
+ * are undone; the cron removes what a crash leaves behind.
  * @param max how many endpoints an owner may have
  * @throws StorageError
  */
@@ -69,7 +69,8 @@ export async function createEndpoint(
     ...(wanted.secret === undefined ? {} : { secret: wanted.secret }),
   });
   if (!made.ok) {
-    // Only a refusal is known to have made nothing: after anything else the draft stays for the cron.
+    // Only a refusal is known to have created nothing: after anything else the draft stays for the
+    // cron.
     if (isRefusal(made)) await removeEndpoint(db, owner, draft);
     return trouble({ kind: "refused", failure: made });
   }
@@ -83,13 +84,13 @@ export async function createEndpoint(
     await undo(db, convoy, owner, draft, uid);
     return recorded;
   } catch (error) {
-    // Recorded or not: the caller gets no secret, and an endpoint that stayed would deliver twice.
+    // Recorded or not: the caller gets no secret, and an endpoint left behind would deliver twice.
     await undo(db, convoy, owner, draft, uid);
     throw error;
   }
 }
 
-/** What follows once Convoy has made the endpoint. */
+/** What follows once Convoy has created the endpoint. */
 async function subscribeAndRecord(
   db: D1Database,
   convoy: Convoy,
@@ -113,7 +114,7 @@ async function subscribeAndRecord(
   return row ? { ok: true, value: row } : trouble({ kind: "too slow" });
 }
 
-// 401 and the refusals that a caller can mend come before anything is made.
+// 401, and the refusals that a caller can fix, come before anything is created.
 function isRefusal(answer: Failure): boolean {
   return answer.status === 401 || mendableReason(answer) !== null;
 }
@@ -126,7 +127,7 @@ async function undo(db: D1Database, convoy: Convoy, owner: string, draft: string
 }
 
 /**
- * Removes the endpoint: at Convoy first (gone already counts as done), then the record.
+ * Deletes the endpoint: at Convoy first (already gone counts as done), then the record.
  * @throws StorageError
  */
 export async function deleteEndpoint(
@@ -134,7 +135,7 @@ export async function deleteEndpoint(
   convoy: Convoy,
   row: EndpointRow,
 ): Promise<Result<null>> {
-  // Claimed, so that the cron looks at what a crash leaves.
+  // Claimed, so that the cron checks what a crash leaves behind.
   const claimed = await claim(db, row);
   if (!claimed.ok) return claimed;
   const answer = await deleteAtConvoy(convoy, row.id);
@@ -143,7 +144,7 @@ export async function deleteEndpoint(
   return { ok: true, value: null };
 }
 
-/** Whether Convoy's endpoint is what this creation made that never ended: nobody got its id or its secret. */
+/** Whether Convoy's endpoint is from this unfinished creation: no caller got its id or its secret. */
 export function isMadeBy(draft: EndpointRow, item: ConvoyEndpoint): boolean {
   const made = Date.parse(item.created_at) - draft.created_at;
   return (
@@ -156,10 +157,11 @@ export function isMadeBy(draft: EndpointRow, item: ConvoyEndpoint): boolean {
 }
 
 /**
- * Goes on with a creation that was cut off: looks for what it made among the owner's endpoints at Convoy, newest first,
- * removes that, then the draft. Where the budget or Convoy ends it before, its place is kept.
+ * Cleans up after an interrupted creation: looks for what it made among the owner's endpoints at
+ * Convoy, newest first, removes that, then the draft. If the budget or Convoy stops it, its place is
+ * saved.
  * @param draft claimed
- * @returns whether it is over
+ * @returns whether it is finished
  * @throws StorageError
  */
 export async function removeCutOff(
@@ -169,7 +171,7 @@ export async function removeCutOff(
   budget: Budget,
 ): Promise<boolean> {
   let cursor = draft.search_cursor ?? undefined;
-  // A page and its records; and kept for the end: the key's project, what is removed at Convoy, the draft.
+  // A page and its records; reserved for the end: the key's project, the removal at Convoy, the draft.
   while (budget.take(2, 3)) {
     const options = { perPage: ENDPOINT_PAGE, cursor, ownerId: draft.owner };
     const page = await listEndpoints(convoy, options);

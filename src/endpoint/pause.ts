@@ -8,9 +8,10 @@ import { type EndpointRow, endClaim, findEndpoint } from "./table.ts";
 import { claim, type Result, readEndpoint, recordSeen, trouble } from "./update.ts";
 
 /**
- * Pauses the endpoint, or activates it and brings back what was discarded meanwhile. The change of status is claimed in D1
- * first: who did not get the row does not call, so that two callers cannot toggle twice. Until Convoy has taken what was
- * discarded, the status is `activating`, and the cron goes on.
+ * Pauses the endpoint, or activates it and resends what was discarded in the meantime. The change of
+ * status is claimed in D1 first: a request that does not get the row makes no call, so two callers
+ * cannot toggle twice. Until Convoy has accepted the resend, the status is `activating`, and the cron
+ * continues.
  * @throws StorageError
  */
 export async function setPaused(
@@ -30,10 +31,10 @@ export async function setPaused(
 }
 
 /**
- * Goes on with an endpoint that is `pausing` or `activating`, from wherever it was left.
- * @param claimed ours
- * @param wasActive the record said so before: if Convoy says so too, nothing was discarded
- * @returns Convoy's failure that stopped it, where the endpoint does not have its new status yet
+ * Continues with an endpoint that is `pausing` or `activating`, from wherever it was left.
+ * @param claimed the endpoint, which is ours
+ * @param wasActive the record said active before: if Convoy says so too, nothing was discarded
+ * @returns Convoy's failure, if the endpoint does not have its new status yet
  * @throws StorageError
  */
 export async function finishMove(
@@ -45,7 +46,7 @@ export async function finishMove(
   const wanted = claimed.status === "pausing" ? "paused" : "active";
   const read = await readEndpoint(convoy, claimed.id);
   if (!read.ok) {
-    // Removed in Convoy's dashboard, or another project's key: whoever sees it again ends that.
+    // Removed in Convoy's dashboard, or another project's key: `missing` until a call sees it again.
     if (isEndpointMissing(read.failure)) await recordSeen(db, convoy, claimed, null);
     return read.failure;
   }
@@ -53,7 +54,7 @@ export async function finishMove(
   if (moved && !moved.ok) return moved;
   const now = Date.now();
   if (wanted === "paused") {
-    // Or inactive: Convoy gave it up, and there is nothing to pause.
+    // Or inactive: Convoy gave up on it, and there is nothing to pause.
     const status = read.item.status === "inactive" ? "inactive" : "paused";
     await endClaim(db, claimed, { status }, now);
     return null;
@@ -70,18 +71,18 @@ export async function finishMove(
     toMs: Date.now(),
   });
   if (!retried.ok) {
-    // One batch a project at a time: the cron repeats it. The endpoint itself is active already.
+    // One batch per project at a time: the cron retries it. The endpoint itself is already active.
     await endClaim(db, claimed, { due_at: now + 1 }, now);
     return null;
   }
-  // Convoy before v26.7.3 discards for some time yet (facts).
+  // Convoy before v26.7.3 keeps discarding for some time (facts).
   const later = { since, now, action: "look", due: now + CONVOY_CACHE_MS } as const;
   const recovery = recoverDiscarded(convoy.projectId, claimed.id, later);
   await endClaim(db, claimed, { status: "active", paused_at: null }, now, recovery);
   return null;
 }
 
-/** Null where the endpoint is so already: a toggle from the wrong side would undo what is wanted. */
+/** Null if there is nothing to do: toggling an endpoint that is already as wanted would undo that. */
 async function makeStatus(
   convoy: Convoy,
   id: string,

@@ -1,4 +1,4 @@
-/** No delivery is forgotten: what Convoy discarded or will never send is sent again (docs/design.md, section 7). */
+/** No delivery is forgotten: what Convoy discarded or will never send is resent (docs/design.md, section 7). */
 
 import {
   BATCH_BUSY_MS,
@@ -42,7 +42,10 @@ import {
 import type { SeenStatus } from "./table.ts";
 import { followAll, toStatus } from "./update.ts";
 
-/** How many of each in one run: pages read, endpoints with something stuck, batches taken, endpoints done, events posted again. */
+/**
+ * Counts of one run: pages read, endpoints with something stuck, batches accepted, endpoints done,
+ * events reposted.
+ */
 export type RecoveryReport = Record<"pages" | "found" | "batches" | "cleared" | "reposted", number>;
 
 const STATUSES: readonly StuckStatus[] = ["Discarded", "Scheduled", "Retry", "Processing"];
@@ -52,17 +55,17 @@ type Run = {
   convoy: Convoy;
   budget: Budget;
   report: RecoveryReport;
-  /** Whether the key is known to be of our project; asked once, and only where something is not there. */
+  /** Whether the key is known to belong to our project; asked once, and only if something is absent. */
   ownProject: boolean | null;
-  /** Convoy takes one batch at a time, and another one is running. */
+  /** Convoy runs one batch at a time, and another one is running. */
   busy: boolean;
 };
 
 /**
- * Looks through Convoy's deliveries that are stuck, a page at a time, and has them sent again: by batch retries, and by
- * posting the event again where a batch retry does nothing. What was found before and what is looked for take turns, so
- * that a budget of 8 subrequests is enough for both to get on.
- * @returns null where nothing is stuck
+ * Searches Convoy for stuck deliveries, a page at a time, and has them resent: by batch retries, or by
+ * posting the event again if a batch retry does nothing. Resending and searching take turns, so that a
+ * budget of 8 subrequests is enough for both to progress.
+ * @returns null if nothing is stuck
  * @throws StorageError
  */
 export async function recoverDeliveries(
@@ -79,7 +82,7 @@ export async function recoverDeliveries(
   return Object.values(done).some((count) => count > 0) ? report : null;
 }
 
-/** Looks through pages until nothing is due, Convoy fails, or the budget is spent: of each status in turn. */
+/** Searches pages of each status in turn, until nothing is due, Convoy fails, or the budget is spent. */
 async function walk(run: Run): Promise<void> {
   const { db, convoy, budget } = run;
   if (!budget.take(1)) return;
@@ -94,7 +97,7 @@ async function walk(run: Run): Promise<void> {
   );
   for (;;) {
     const due = places.filter((place) => place.due_at <= begun).sort((a, b) => a.due_at - b.due_at);
-    // The page, and what is recorded of it.
+    // The page, and recording it.
     if (!due[0] || !budget.take(2)) return;
     const next = await walkPage(run, due[0]);
     if (!next) return;
@@ -103,8 +106,9 @@ async function walk(run: Run): Promise<void> {
 }
 
 /**
- * Looks at one page. A window is fixed when it begins, its place is kept after each page, so that nothing is read twice.
- * @returns the place after it; null where the page could not be read, or not be done with
+ * Searches one page. A window is fixed when it begins, and the place in it is saved after each page, so
+ * that nothing is read twice.
+ * @returns the place after it; null if the page could not be read or finished
  */
 async function walkPage(run: Run, from: Place): Promise<Place | null> {
   const { db, convoy, report } = run;
@@ -123,7 +127,7 @@ async function walkPage(run: Run, from: Place): Promise<Place | null> {
   if (items.length > 0) run.ownProject = true;
   const stuck = items.filter((item) => isStuck(item, now));
   const { next } = page.data;
-  // What another project's list lacks says nothing.
+  // What is absent from another project's list says nothing.
   if (next === null && from.status === "Discarded" && !(await isOurs(run))) return null;
   if (from.status === "Processing" && !(await postAgain(run, stuck))) {
     // The same page again, after those of the other statuses.
@@ -136,7 +140,7 @@ async function walkPage(run: Run, from: Place): Promise<Place | null> {
     due_at: now + RECOVERY_EVERY_MS,
   };
   const to = { ...window, cursor: next, due_at: now, ...(next === null ? over : {}) };
-  // What is discarded again and again is remembered until its endpoint is active; the others are seen by the next walk.
+  // Discarded deliveries are remembered until their endpoint is active; the next walk sees the others.
   const found = endpointsOf(stuck).filter((one) => one.active || from.status === "Discarded");
   report.found += from.status === "Processing" ? 0 : found.length;
   await batch(db, [
@@ -149,19 +153,22 @@ async function walkPage(run: Run, from: Place): Promise<Place | null> {
   return to;
 }
 
-/** Discarded is for good, so that each window begins where the one before ended; the others pass, and are looked at anew. */
+/**
+ * Discarded is permanent, so each window begins where the last one ended; the others pass, and are
+ * searched anew.
+ */
 function newWindow(from: Place, now: number) {
   if (from.status === "Discarded") return { ...from, until: now };
   return { ...from, since: now - RECOVERY_WINDOW_MS, until: now - STUCK_AFTER_MS };
 }
 
-/** Whether nobody will send this delivery, as far as its status goes. */
+/** Whether, to judge by its status, this delivery will never be sent. */
 function isStuck(item: ConvoyDelivery, now: number): boolean {
   const since = item.status === "Retry" ? item.metadata?.next_send_time : item.updated_at;
   return item.status === "Discarded" || Date.parse(since ?? item.updated_at) < now - STUCK_AFTER_MS;
 }
 
-/** The endpoints of these deliveries, and when the oldest of each was made. */
+/** The endpoints of these deliveries, and when the oldest of each was created. */
 function endpointsOf(items: ConvoyDelivery[]): Found[] {
   const found = new Map<string, Found>();
   for (const item of items) {
@@ -177,7 +184,8 @@ function isActive({ endpoint_metadata: endpoint }: ConvoyDelivery): boolean {
   return endpoint?.status === "active" && !endpoint.deleted_at;
 }
 
-// Each delivery says how its endpoint is now: the records follow, and a pause that somebody else ended is noticed.
+// Each delivery has its endpoint's current status: the records follow, and notice a pause ended
+// elsewhere.
 function statusesOf({ convoy }: Run, items: ConvoyDelivery[], askedAt: number): Statement[] {
   const seen = new Map<string, SeenStatus>();
   for (const { endpoint_id: id, endpoint_metadata: endpoint } of items) {
@@ -194,9 +202,9 @@ async function isOurs(run: Run): Promise<boolean> {
 }
 
 /**
- * Posts the events of deliveries stuck in Processing again, each to its endpoint alone and under the next key: a batch retry
- * leaves them alone, and a receiver drops a repeat by its event_id.
- * @returns false where the budget or Convoy ends it
+ * Posts the events of deliveries stuck in Processing again, each only to its endpoint and under the
+ * next key: a batch retry leaves them alone, and a receiver drops a repeat by its event_id.
+ * @returns false if the budget or Convoy stops it
  */
 async function postAgain(run: Run, stuck: ConvoyDelivery[]): Promise<boolean> {
   const { db, convoy, budget, report } = run;
@@ -212,14 +220,14 @@ async function postAgain(run: Run, stuck: ConvoyDelivery[]): Promise<boolean> {
   const done = await repostedOf(db, ids);
   for (const one of ours) {
     if (done.has(one.deliveryId)) continue;
-    // The key, the post, and that it was posted.
+    // The key, the post, and recording the post.
     if (!budget.take(3)) return false;
     const event = await nextKey(db, one, Date.now());
     if (!event) continue;
     const source = { ...event, endpoint_id: one.endpointId };
     const answer = await postEvent(convoy, toConvoyEvent(source));
     if (!answer.ok) {
-      // One that Convoy refuses does not hold up the others.
+      // An event that Convoy refuses does not hold up the others.
       if (answer.status === 400 || answer.status === 413) continue;
       return false;
     }
@@ -229,10 +237,10 @@ async function postAgain(run: Run, stuck: ConvoyDelivery[]): Promise<boolean> {
   return true;
 }
 
-/** Works on a group of endpoints that were found. @returns whether there may be more that can be worked on now */
+/** Works on a group of endpoints that were found. @returns whether there may be more to work on now */
 async function sendAgain(run: Run): Promise<boolean> {
   const { db, convoy, budget, report } = run;
-  // The claim; then Convoy's answer, what is recorded of it, whose project it is, and how the endpoints are.
+  // The claim; then Convoy's call, recording it, the key's project, and the endpoints' statuses.
   if (budget.left() < 5 || !budget.take(1)) return false;
   const now = Date.now();
   const claimed = await claimRecoveries(db, convoy.projectId, {
@@ -244,14 +252,14 @@ async function sendAgain(run: Run): Promise<boolean> {
   if (!claimed[0]) return false;
   budget.take(2);
   const settled = await (claimed[0].action === "look" ? look(run, claimed) : retry(run, claimed));
-  // Convoy does not answer: they are due again when their lease is over.
+  // Convoy does not respond: they are due again when their lease is over.
   if (!settled) return false;
   report.cleared += settled.filter(({ next }) => next === null).length;
   await batch(db, settleRecoveries(settled));
   return true;
 }
 
-/** Has Convoy send again what a group of endpoints was not sent; whether that was all is looked at later. */
+/** Has Convoy resend what a group of endpoints missed; whether that was all is checked later. */
 async function retry(run: Run, group: Recovery[]): Promise<Settled[] | null> {
   const now = Date.now();
   const answer = await retryBatch(run.convoy, { ...rangeOf(group, now), ...aboutOf(group) });
@@ -265,9 +273,9 @@ async function retry(run: Run, group: Recovery[]): Promise<Settled[] | null> {
   return group.map((recovery) => ({ recovery, next }));
 }
 
-/** Asks what is left of a group of endpoints, and how they are. What an incomplete list lacks is not known. */
+/** Asks what is left for a group of endpoints, and their status. An incomplete list does not prove absence. */
 async function look(run: Run, group: Recovery[]): Promise<Settled[] | null> {
-  // The walk sees those that are stuck still.
+  // The walk sees those that are still stuck.
   if (group[0]?.status !== "Discarded") return group.map((recovery) => ({ recovery, next: null }));
   const now = Date.now();
   const page = await listByStatus(run.convoy, {
@@ -284,7 +292,7 @@ async function look(run: Run, group: Recovery[]): Promise<Settled[] | null> {
   if (statuses.length > 0 && run.budget.take(1)) await batch(run.db, statuses);
   return group.map((recovery) => {
     const found = left.find((one) => one.id === recovery.endpoint_id);
-    // Not there; or not looked at: the next look begins with it.
+    // Nothing left; or not reached: the next look begins with it.
     if (!found) return { recovery, next: page.data.next ? { action: "look", due: now } : null };
     return found.active
       ? { recovery, next: { action: "retry", due: now } }
@@ -297,7 +305,7 @@ function aboutOf(group: Recovery[]) {
   return { status, endpointIds: group.map((one) => one.endpoint_id) };
 }
 
-// What was discarded was perhaps made long before, and being retried until then.
+// A discarded delivery may have been created long before, and retried until then.
 function rangeOf(group: Recovery[], now: number) {
   const since = Math.min(...group.map((one) => one.since));
   return group[0]?.status === "Discarded"

@@ -1,10 +1,13 @@
-/** Recovery in D1: how far deliveries were looked through, and which are to be sent again (docs/design.md, section 7). */
+/**
+ * Recovery in D1: how far deliveries have been searched, and which are to be resent
+ * (docs/design.md, section 7).
+ */
 import { CLOCK_SKEW_MS } from "../config.ts";
 import type { StuckStatus } from "../convoy/deliveries.ts";
 import { all, batch, run, type Statement } from "../storage.ts";
 import type { Seen } from "./table.ts";
 
-/** How far the deliveries of one status were looked through. Times in ms; `until` null: no window is open. */
+/** How far the deliveries of one status have been searched. Times in ms; `until` null: no window is open. */
 export type Place = {
   status: StuckStatus;
   since: number;
@@ -13,19 +16,22 @@ export type Place = {
   due_at: number;
 };
 
-/** Deliveries of an endpoint that are to be sent again. */
+/** Deliveries of an endpoint that are to be resent. */
 export type Recovery = {
   endpoint_id: string;
   status: Exclude<StuckStatus, "Processing">;
-  /** When the oldest of them was made, as far as known (ms). */
+  /** When the oldest of them was created, as far as known (ms). */
   since: number;
-  /** look: ask whether any are left, and whether the endpoint is active. retry: send them again. */
+  /** look: ask whether any are left, and whether the endpoint is active. retry: resend them. */
   action: "look" | "retry";
-  /** The lease of whoever works on it, or when it is due. */
+  /** The lease of the run that has it, or when it is due. */
   due_at: number;
 };
 
-/** The places of a project, one a status; null where there are no endpoints, and so nothing to look for. @throws StorageError */
+/**
+ * A project's places, one per status; null if there are no endpoints, and so nothing to search.
+ * @throws StorageError
+ */
 export async function placesOf(db: D1Database, project: string): Promise<Place[] | null> {
   const rows = await all<Place & { status: StuckStatus | null }>(
     db,
@@ -35,7 +41,7 @@ export async function placesOf(db: D1Database, project: string): Promise<Place[]
   return rows.length === 0 ? null : rows.filter((row) => row.status !== null);
 }
 
-/** Moves a place on, from where its page was read only: another run may be further. */
+/** Moves a place on, but only from where its page was read: another run may be ahead. */
 export function movePlace(project: string, from: Place, to: Place): Statement {
   return [
     `INSERT INTO delivery_walk (project, status, since, until, cursor, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -54,10 +60,10 @@ export function movePlace(project: string, from: Place, to: Place): Statement {
   ];
 }
 
-/** An endpoint with deliveries that are to be sent again, and whether Convoy says that it is active. */
+/** An endpoint with deliveries to resend, and whether Convoy says that it is active. */
 export type Found = { id: string; since: number; active: boolean };
 
-/** Notes what a page showed, for endpoints on record. What is noted already keeps its time. */
+/** Notes what a page showed, for endpoints on record. What is already noted keeps its due time. */
 export function noteFound(
   project: string,
   status: Recovery["status"],
@@ -80,7 +86,7 @@ export function noteFound(
   ];
 }
 
-/** Has what an endpoint was not sent looked for, or sent again, from `due` on. */
+/** Has what an endpoint missed looked for, or resent, from `due` on. */
 export function recoverDiscarded(
   project: string,
   endpointId: string,
@@ -105,7 +111,7 @@ export function recoverDiscarded(
   ];
 }
 
-/** As `recoverDiscarded`, for those of `seen` that Convoy says are active and whose record, as yet, does not. */
+/** Like `recoverDiscarded`, for those of `seen` that Convoy says are active but whose record does not yet. */
 export function recoverResumed(
   project: string,
   seen: Pick<Seen, "id" | "status">[],
@@ -128,8 +134,8 @@ export function recoverResumed(
 }
 
 /**
- * Takes up to `limit` due recoveries of one status and action until `lease`, those that wait longest first; no retries
- * where `looksOnly`.
+ * Claims up to `limit` due recoveries of one status and action until `lease`, longest waiting first; no
+ * retries if `looksOnly`.
  * @throws StorageError
  */
 export function claimRecoveries(
@@ -152,13 +158,13 @@ export function claimRecoveries(
   );
 }
 
-/** What becomes of a recovery that we hold: over, or due again. */
+/** The outcome of a recovery that is ours: over, or due again. */
 export type Settled = {
   recovery: Recovery;
   next: { action: Recovery["action"]; due: number } | null;
 };
 
-/** Records what became of recoveries, where we still hold them. */
+/** Records the outcome of recoveries that are still ours. */
 export function settleRecoveries(settled: Settled[]): Statement[] {
   const rows = settled.map(({ recovery, next }) => ({
     id: recovery.endpoint_id,
@@ -186,7 +192,7 @@ export function settleRecoveries(settled: Settled[]): Statement[] {
 /** A delivery that is stuck in Processing. */
 export type Stuck = { deliveryId: string; eventId: string; endpointId: string };
 
-/** The event that a stuck delivery is posted again as: a row of the log, under the key of `replays`. */
+/** The event to repost for a stuck delivery: a row of the log, under the key of `replays`. */
 export type Reposted = {
   id: string;
   seq: number;
@@ -199,8 +205,9 @@ export type Reposted = {
 };
 
 /**
- * Gives a stuck delivery's event its next key, once: whoever asks again gets the same one, until it is known to be posted.
- * @returns null where it was posted already, or the log has no such event of the endpoint's owner
+ * Gives a stuck delivery's event its next key, once: a repeated call gets the same one, until it is
+ * known to be posted.
+ * @returns null if it was already posted, or the log has no such event of the endpoint's owner
  * @throws StorageError
  */
 export async function nextKey(db: D1Database, stuck: Stuck, now: number): Promise<Reposted | null> {
@@ -231,7 +238,7 @@ export async function nextKey(db: D1Database, stuck: Stuck, now: number): Promis
   return rows?.[0] ?? null;
 }
 
-/** Which of these stuck deliveries were posted again already. @throws StorageError */
+/** Which of these stuck deliveries were already reposted. @throws StorageError */
 export async function repostedOf(db: D1Database, deliveryIds: string[]): Promise<Set<string>> {
   const rows = await all<{ delivery_id: string }>(
     db,
@@ -242,12 +249,12 @@ export async function repostedOf(db: D1Database, deliveryIds: string[]): Promise
   return new Set(rows.map((row) => row.delivery_id));
 }
 
-/** Remembers that a stuck delivery's event was posted again. @throws StorageError */
+/** Remembers that a stuck delivery's event was reposted. @throws StorageError */
 export async function markReposted(db: D1Database, deliveryId: string, now: number): Promise<void> {
   await run(db, "UPDATE reposted SET posted_at = ?2 WHERE delivery_id = ?1", deliveryId, now);
 }
 
-/** Forgets what was posted again before `before`: no window reaches back so far. */
+/** Forgets what was reposted before `before`: no window reaches back that far. */
 export function forgetReposted(before: number): Statement {
   return ["DELETE FROM reposted WHERE created_at < ?", before];
 }

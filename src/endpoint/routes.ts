@@ -46,7 +46,7 @@ import { sync } from "./sync.ts";
 import { type EndpointRow, findEndpoint, listEndpoints } from "./table.ts";
 import { changeEndpoint, type Result, rotateSecret, type Trouble } from "./update.ts";
 
-/** Puts the caller's endpoint of the path into the context: 404 where the caller has none of this id. */
+/** Puts the caller's endpoint from the path into the context; 404 if the caller has none with this id. */
 const own = createMiddleware<AppEnv & { Variables: { endpoint: EndpointRow } }>(async (c, next) => {
   const row = await findEndpoint(c.env.DB, c.get("owner"), c.req.param("id") ?? "");
   if (!row) throw notFound();
@@ -149,7 +149,7 @@ export const endpoint = newApp()
     const convoy = convoyOf(c.env);
     const found = await getDelivery(convoy, delivery);
     if (!found.ok && found.status !== 404) throw refusal(found);
-    // Another endpoint's delivery is none of the caller's business, even to know of.
+    // The caller must not even learn that another endpoint's delivery exists.
     if (!found.ok || found.data.endpoint_id !== id) throw problem(404, "Delivery not found");
     const attempts = await listAttempts(convoy, delivery);
     if (!attempts.ok) throw refusal(attempts);
@@ -161,7 +161,7 @@ function notFound() {
   return problem(404, "Endpoint not found");
 }
 
-/** The endpoint settings; 400 for a private address where they allow none. */
+/** The endpoint settings; 400 for a private address if they allow none. */
 function checkUrl(env: Bindings, url: string | undefined) {
   const settings = endpointSettings(env);
   if (url !== undefined && !settings.privateAddresses && isPrivateUrl(url)) {
@@ -198,7 +198,7 @@ function problemOf(trouble: Trouble): Problem {
         `You have ${trouble.max} endpoints already, the most that an owner may have. Remove one first.`,
       );
     case "another project":
-      return unavailable("CONVOY_API_KEY belongs to another project than CONVOY_PROJECT_ID.");
+      return unavailable("CONVOY_API_KEY belongs to another project, not to CONVOY_PROJECT_ID.");
     case "too slow":
       return unavailable("Creating the endpoint took too long. Try again.");
     case "refused":
@@ -207,8 +207,8 @@ function problemOf(trouble: Trouble): Problem {
 }
 
 /**
- * The error to throw for a failed answer of Convoy: 400 where the caller can mend it, 503 where waiting helps,
- * 502 where only the operator can.
+ * The error to throw for a failed call to Convoy: 400 if the caller can fix it, 503 if waiting helps,
+ * 502 if only the operator can.
  */
 export function refusal(answer: Failure): Problem {
   const reason = mendableReason(answer);
@@ -222,7 +222,7 @@ export function refusal(answer: Failure): Problem {
   return problem(502, `${shown}${hint}. The operator of this API has to look at it.`);
 }
 
-/** POST /portal-link: a link into the page where the caller's owner manages its webhooks. */
+/** POST /portal-link: a link to the page where the caller's owner manages its webhooks. */
 export const portalLink = newApp().post(
   "/",
   requireJsonIfAny,
@@ -230,12 +230,12 @@ export const portalLink = newApp().post(
   async (c) => {
     if (!isPortalOn(c.env)) throw problem(404, "The portal is turned off here.");
     const page = new URL("/portal/", c.req.url);
-    // Nobody has a token then, and the page needs none.
+    // There are no tokens then, and the page needs none.
     if (c.env.AUTH === "open") return c.json({ url: page.href, expires_at: null }, 201);
     const { expires_in_minutes: minutes = PORTAL_LINK_DEFAULT_MIN } = c.req.valid("json");
     const expiresInS = minutes * 60;
     const expires_at = new Date(Date.now() + expiresInS * 1_000).toISOString();
-    // In the fragment, which browsers do not send: it is in no server's log and no Referer.
+    // In the fragment, which browsers do not send: it reaches no server's log and no Referer.
     page.hash = `token=${await mintPortalToken(c.env, c.get("owner"), expiresInS)}`;
     return c.json({ url: page.href, expires_at }, 201);
   },

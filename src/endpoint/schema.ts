@@ -1,4 +1,4 @@
-/** What callers may send to /endpoint, and how its answers are made. */
+/** What callers may send to /endpoint, and how its responses are built. */
 import * as z from "zod/mini";
 import type { Attempt, Delivery, Endpoint } from "../answers.ts";
 import { DELIVERY_PAGE_MAX, ROTATION_OVERLAP_MAX_H, TIMEOUT_MAX_S } from "../config.ts";
@@ -15,11 +15,12 @@ export const DeliveryPath = z.object({ id: EndpointId, delivery: EndpointId });
 /** Query of GET /endpoint/:id/delivery. */
 export const DeliveryListQuery = z.object({ limit: limitOf(DELIVERY_PAGE_MAX), cursor: Cursor });
 
-/** Query of POST /endpoint/sync: where to go on. */
+/** Query of POST /endpoint/sync: where to resume. */
 export const SyncQuery = z.object({ cursor: Cursor });
 
 const LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
-// The last label starts with a letter: "1.2.3" and "host.123" are broken IPv4 addresses to a URL parser.
+// The last label starts with a letter: "1.2.3" and "host.123" are broken IPv4 addresses to a URL
+// parser.
 const NAME = `(?:${LABEL}\\.)*[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\\.?`;
 const BYTE = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 const IPV4 = `(?:${BYTE}\\.){3}${BYTE}`;
@@ -28,8 +29,9 @@ const IPV6 = "\\[[0-9A-Fa-f:.]{2,45}\\]";
 const REST = "(?:[A-Za-z0-9._~!$&'()*+,;=:@/?|\\[\\]-]|%[0-9A-Fa-f]{2})";
 
 /**
- * How an http or https URL with a host is written: no credentials (they would be stored and shown), no fragment (it never
- * leaves a client), nothing that a URL parser would read as something else. A pattern, so that the API document can carry it.
+ * The form of an http or https URL with a host: no credentials (they would be stored and shown), no
+ * fragment (it never leaves a client), nothing that a URL parser would read as something else. A
+ * pattern, so that the API document can include it.
  */
 export const WEBHOOK_URL = new RegExp(
   `^[Hh][Tt][Tt][Pp][Ss]?://(?:${NAME}|${IPV4}|${IPV6})(?::[1-9]\\d{0,4})?(?:[/?]${REST}*)?$`,
@@ -50,7 +52,10 @@ const Url = z
   )
   .register(z.globalRegistry, { pattern: WEBHOOK_URL.source });
 
-/** 1 second to 1 minute as people write it, Go's way as the tutorial's `"10s"` or plain seconds: `10`, `10s`, `1m`. */
+/**
+ * 1 second to 1 minute, in Go's notation like the tutorial's `"10s"`, or in plain seconds: `10`,
+ * `10s`, `1m`.
+ */
 export const DURATION = /^(?:(?:[1-9]|[1-5]\d|60)s?|1m(?:0s)?)$/;
 
 /** Whole seconds of a text that matches DURATION: `"1m"` → 60. */
@@ -96,13 +101,13 @@ export const EndpointPatch = notEmpty(
 /** Body of PUT /endpoint/:id, parsed. */
 export type EndpointPatch = z.infer<typeof EndpointPatch>;
 
-/** Body of POST /endpoint/:id/rotate-secret; all of it may be left out. */
+/** Body of POST /endpoint/:id/rotate-secret; all of it is optional. */
 export const Rotation = z.strictObject({
   secret: z.optional(Secret),
   overlap_hours: z.optional(z.int().check(z.gte(1), z.lte(ROTATION_OVERLAP_MAX_H))),
 });
 
-/** The record as given out: no owner, no subscription, never a secret. */
+/** The record as the API returns it: no owner, no subscription, never a secret. */
 export function toEndpoint(row: EndpointRow): Endpoint {
   return {
     id: row.id,
@@ -117,7 +122,10 @@ export function toEndpoint(row: EndpointRow): Endpoint {
   };
 }
 
-/** A delivery as given out, without headers, which may carry credentials; `next_attempt_at` only while there will be one. */
+/**
+ * A delivery as the API returns it, without headers, which may carry credentials; `next_attempt_at`
+ * only if there will be one.
+ */
 export function toDelivery(one: ConvoyDelivery): Delivery {
   const waiting = ["Scheduled", "Retry", "Processing"].includes(one.status);
   return {
@@ -134,7 +142,7 @@ export function toDelivery(one: ConvoyDelivery): Delivery {
   };
 }
 
-/** An attempt as given out: null where there was no HTTP answer, and `error` says what happened. */
+/** An attempt as the API returns it: null if there was no HTTP response, and `error` says what happened. */
 export function toAttempt(one: ConvoyAttempt): Attempt {
   return {
     id: one.uid,
@@ -146,13 +154,13 @@ export function toAttempt(one: ConvoyAttempt): Attempt {
   };
 }
 
-// RFC 6890 and its registries: what is not reachable from the public internet, or is a way around that.
+// RFC 6890 and its registries: not reachable from the public internet, or a way around that.
 const PRIVATE_V4: readonly [network: string, bits: number][] = [
   ["0.0.0.0", 8],
   ["10.0.0.0", 8],
   ["100.64.0.0", 10],
   ["127.0.0.0", 8],
-  // Link-local: the metadata services of clouds are at 169.254.169.254.
+  // Link-local: cloud metadata services are at 169.254.169.254.
   ["169.254.0.0", 16],
   ["172.16.0.0", 12],
   ["192.0.0.0", 24],
@@ -167,16 +175,16 @@ const PRIVATE_V4: readonly [network: string, bits: number][] = [
 ];
 
 /**
- * Whether a URL that `isWebhookUrl` names a host that is not on the public internet: a private, loopback, link-local or
- * metadata address in any way of writing it, or a name that is local by its ending. What a name resolves to is not known
- * here: Convoy has to look at that (docs/deploy.md).
+ * Whether a URL that passes `isWebhookUrl` names a host that is not on the public internet: a private,
+ * loopback, link-local or metadata address in any notation, or a name with a local suffix. What a name
+ * resolves to is not known here: Convoy has to check that (docs/deploy.md).
  */
 export function isPrivateUrl(text: string): boolean {
-  // The parser turns every way of writing an address (decimal, octal, short, mapped) into one.
+  // The parser turns every notation of an address (decimal, octal, short, mapped) into one.
   const host = new URL(text).hostname.replace(/\.$/, "");
   if (host.startsWith("[")) return isPrivateV6(groupsOf(host.slice(1, -1)));
   if (/^[\d.]+$/.test(host)) return isPrivateV4(numberOf(host));
-  // RFC 6761, 6762, 8375; and a name without a dot is looked up in the searcher's own domain.
+  // RFC 6761, 6762, 8375; and a name without a dot is looked up in the resolver's own domain.
   return !host.includes(".") || /\.(localhost|local|internal|home\.arpa|lan)$/.test(host);
 }
 
@@ -208,6 +216,6 @@ function isPrivateV6(groups: number[]): boolean {
   if (zeros(4) && groups[4] === 0xffff && f === 0) return isPrivateV4(embedded);
   if (a === 0x64 && b === 0xff9b) return true;
   if (a === 0x2002) return isPrivateV4(b * 65_536 + (groups[2] ?? 0));
-  // Only 2000::/3 is given out; of it, Teredo and documentation are not to be reached.
+  // Only 2000::/3 is allocated; of it, Teredo and documentation addresses are not public.
   return a >> 13 !== 1 || (a === 0x2001 && (b === 0 || b === 0xdb8));
 }

@@ -1,4 +1,4 @@
-/** D1's records come to say what Convoy has: changes that were cut off, and the caller's own (docs/design.md, section 7). */
+/** Makes D1's records match Convoy: after interrupted changes, and for a caller (docs/design.md, section 7). */
 
 import type { ReconcileReport } from "../answers.ts";
 import {
@@ -38,13 +38,14 @@ import {
 } from "./table.ts";
 import { followAll, noteOwner, readEndpoint, recordSeen, toSeen } from "./update.ts";
 
-/** What became of changes that were cut off. */
+/** What was done about interrupted changes. */
 export type MovesReport = { claimed: number; finished: number };
 
 /**
- * Ends changes of endpoints that were cut off, those that wait longest first: creations, pauses, activations, and others,
- * after which the record says what Convoy has. One that cannot be ended now does not hold up the next.
- * @returns null where there was none
+ * Finishes interrupted changes of endpoints, longest waiting first: creations, pauses, activations, and
+ * others, after which the record says what Convoy has. One that cannot be finished now does not hold up
+ * the next.
+ * @returns null if there were none
  * @throws StorageError
  */
 export async function finishMoves(
@@ -54,7 +55,7 @@ export async function finishMoves(
 ): Promise<MovesReport | null> {
   const report = { claimed: 0, finished: 0 };
   const begun = Date.now();
-  // The claim; then status, toggle, batch and record, or a page, its records and the end of a creation.
+  // The claim; then status, toggle, batch and record; or a page, its records and the end of a creation.
   while (budget.left() >= 6 && budget.take(1)) {
     const claimed = await claimCutOff(db, begun, Date.now() + CHANGE_LEASE_MS);
     if (!claimed) break;
@@ -83,9 +84,10 @@ async function finishOne(
 }
 
 /**
- * Takes over what Convoy has of the owner: endpoints made in its dashboard, names, URLs and statuses that were changed
- * there, and what is gone. Each gets its subscription where it has none; an owner that was changed is put back.
- * @param options.cursor where to go on: what the report before gave
+ * Adopts what Convoy has for the owner: endpoints created in its dashboard, names, URLs and statuses
+ * changed there, and what is gone. An endpoint without a subscription gets one; a changed owner is put
+ * back.
+ * @param options.cursor where to resume: the cursor of the previous report
  * @throws StorageError
  */
 export async function sync(
@@ -112,18 +114,18 @@ type Sync = {
   report: Omit<ReconcileReport, "complete" | "cursor">;
 };
 
-/** @returns where the next page begins, null after the last; false where this page is not done */
+/** @returns where the next page begins, null after the last; false if this page is not done */
 async function syncPage(run: Sync, cursor: string | undefined): Promise<string | null | false> {
   const { db, convoy, owner, budget, report } = run;
-  // Endpoints, records, subscriptions, and in the end what is recorded and what is missing.
+  // Endpoints, records, subscriptions, and at the end recording what was seen and what is missing.
   if (!budget.take(5)) return false;
   const askedAt = Date.now();
   const page = await listEndpoints(convoy, { perPage: ENDPOINT_PAGE, cursor, ownerId: owner });
   if (!page.ok) return false;
-  // Another project's endpoints mean a wrong key: none of ours.
+  // Another project's endpoints mean a wrong key: none of them are ours.
   const items = page.data.items.filter((item) => item.project_id === convoy.projectId);
   const ids = items.map((item) => item.uid);
-  // The page begins with the cursor's endpoint and ends before the next one's (recorded).
+  // The page begins with the cursor's endpoint and ends before the next cursor's (recorded).
   const range = { after: page.data.next ?? "", upTo: cursor ?? null, ids };
   const records = await recordsAround(db, owner, range);
   const subscriptions = await subscriptionsOf(convoy, ids, budget);
@@ -146,7 +148,7 @@ async function syncPage(run: Sync, cursor: string | undefined): Promise<string |
     report.missing += missing.length;
     if (missing.length > 0) await markMissing(db, missing, now);
   };
-  /** Undefined where the budget or Convoy ends it. */
+  /** Undefined if the budget or Convoy stops it. */
   const done = await (async () => {
     for (const item of items) {
       const known = records.find((one) => one.id === item.uid);
@@ -155,7 +157,7 @@ async function syncPage(run: Sync, cursor: string | undefined): Promise<string |
         if (!(await removeMade(run, draft, item, askedAt))) return;
         continue;
       }
-      // A creation whose draft does not look like it may still be under way.
+      // It may be a creation in progress whose draft does not look like it.
       if (!known && Date.parse(item.created_at) > askedAt - ADOPT_AGE_MS) continue;
       if (known && known.owner !== owner && !(await putBack(run, known, item))) return;
       if (!subscriptions[item.uid]) {
@@ -173,7 +175,7 @@ async function syncPage(run: Sync, cursor: string | undefined): Promise<string |
     const unlisted = records.filter((one) => one.owner === owner && !ids.includes(one.id));
     for (const one of unlisted) {
       if (["creating", "missing"].includes(one.status) || (one.due_at ?? 0) > askedAt) continue;
-      // Asked by its id: its owner may have been changed.
+      // Read by its id: its owner may have been changed.
       if (!budget.take(1)) return;
       const read = await readEndpoint(convoy, one.id);
       if (!read.ok && !isEndpointMissing(read.failure)) return;
@@ -186,7 +188,7 @@ async function syncPage(run: Sync, cursor: string | undefined): Promise<string |
   return done ? page.data.next : false;
 }
 
-/** What a creation made that was cut off is removed; one that may be under way is left alone. False where that fails. */
+/** Removes what an interrupted creation made; leaves one that may be in progress alone. False if that fails. */
 async function removeMade(
   { db, convoy, budget, report }: Sync,
   draft: EndpointRow,
@@ -201,7 +203,7 @@ async function removeMade(
   return true;
 }
 
-/** Puts the record's owner back where Convoy has another one: its endpoint would get somebody else's webhooks. */
+/** Puts the record's owner back if Convoy has another one: the endpoint would get another owner's webhooks. */
 async function putBack(
   { convoy, budget, report }: Sync,
   row: EndpointRow,
@@ -215,7 +217,7 @@ async function putBack(
   return answer.ok;
 }
 
-/** The subscription of each endpoint that has one; null where Convoy or the budget ends it. */
+/** The subscription of each endpoint that has one; null if Convoy or the budget stops it. */
 async function subscriptionsOf(
   convoy: Convoy,
   endpointIds: string[],
@@ -224,7 +226,7 @@ async function subscriptionsOf(
   const found: Record<string, string> = {};
   let cursor: string | undefined;
   for (let page = 0; endpointIds.length > 0; page++) {
-    // The first one is in the caller's reckoning.
+    // The caller has counted the first one.
     if (page > 0 && budget && !budget.take(1)) return null;
     const answer = await listSubscriptions(convoy, {
       endpointIds,
@@ -244,8 +246,8 @@ async function subscriptionsOf(
 }
 
 /**
- * Gives the owner's endpoints (or one of them) their subscriptions again where they have none: without it Convoy finds that
- * nobody wants the event, and a replay does nothing. For waitUntil: never rejects.
+ * Restores missing subscriptions of the owner's endpoints (or of one of them): without one Convoy finds
+ * no subscriber for the event, and a replay does nothing. For waitUntil: never rejects.
  */
 export async function resubscribe(
   env: Bindings,
@@ -284,7 +286,7 @@ function toAdopted(item: ConvoyEndpoint, owner: string, subscription: string | n
   return { ...toSeen(item), owner, subscription_id: subscription, created_at };
 }
 
-// Whatever it was not sent before we knew of it.
+// Whatever it missed before we knew of it.
 function bringBack(project: string, made: Adopted, now: number): Statement {
   const since = made.created_at;
   return recoverDiscarded(project, made.id, { since, now, action: "look", due: now });

@@ -1,8 +1,8 @@
-/** Endpoint records in D1: who owns which endpoint of Convoy. No secret is ever stored. */
+/** Endpoint records in D1: who owns which endpoint at Convoy. No secret is ever stored. */
 import { CLOCK_SKEW_MS } from "../config.ts";
 import { all, batch, first, run, type Statement } from "../storage.ts";
 
-/** How an endpoint is: the names of design section 2. */
+/** An endpoint's status, with the names of docs/design.md, section 2. */
 export type EndpointStatus =
   | "creating"
   | "active"
@@ -25,9 +25,9 @@ export type EndpointRow = {
   paused_at: number | null;
   created_at: number;
   updated_at: number;
-  /** Null: nothing is under way. Else the lease of whoever works on it. */
+  /** Null: no change is in progress. Else its lease. */
   due_at: number | null;
-  /** Where the search for what a creation made goes on. */
+  /** Where the search for what a creation made continues. */
   search_cursor: string | null;
 };
 
@@ -37,12 +37,12 @@ export type EndpointFields = Pick<EndpointRow, "name" | "url" | "description" | 
 /** An endpoint as Convoy has it, in the record's terms. */
 export type Seen = EndpointFields & { id: string; status: "active" | "paused" | "inactive" };
 
-// Nothing is to be made of these: what Convoy says is so.
+// No change is in progress: what Convoy says applies.
 const RESTING = "('active', 'paused', 'inactive', 'missing')";
 
 /**
- * Begins a creation under an id of ours; it is nobody's endpoint until `finishCreating`.
- * @returns false where the owner has `max` endpoints already, counted in the statement itself
+ * Begins a creation under an id of ours; no caller sees it until `finishCreating`.
+ * @returns false if the owner already has `max` endpoints, counted in the statement itself
  * @throws StorageError
  */
 export async function beginCreating(
@@ -69,8 +69,9 @@ export async function beginCreating(
 }
 
 /**
- * Ends a creation: the row takes Convoy's uid and timeout. It is due: the cron looks once whether Convoy has it, since a
- * creation whose answer from D1 was lost is undone there. Null where the cron has removed the draft meanwhile.
+ * Finishes a creation: the row takes Convoy's uid and timeout. It is due: the cron checks once whether
+ * Convoy has it, since a creation is undone there if D1's response was lost. Null if the cron has
+ * removed the draft in the meantime.
  * @throws StorageError
  */
 export function finishCreating(
@@ -100,7 +101,10 @@ export function findEndpoint(db: D1Database, owner: string, id: string) {
   );
 }
 
-/** The owner's endpoints in id order (Convoy's ids sort by time of creation), after `after`. @throws StorageError */
+/**
+ * The owner's endpoints in id order (Convoy's ids sort by time of creation), after `after`.
+ * @throws StorageError
+ */
 export function listEndpoints(
   db: D1Database,
   owner: string,
@@ -116,13 +120,13 @@ export function listEndpoints(
   );
 }
 
-/** Removes the row, a draft of a creation too. @throws StorageError */
+/** Removes the row, even if it is the draft of a creation. @throws StorageError */
 export async function removeEndpoint(db: D1Database, owner: string, id: string): Promise<void> {
   await run(db, "DELETE FROM endpoint WHERE id = ?1 AND owner = ?2", id, owner);
 }
 
 /**
- * Marks endpoints that Convoy does not know as missing; those under way are left to whoever moves them.
+ * Marks endpoints that Convoy does not know as missing; those being paused or activated are left alone.
  * @returns those of `ids` that are on record
  * @throws StorageError
  */
@@ -143,7 +147,10 @@ export async function markMissing(
   return new Set(found.map(({ id }) => id));
 }
 
-/** Has the cron look at those of `ids` that are missing: Convoy lists an event for them. One statement, for a batch. */
+/**
+ * Has the cron check those of `ids` that are missing: Convoy lists an event for them. A statement
+ * for a batch.
+ */
 export function lookAtMissing(ids: string[], now: number): Statement {
   return [
     `UPDATE endpoint SET due_at = ?2
@@ -153,8 +160,8 @@ export function lookAtMissing(ids: string[], now: number): Statement {
 }
 
 /**
- * Claims an endpoint that nobody is changing, until `lease`: only who gets the row back may change it at Convoy. With `to`
- * the change of its status begins.
+ * Claims an endpoint that is not being changed, until `lease`: only a request that gets the row back may
+ * change it at Convoy. `to` begins a change of its status.
  * @throws StorageError
  */
 export function claimEndpoint(
@@ -178,7 +185,8 @@ export function claimEndpoint(
 }
 
 /**
- * Takes the endpoint whose change was cut off before `before` and that waits longest, until `lease`; null where there is none.
+ * Claims, until `lease`, the longest waiting endpoint whose change was interrupted before `before`; null
+ * if there is none.
  * @throws StorageError
  */
 export function claimCutOff(db: D1Database, before: number, lease: number) {
@@ -191,14 +199,17 @@ export function claimCutOff(db: D1Database, before: number, lease: number) {
   );
 }
 
-/** What a claimed endpoint becomes; what is not named stays. `due_at` is null (the change is over) unless it says otherwise. */
+/**
+ * What a claimed endpoint becomes; other fields stay. `due_at` becomes null (the change is over)
+ * unless given.
+ */
 export type Outcome = Partial<
   EndpointFields & Pick<EndpointRow, "status" | "paused_at" | "due_at" | "search_cursor">
 >;
 
 /**
- * Ends a claim, where it is still ours; `more` runs in the same transaction.
- * @returns the record after it, or null where somebody else has claimed it since, or removed it
+ * Ends a claim if it is still ours; `more` runs in the same transaction.
+ * @returns the record afterwards, or null if it has since been claimed again or removed
  * @throws StorageError
  */
 export async function endClaim(
@@ -231,13 +242,13 @@ export async function endClaim(
   return rows?.[0] ?? null;
 }
 
-/** What Convoy says of an endpoint: all of it, or its status alone. */
+/** What Convoy says about an endpoint: everything, or only its status. */
 export type SeenStatus = Pick<Seen, "id" | "status"> & Partial<EndpointFields>;
 
 /**
- * Takes over what Convoy says of endpoints that nobody is changing, and that nobody has changed since it was asked
- * (`askedAt`). `missing` ends with it, and so does a pause that somebody else ended: `recoverResumed` (recovery-table.ts),
- * which needs the statuses before it, comes first.
+ * Adopts what Convoy says about endpoints that are not being changed, and have not been changed since it
+ * was asked (`askedAt`). This ends `missing`, and a pause that was ended elsewhere: `recoverResumed`
+ * (recovery-table.ts), which needs the statuses before that, comes first.
  */
 export function follow(seen: SeenStatus[], askedAt: number, now: number): Statement {
   return [
@@ -258,8 +269,8 @@ export function follow(seen: SeenStatus[], askedAt: number, now: number): Statem
 }
 
 /**
- * The owner's records with ids above `after` and up to `upTo` (null: no end), its drafts, and whoever's records have one
- * of these ids.
+ * The owner's records with ids above `after` and up to `upTo` (null: no end), its drafts, and any
+ * owner's records with one of these ids.
  * @throws StorageError
  */
 export function recordsAround(
@@ -279,10 +290,10 @@ export function recordsAround(
   );
 }
 
-/** An endpoint that was made elsewhere (in Convoy's dashboard), with its subscription. */
+/** An endpoint that was created elsewhere (in Convoy's dashboard), with its subscription. */
 export type Adopted = Seen & { owner: string; subscription_id: string | null; created_at: number };
 
-/** Records endpoints made elsewhere, each once. */
+/** Records endpoints created elsewhere, each once. */
 export function adopt(made: Adopted[], now: number): Statement {
   return [
     `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, status, subscription_id, created_at, updated_at)

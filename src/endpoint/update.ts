@@ -1,4 +1,7 @@
-/** Changing an endpoint: one change at a time, at Convoy first, then in the record (docs/design.md, section 7). */
+/**
+ * Changing an endpoint: one change at a time, at Convoy first, then in the record (docs/design.md,
+ * section 7).
+ */
 import { encodeBase64Url } from "hono/utils/encode";
 import { CHANGE_LEASE_MS, CHANGE_WAITS_MS, ROTATION_OVERLAP_H, SECRET_BYTES } from "../config.ts";
 import type { Convoy, Failure } from "../convoy/client.ts";
@@ -26,8 +29,9 @@ import {
 } from "./table.ts";
 
 /**
- * Why nothing, or not all, came of a call on an endpoint. busy: another change is under way. removed: the owner has none
- * any more. gone: Convoy has it no more. refused: Convoy said no, or nothing. full: the owner has as many as it may have.
+ * Why a call on an endpoint failed, wholly or in part. busy: another change is in progress. removed: the
+ * owner no longer has it. gone: Convoy no longer has it. refused: Convoy refused, or did not respond.
+ * full: the owner has as many as it may have.
  */
 export type Trouble =
   | { kind: "busy"; row: EndpointRow }
@@ -35,16 +39,16 @@ export type Trouble =
   | { kind: "refused"; failure: Failure }
   | { kind: "full"; max: number };
 
-/** What came of a call on an endpoint. */
+/** The result of a call on an endpoint. */
 export type Result<T> = { ok: true; value: T } | { ok: false; trouble: Trouble };
 
-/** The result of a call that came to nothing. */
+/** The result of a call that failed. */
 export function trouble(why: Trouble): { ok: false; trouble: Trouble } {
   return { ok: false, trouble: why };
 }
 
 /**
- * Claims the endpoint, waiting some seconds for a change that is under way.
+ * Claims the endpoint, waiting a few seconds for a change in progress.
  * @throws StorageError
  */
 export async function claim(
@@ -66,8 +70,8 @@ export async function claim(
 }
 
 /**
- * Ends a claim after which the endpoint is as Convoy says (null: gone). A pause or activation that is still to be made stays
- * so, and the cron makes it; what was discarded while the endpoint was not active is brought back.
+ * Ends a claim and records what Convoy says (null: gone). A pause or activation that is still to be made
+ * stays so, and the cron makes it; what was discarded while the endpoint was not active is resent.
  * @throws StorageError
  */
 export function recordSeen(
@@ -96,8 +100,8 @@ export function recordSeen(
 }
 
 /**
- * Changes the given fields. Convoy's PUT replaces everything: what it has is read, changed, and sent back. Whoever dies on
- * the way leaves the claim: the cron records what Convoy has then.
+ * Changes the given fields. Convoy's PUT replaces everything: what it has is read, changed, and sent
+ * back. A request that dies on the way leaves its claim: the cron then records what Convoy has.
  * @throws StorageError
  */
 export async function changeEndpoint(
@@ -121,15 +125,15 @@ export async function changeEndpoint(
     const refused = mendableReason(answer) !== null;
     return giveUp(db, convoy, claimed.value, answer, refused ? "unchanged" : "unknown");
   }
-  // Not all of Convoy's answer to a PUT is what it has: its status is that of the reading.
+  // Convoy's response to a PUT is not all that it has: take the status from the read.
   const item = { ...answer.data, status: read.item.status };
   const recorded = await recordSeen(db, convoy, claimed.value, item);
-  // Null: our lease was over, and whoever has it now records what Convoy has.
+  // Null: our lease was over, and its new holder records what Convoy has.
   const after = recorded ?? (await findEndpoint(db, row.owner, row.id));
   return after ? { ok: true, value: after } : trouble({ kind: "removed" });
 }
 
-/** Ends a claim after a failure: gone, unchanged, or nobody knows, and the cron looks. */
+/** Ends a claim after a failure: gone, unchanged, or unknown, which the cron checks. */
 export async function giveUp(
   db: D1Database,
   convoy: Convoy,
@@ -146,7 +150,7 @@ export async function giveUp(
   return trouble({ kind: "refused", failure });
 }
 
-/** The endpoint at Convoy; one of another project is none of ours. Never throws. */
+/** The endpoint at Convoy; one of another project is not ours. Never throws. */
 export async function readEndpoint(
   convoy: Convoy,
   id: string,
@@ -158,11 +162,12 @@ export async function readEndpoint(
   return { ok: false, failure: { ok: false, ...failure } };
 }
 
-/** The endpoint and its new secret: given once, never stored. */
+/** The endpoint and its new secret: returned once, never stored. */
 export type Rotated = { row: EndpointRow; secret: string; overlapHours: number };
 
 /**
- * Rotates the secret: the old one goes on signing for its overlap. Where Convoy fails, it may or may not have been replaced.
+ * Rotates the secret: the old one keeps signing for its overlap. If Convoy fails, it may or may not have
+ * been replaced.
  * @throws StorageError
  */
 export async function rotateSecret(
@@ -187,7 +192,7 @@ export async function rotateSecret(
   return { ok: true, value: { row: after, secret, overlapHours } };
 }
 
-/** Takes over what Convoy says of endpoints, and brings back what those that are active again were not sent. */
+/** Adopts what Convoy says about endpoints, and resends what those that are active again missed. */
 export function followAll(project: string, seen: SeenStatus[], askedAt: number): Statement[] {
   const now = Date.now();
   return [recoverResumed(project, seen, askedAt, now), follow(seen, askedAt, now)];
@@ -197,7 +202,7 @@ function newSecret(): string {
   return `whsec_${encodeBase64Url(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)).buffer)}`;
 }
 
-/** What Convoy says of an endpoint, in the record's terms. */
+/** What Convoy says about an endpoint, in the record's terms. */
 export function toSeen(item: ConvoyEndpoint): Seen {
   return {
     id: item.uid,
@@ -214,7 +219,7 @@ export function toStatus(status: string): Seen["status"] {
   return status === "paused" || status === "inactive" ? status : "active";
 }
 
-/** Says on the console that an endpoint's owner was changed at Convoy; whoever sends it back puts that right. */
+/** Logs that an endpoint's owner was changed at Convoy; the PUT that follows restores it. */
 export function noteOwner(row: EndpointRow, item: ConvoyEndpoint): void {
   if (item.owner_id === row.owner) return;
   const said = { endpoint: row.id, owner: row.owner, found: item.owner_id ?? null };

@@ -3,7 +3,7 @@ import { COMMIT_ROUNDS, LEASE_MS } from "../config.ts";
 import { first, type Statement, StorageError, whileLost } from "../storage.ts";
 import type { EventRow } from "./table.ts";
 
-/** A change to commit. `known`: the todo as KV has it, maybe stale, or null. `patch`: RFC 7396. */
+/** A change to commit. `known`: the todo as KV has it, possibly stale, or null. `patch`: RFC 7396. */
 export type Change = {
   id: string;
   owner: string;
@@ -15,15 +15,15 @@ export type Change = {
   now: number;
 };
 
-/** What became of it. `row`: the event that was written, which is ours until its `due_at`. */
+/** The outcome of a change. `row`: the event that was written, which is ours until its `due_at`. */
 export type CommitResult =
   | { kind: "committed"; row: EventRow }
   | { kind: "exists" }
   | { kind: "endpoint-not-found" }
-  /** With a row where the caller named an endpoint of theirs: a `failed` event. */
+  /** With a row if the caller named an endpoint of its own: a `failed` event. */
   | { kind: "todo-not-found"; row: EventRow | null }
   | { kind: "busy" }
-  /** The connection to D1 was lost and stayed lost: it may have been committed or not. */
+  /** The connection to D1 was lost and stayed lost: it may or may not have been committed. */
   | { kind: "unknown" };
 
 // The latest row wins over KV's answer, which may be stale. Served by index event_todo.
@@ -38,7 +38,7 @@ WITH latest AS (
 const ENDPOINT_IS_OWNERS =
   "EXISTS (SELECT 1 FROM endpoint WHERE id = ?5 AND owner = ?2 AND status <> 'creating')";
 
-/** Legal or not, merged and logged, in D1's single-writer order. Exported for EXPLAIN in a test. */
+/** Checks, merges and logs the change in D1's single-writer order. Exported for EXPLAIN in a test. */
 export const COMMIT = `${CURRENT}
 INSERT INTO event (id, owner, todo_id, endpoint_id, occurred_at, due_at, type, todo, stored)
 SELECT ?1, ?2, ?3, ?5, ?6, ?7, ?8,
@@ -47,7 +47,7 @@ FROM current
 WHERE (current.todo IS NOT NULL) = ?10 AND (?5 IS NULL OR ${ENDPOINT_IS_OWNERS})
 ON CONFLICT (id) DO NOTHING RETURNING *`;
 
-// The todo is missing and the caller named an endpoint of theirs: that is an event too.
+// The todo is missing and the caller named an endpoint of its own: that is an event too.
 const FAILED = `${CURRENT}
 INSERT INTO event (id, owner, todo_id, endpoint_id, occurred_at, due_at, type, stored)
 SELECT ?1, ?2, ?3, ?5, ?6, ?7, 'failed', NULL FROM current
@@ -64,9 +64,9 @@ SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, 'ping', NULL WHERE ${ENDPOINT_IS_OWNERS}
 ON CONFLICT (id) DO NOTHING RETURNING *`;
 
 /**
- * Commits the change, or says why not. A lost connection is tried again with the same id, which can
+ * Commits the change, or says why not. After a lost connection it retries with the same id, which can
  * commit only once.
- * @throws StorageError where nothing was changed: the tables are missing, or D1 refused
+ * @throws StorageError if nothing was changed: the tables are missing, or D1 refused
  */
 export async function commit(db: D1Database, change: Change): Promise<CommitResult> {
   const { id, owner, todoId, known, endpointId, now, type, patch } = change;
@@ -102,8 +102,8 @@ export async function commit(db: D1Database, change: Change): Promise<CommitResu
 }
 
 /**
- * Writes a ping of the owner's endpoint, idempotent by id.
- * @returns its row, ours until its `due_at`; null where the owner has no such endpoint
+ * Writes a ping to the owner's endpoint, idempotent by id.
+ * @returns its row, ours until its `due_at`; null if the owner has no such endpoint
  * @throws StorageError
  */
 export function commitPing(
@@ -114,8 +114,8 @@ export function commitPing(
 }
 
 /**
- * Sends an insert that is idempotent by id, again where the connection is lost. After any retry the id
- * is looked up first: found means that an earlier try was committed.
+ * Sends an insert that is idempotent by id, and retries if the connection is lost. A retry looks the id
+ * up first: if it is found, an earlier try was committed.
  */
 function insertOnce(db: D1Database, id: string, insert: Statement): Promise<EventRow | null> {
   return whileLost(async (attempt) => {

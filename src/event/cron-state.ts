@@ -1,4 +1,4 @@
-/** Where the cron is, what there is to do, and what waits: one row of D1, one statement a run. */
+/** The cron's progress, its work, and the backlog: one row of D1, one statement per run. */
 import { BACKLOG_COUNT_MAX, EVENT_WINDOW_ROWS, OPEN_COUNT_MAX } from "../config.ts";
 import { batch, first, run, type Statement } from "../storage.ts";
 import { DUE, RANK, UNSTORED } from "./lease.ts";
@@ -7,33 +7,33 @@ import { type Backlog, backlog, toBacklog } from "./table.ts";
 /** A place in the walk of Convoy's list. `until` null: no window is open. Times in ms. */
 export type WalkPlace = { since: number | null; until: number | null; cursor: string | null };
 
-/** What a run of the cron finds. */
+/** What a run of the cron starts from. */
 export type Agenda = {
   walk: WalkPlace;
-  /** Nothing is posted before (ms): Convoy asked for time. */
+  /** Nothing is posted before this time (ms): Convoy asked us to wait. */
   closedUntil: number;
   /** Event id up to which the scrub is done. */
   scrubAfter: string;
-  /** Seq after which the purge goes on. */
+  /** Seq after which the purge continues. */
   purgeAfter: number;
-  /** When the first event of the log occurred (ms). */
+  /** When the log's first event occurred (ms). */
   logBeginsAt: number | null;
-  /** Which work there is. `walkable`: events of which Convoy's list may know more than the log. */
+  /** Which tasks have work. `walkable`: there are events of which Convoy's list may know more than the log. */
   toPost: boolean;
   toProject: boolean;
   toLookUp: boolean;
   walkable: boolean;
   toScrub: boolean;
-  /** Endpoints whose change was cut off; deliveries that nobody would send, or that are to be looked through. */
+  /** Endpoints whose change was interrupted; deliveries to be resent, or to be searched. */
   toMove: boolean;
   toRecover: boolean;
   toPurge: boolean;
 };
 
-/** The times from which something is old enough. Event ids sort by time. */
+/** The times by which something is due. Event ids sort by time. */
 export type AgendaTimes = { now: number; scrubUntil: string; purgeBefore: number };
 
-// Each EXISTS ends at the first row of an index.
+// Each EXISTS stops at the first row of an index.
 const AGENDA = `SELECT s.*,
   (SELECT occurred_at FROM event ORDER BY seq LIMIT 1) AS log_begins_at,
   EXISTS (${DUE.post}) AS to_post,
@@ -84,21 +84,21 @@ function numberOrNull(value: unknown): number | null {
   return typeof value === "number" ? value : null;
 }
 
-/** Convoy asked for time: nothing is posted before `until` (ms). @throws StorageError */
+/** Records that Convoy asked us to wait: nothing is posted before `until` (ms). @throws StorageError */
 export async function closeUntil(db: D1Database, until: number): Promise<void> {
   await run(db, "UPDATE cron_state SET closed_until = ?", until);
 }
 
 /**
- * Moves the walk, if it still is where it was read. The `cursor` of a window is kept after each page.
- * @returns whether it was there: else another run is ahead
+ * Moves the walk, if it is still at `from`. The `cursor` of a window is saved after each page.
+ * @returns whether it moved: if not, another run is ahead
  * @throws StorageError
  */
 export async function moveWalk(db: D1Database, from: WalkPlace, to: WalkPlace): Promise<boolean> {
   return (await run(db, ...walkStatement(from, to))) === 1;
 }
 
-/** The statement of `moveWalk`, to be one transaction with what a page confirms. */
+/** The statement of `moveWalk`, to run in one transaction with what a page confirms. */
 export function walkStatement(from: WalkPlace, to: WalkPlace): [sql: string, ...values: unknown[]] {
   return [
     `UPDATE cron_state SET walk_since = ?, walk_until = ?, walk_cursor = ?
@@ -107,24 +107,24 @@ export function walkStatement(from: WalkPlace, to: WalkPlace): [sql: string, ...
   ];
 }
 
-/** Keeps how far the scrub is, if no other run is ahead. @throws StorageError */
+/** Saves the scrub's progress, if no other run is ahead. @throws StorageError */
 export async function moveScrub(db: D1Database, from: string, to: string): Promise<void> {
   await run(db, "UPDATE cron_state SET scrub_after = ?2 WHERE scrub_after = ?1", from, to);
 }
 
-/** How far things are. Times in ms. `closedUntil`: Convoy asked for time until then; null: it did not. */
+/** The service's progress. Times in ms. `closedUntil`: Convoy asked us to wait until then; null: it did not. */
 export type Progress = {
   backlog: Backlog;
   /** Changes that KV may lack. */
   unstored: { changes: number; oldestMs: number | null };
-  /** How long ago Convoy listed what the walk has come to; null: it has never begun, or an owner asks. */
+  /** How long ago Convoy listed what the walk has reached; null: it has never begun, or an owner asks. */
   walkLagMs: number | null;
-  /** Null for an owner, too: what the service does for others is none of its business. */
+  /** Null for an owner, too: what the service does for others is not its concern. */
   closedUntil: number | null;
 };
 
-// Of all owners. Each reads a bounded part of a partial index, whatever the size of the log: event_due
-// from the end where the most failures are, which is where the oldest events are, and event_open.
+// For all owners. Each reads a bounded part of a partial index, whatever the size of the log: event_due
+// from the end with the most failures, which has the oldest events, and event_open.
 const PENDING = `FROM event WHERE state = 'pending' AND ${RANK} < 1000000 ORDER BY ${RANK} DESC`;
 const ALL: Statement[] = [
   [
@@ -143,7 +143,7 @@ const ALL: Statement[] = [
   ],
 ];
 
-// Of the first so many that KV may lack, the owner's (?1), or everybody's where there is none.
+// Of the first ?2 that KV may lack, the owner's (?1), or everyone's if ?1 is null.
 const LACKING = `
 SELECT count(*) AS n, min(occurred_at) AS occurred_at FROM event
 WHERE seq IN (SELECT seq FROM (${UNSTORED} LIMIT ?2)) AND (?1 IS NULL OR owner = ?1)`;
@@ -156,9 +156,9 @@ export const STATEMENTS: Statement[] = [...ALL, [LACKING, null, BACKLOG_COUNT_MA
 type Row = Record<string, number | string | null>;
 
 /**
- * How far things are for an owner, or for all of them where `owner` is null. Counts end at
- * BACKLOG_COUNT_MAX, dead events of all owners are looked for among OPEN_COUNT_MAX: beyond, there are
- * at least as many.
+ * The progress for an owner, or for all of them if `owner` is null. Counts stop at BACKLOG_COUNT_MAX,
+ * and all owners' dead events are counted among OPEN_COUNT_MAX entries: beyond that, there are at least
+ * as many.
  * @throws StorageError
  */
 export async function progress(

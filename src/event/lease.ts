@@ -1,18 +1,18 @@
-/** Who works on which row until when, and what became of it. A row is ours while `due_at` is our lease. */
+/** Who works on which row until when, and the result. A row is ours while `due_at` is our lease. */
 import { all } from "../storage.ts";
 import type { EventRow } from "./table.ts";
 
-/** What a claim is for: to be posted, to be put into KV, or to be asked for at Convoy. */
+/** What rows are claimed for: to be posted, to be put into KV, or to be looked up at Convoy. */
 export type Work = "post" | "project" | "look-up";
 
 /**
- * As index event_due has it: the fewest failures first, behind all others those whose endpoint Convoy
- * does not know, however many they are, and last the rows that KV may lack and nobody has to post.
+ * As in index event_due: the fewest failures first; after them, rows whose endpoint Convoy does not
+ * know, however many there are; last, the rows that KV may lack and that need no post.
  */
 export const RANK = "iif(event.state = 'pending', event.attempts + 1000 * event.missing, 1000000)";
 const IN_DUE = "(event.state = 'pending' OR event.stored = 0)";
 
-// The ranks that there are, smallest first: one step of the index for each.
+// The existing ranks, smallest first: one step of the index for each.
 const RANKS = `WITH RECURSIVE ranks (rank) AS (
     SELECT min(${RANK}) FROM event WHERE ${IN_DUE}
     UNION ALL
@@ -20,11 +20,14 @@ const RANKS = `WITH RECURSIVE ranks (rank) AS (
     FROM ranks WHERE ranks.rank IS NOT NULL
   )`;
 
-/** SELECT of all rows that KV may lack, the due ones first of their rank. Served by event_due. */
+/** SELECT of all rows that KV may lack, in each rank the due ones first. Served by event_due. */
 export const UNSTORED = `${RANKS} SELECT event.seq FROM ranks CROSS JOIN event
   ON ${IN_DUE} AND ${RANK} = ranks.rank AND event.stored = 0`;
 
-/** SELECT of the due rows for each work, `?1` being the time. Exported for the agenda and for EXPLAIN in a test. */
+/**
+ * SELECT of the due rows for each kind of work; `?1` is the time. Exported for the agenda and for
+ * EXPLAIN in a test.
+ */
 export const DUE: Record<Work, string> = {
   // Served by event_due, rank by rank: CROSS JOIN keeps their order.
   post: `${RANKS} SELECT event.seq FROM ranks
@@ -36,7 +39,7 @@ export const DUE: Record<Work, string> = {
     AND due_at IS NOT NULL AND due_at <= ?1 ORDER BY due_at`,
 };
 
-/** Takes up to `limit` rows that are due at `until` (ms) and holds them to `lease` (ms). @throws StorageError */
+/** Claims up to `limit` rows that are due at `until` (ms), until `lease` (ms). @throws StorageError */
 export async function claim(
   db: D1Database,
   work: Work,
@@ -47,11 +50,11 @@ export async function claim(
     `UPDATE event SET due_at = ?2 WHERE seq IN (SELECT seq FROM (${DUE[work]} LIMIT ?3)) RETURNING *`,
     ...[until, lease, limit],
   );
-  // RETURNING has no order of its own.
+  // RETURNING guarantees no order.
   return rows.sort((a, b) => a.missing - b.missing || a.attempts - b.attempts || a.seq - b.seq);
 }
 
-/** What became of its posting or its look-up: the columns that change. */
+/** The outcome of a post or a look-up: the columns that change. */
 export type Outcome = Pick<
   EventRow,
   | "state"
@@ -65,27 +68,28 @@ export type Outcome = Pick<
   | "due_at"
 >;
 
-/** What became of a row that was ours until `lease`. */
+/** The result for a row that was ours until `lease`. */
 export type Result = {
   seq: number;
   lease: number;
-  /** Null: nothing, as far as Convoy is concerned. */
+  /** Null: nothing happened at Convoy. */
   outcome: Outcome | null;
-  /** The version of the todo that was put into KV; null: none was. */
+  /** The version of the todo that was put into KV; null: none. */
   put: number | null;
   /** When it is due again if KV still lacks the todo; the lease itself keeps it ours. */
   unstoredDueAt: number;
-  /** When it is due again if it is stored, and still pending with no outcome. */
+  /** When it is due again if it is stored, but still pending without an outcome. */
   pendingDueAt: number;
 };
 
-/** What the log has of a row after `record`. */
+/** The row in the log after `record`. */
 export type Recorded = Pick<EventRow, "seq" | "stored" | "state" | "due_at">;
 
-// One statement is the check after the put and the settling of the row:
-// - stored: what was put is the todo's last change. A row of somebody else must not be marked, since
-//   their late put can still land on top: hence the lease.
-// - confirmed or dead: the walk has seen it at Convoy meanwhile. What a post says later takes nothing back.
+// One statement both checks after the put and settles the row:
+// - stored: what was put is the todo's last change. Another worker's row must not be marked, since its
+//   late put can still land on top: hence the lease.
+// - confirmed or dead: the walk has meanwhile seen it at Convoy. A later result of a post does not
+//   undo that.
 // - a row that KV lacks stays due; one that Convoy is done with is finished once KV has it.
 const RECORD = `
 UPDATE event SET stored = r.stored, due_at = r.due_at, finished_at = iif(r.due_at IS NULL, ?2, NULL),
@@ -118,8 +122,8 @@ FROM (
 WHERE event.seq = r.seq RETURNING seq, stored, state, due_at`;
 
 /**
- * Records what became of rows that are still ours, in one statement.
- * @param patienceMs when an accepted row is looked up, after its acceptance; null: never
+ * Records the results of rows that are still ours, in one statement.
+ * @param patienceMs how long after its acceptance a row is looked up; null: never
  * @returns the rows that were ours
  * @throws StorageError
  */

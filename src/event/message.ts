@@ -1,4 +1,4 @@
-/** What a receiver gets: the webhook's body (the tutorial's words and what repeats and order need). */
+/** The webhook's body: the tutorial's texts, and what receivers need to drop repeats and to order. */
 
 import type { ConvoyEvent } from "../convoy/events.ts";
 import { NOUN, RESOURCE_WORDS } from "../resource.ts";
@@ -11,7 +11,7 @@ export const WORDS = {
   ...RESOURCE_WORDS,
 } as const satisfies Record<EventType, { event: string; description: string }>;
 
-/** What a message is made of: a row of the log, or an event of a read, which has no `seq`. */
+/** What a message is built from: a row of the log, or the event of a read, which has no `seq`. */
 export type Source = Pick<
   EventRow,
   "id" | "owner" | "endpoint_id" | "occurred_at" | "todo_id" | "todo"
@@ -33,12 +33,12 @@ export function toConvoyEvent(source: Source): ConvoyEvent {
   };
 }
 
-/** The key under which Convoy takes the event once: its id, or `id:n` of its n-th replay. */
+/** The idempotency key at Convoy: the event's id, or `id:n` for its n-th replay. */
 export function idempotencyKey({ id, replays }: Pick<Source, "id" | "replays">): string {
   return replays ? `${id}:${replays}` : id;
 }
 
-/** The event id and the number of the key that `idempotencyKey` made; null for a key that is not ours. */
+/** The event id and the replay number in a key from `idempotencyKey`; null for a key that is not ours. */
 export function parseKey(key: string): { id: string; replays: number } | null {
   const [, id, replays] = /^([0-9a-f-]{36})(?::([1-9]\d{0,8}))?$/.exec(key) ?? [];
   return id === undefined ? null : { id, replays: Number(replays ?? 0) };

@@ -1,4 +1,4 @@
-/** One post of an event to Convoy: what its answer means, and what the log records of it. */
+/** One post of an event to Convoy: what the response means, and what the log records. */
 import {
   BACKOFF_MAX_MS,
   BACKOFF_MIN_MS,
@@ -17,8 +17,8 @@ import { type Source, toConvoyEvent } from "./message.ts";
 import { type EventRow, isAnyAccepted } from "./table.ts";
 
 /**
- * What Convoy's answer means. accepted: 2xx. refused: it never will be. missing: Convoy knows no such
- * endpoint, which says nothing of other events. failed: nobody's fault, as far as one can tell.
+ * What Convoy's response means. accepted: 2xx. refused: it never will be. missing: Convoy knows no such
+ * endpoint, which says nothing about other events. failed: no one's fault, as far as we know.
  */
 export type Answer =
   | { kind: "accepted" }
@@ -32,21 +32,21 @@ export async function post(convoy: Convoy, source: Source): Promise<Answer> {
   if (answer.ok) return { kind: "accepted" };
   const error = shownReason(answer);
   if (answer.status === 413) return { kind: "refused", error };
-  // Of an event that names none it says nothing.
+  // For an event that names no endpoint, this means nothing.
   const named = source.endpoint_id !== null;
   if (named && answer.status === 400 && isEndpointMissing(answer))
     return { kind: "missing", error };
   return { kind: "failed", error, retryAfterMs: answer.retryAfterMs };
 }
 
-/** An event that was posted, and what became of it. */
+/** An event that was posted, and the result. */
 export type Posted = { row: EventRow; answer: Answer };
 
 /**
- * What the log records of events that were posted. Endpoints that Convoy does not know become `missing`;
- * an event for one that has no record either is dead. Every failure counts and backs off: an event dies
- * only after its tries and its age, and only while others get through.
- * @param unprovenWaitMs where nothing got through: when it is tried again, whatever its failures. An
+ * What the log records about events that were posted. Endpoints that Convoy does not know become
+ * `missing`; an event for one that has no record either is dead. Every failure counts and backs off: an
+ * event dies only when its tries and its age are used up, and only while others get through.
+ * @param unprovenWaitMs if nothing got through: the wait before the next try, however often it failed. An
  *   outage must not be followed by an hour of waiting.
  * @throws StorageError
  */
@@ -101,21 +101,21 @@ const MISSING_HINT =
   ", but it is on record here: deleted at Convoy, or a wrong CONVOY_API_KEY or CONVOY_PROJECT_ID?";
 
 /**
- * How recent a success must be to be evidence against an event: so recent that an outage since then
- * cannot have used up its tries. It may have been recorded up to a lease after Convoy's answer.
+ * How recent a success must be to count against an event: so recent that an outage since then cannot
+ * have used up its tries. It may have been recorded up to a lease after Convoy's response.
  */
 function evidenceMs({ maxTries }: DeliverySettings): number {
   return Math.max(0, Math.min(EVIDENCE_MS, (maxTries - 1) * GATEWAY_RETRY_MS - LEASE_MS));
 }
 
-/** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come at once. */
+/** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come all at once. */
 export function backoff(tries: number): number {
   const full = Math.min(BACKOFF_MIN_MS * 2 ** (tries - 1), BACKOFF_MAX_MS);
-  // Whole: the log's columns take no fraction.
+  // Rounded: the log's columns take no fractions.
   return Math.round(full / 2 + Math.random() * (full / 2));
 }
 
-/** The row's columns as they are, due at `dueAt`: it was not tried. */
+/** The row's columns unchanged, but due at `dueAt`: it was not tried. */
 export function untouched(row: EventRow, dueAt: number): Outcome {
   const { state, attempts, missing, replays, lookups, stranded, error, accepted_at } = row;
   return {

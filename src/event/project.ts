@@ -13,16 +13,16 @@ import { writeResource } from "../resource.ts";
 import type { Budget } from "../run.ts";
 import { claim, type LatestChange, latestOf, record } from "./lease.ts";
 
-/** A row that is ours until `lease` and whose todo KV may lack. */
+/** A row that is ours until a lease ends, and whose todo KV may lack. */
 export type Unstored = { seq: number; owner: string; todo_id: number };
 
 type Stores = Pick<Bindings, "DB" | "KV">;
 
 /**
- * Puts the last change of each row's todo into KV, as long as `may` says so. Nothing is put once the
- * lease is over: the put could land on somebody else's.
- * @returns the version that was put, by the row's seq; a row that is not in it was not put
- * @throws StorageError where D1 does not answer
+ * Puts the last change of each row's todo into KV, as long as `may` allows it. Nothing is put once the
+ * lease is over: the put could land on another worker's.
+ * @returns the version that was put, by the row's seq; rows that were not put are absent
+ * @throws StorageError if D1 does not respond
  */
 export async function putLatest(
   env: Stores,
@@ -62,10 +62,10 @@ function todoOf({ owner, todo_id }: { owner: string; todo_id: number }): string 
 }
 
 /**
- * The cron's part: what requests left undone. A run that KV refuses stops putting, and takes nothing
- * from others.
- * @returns how many rows KV now holds
- * @throws StorageError where D1 does not answer: what was claimed is due when its lease ends
+ * The cron's part: what requests left undone. If KV refuses, the run stops putting, and takes nothing
+ * from other tasks.
+ * @returns how many rows KV now has
+ * @throws StorageError if D1 does not respond: claimed rows are due when their lease ends
  */
 export async function projectDue(
   { env, settings }: { env: Stores; settings: DeliverySettings },
@@ -74,7 +74,7 @@ export async function projectDue(
   const patienceMs = settings.audit?.patienceMs ?? null;
   let stored = 0;
   for (;;) {
-    // A claim, the last changes; then a put each.
+    // The claim and the last changes; then one put each.
     const limit = Math.min(CLAIM_MAX, budget.left() - 2);
     if (limit < 1 || !budget.take(2)) return stored;
     const now = Date.now();

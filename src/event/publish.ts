@@ -1,4 +1,4 @@
-/** What happens in waitUntil: nothing here is waited for by a caller. */
+/** What happens in waitUntil, for which no caller waits; and replays. */
 import {
   type Bindings,
   CHECK_ALONE_MS,
@@ -22,12 +22,12 @@ import { type Answer, outcomesOf, post } from "./post.ts";
 import { putLatest } from "./project.ts";
 import type { EventRow } from "./table.ts";
 
-/** A row that this request has just written, or opened again, and the version of its todo that it put into KV. */
+/** A row that this request has just written or reopened, and the version of its todo that it put into KV. */
 export type HandOff = { row: EventRow; put: number | null };
 
 /**
  * Posts the event, checks that what was put into KV is the todo's last change, and records both in one
- * statement. A hanging Convoy holds the check up for a second only. What is not done is due at once, for
+ * statement. A hanging Convoy delays the check by only a second. What is left undone is due at once, for
  * the cron. Never rejects: a row that could not be recorded is due when its lease ends.
  */
 export async function finish(env: Bindings, { row, put }: HandOff): Promise<void> {
@@ -54,11 +54,14 @@ export async function finish(env: Bindings, { row, put }: HandOff): Promise<void
       ...(given ? { unstoredDueAt: now } : {}),
     });
     if (!early || settled?.stored !== 0) return;
-    // A later change: it goes into KV, whoever made it.
+    // There is a later change: put that into KV, even if another request made it.
     const again = { ...ours, outcome: null, put: null, pendingDueAt: outcome?.due_at ?? now };
     if (!(await store(again))) await save({ ...again, unstoredDueAt: Date.now() });
 
-    /** Checks what was put, and puts again, until KV has the last change. @returns whether it has, or the row is not ours */
+    /**
+     * Checks and puts again until KV has the last change.
+     * @returns whether it has, or the row is no longer ours
+     */
     async function store(result: Result): Promise<boolean> {
       let latest = result.put;
       for (let round = 0; round < PROJECT_ROUNDS; round++) {
@@ -78,7 +81,7 @@ export async function finish(env: Bindings, { row, put }: HandOff): Promise<void
   }
 }
 
-/** Posts an event of a read once, best effort, where the endpoint is the caller's. Never rejects. */
+/** Posts the event of a read once, best effort, if the endpoint is the caller's. Never rejects. */
 export async function publishRead(env: Bindings, source: Source): Promise<void> {
   try {
     if (!source.endpoint_id) return;
@@ -106,14 +109,14 @@ type Waiting = {
   reject: (error: unknown) => void;
 };
 
-// One isolate's list for each database.
+// This isolate's list for each database.
 const lists = new WeakMap<D1Database, Waiting[]>();
 
 /**
- * Records a result with those of other requests: waits a moment, and whoever still finds its own in the
- * list then takes the whole list. Who dies with others' results takes nothing down: they record their
- * own after a while, and their rows are leased.
- * @returns the row after it; null where it was not ours any more
+ * Records a result together with those of other requests: waits a moment; a request whose result is
+ * still in the list then takes the whole list. If it dies, nothing is lost: the others record their own
+ * results after a while, and their rows are leased.
+ * @returns the row afterwards; null if it was no longer ours
  * @throws StorageError
  */
 export async function settle(
@@ -124,7 +127,7 @@ export async function settle(
   const list = lists.get(db) ?? [];
   lists.set(db, list);
   const { promise, resolve, reject } = Promise.withResolvers<Recorded | null>();
-  // It may be rejected by a request that gave up waiting for it.
+  // It may be rejected after this request has given up waiting for it.
   promise.catch(() => {});
   const mine = { result, resolve, reject };
   list.push(mine);
@@ -147,7 +150,7 @@ async function flush(db: D1Database, taken: Waiting[], patienceMs: number | null
       const bySeq = new Map(rows.map((row) => [row.seq, row]));
       for (const { result, resolve } of group) resolve(bySeq.get(result.seq) ?? null);
     } catch (error) {
-      // One that D1 refuses must not take the others with it.
+      // One result that D1 refuses must not fail the others.
       const alone = error instanceof StorageError && error.reason === "refused" && group.length > 1;
       if (alone) for (const one of group) await flush(db, [one], patienceMs);
       else for (const { reject } of group) reject(error);
@@ -155,19 +158,19 @@ async function flush(db: D1Database, taken: Waiting[], patienceMs: number | null
   }
 }
 
-/** Again where the connection is lost: what was recorded is not ours any more, and is left alone. */
+/** Retries if the connection is lost: rows already recorded are no longer ours, and are left alone. */
 function recordSurely(db: D1Database, results: Result[], patienceMs: number | null) {
   return whileLost(() => record(db, results, { now: Date.now(), patienceMs }));
 }
 
-// Convoy's ledger holds the key of what it accepted, or listed as a failure: only a new one makes it
-// take the event again. Otherwise the key is unused.
+// Convoy's ledger has the key of what it accepted, or listed as a failure: it takes such an event again
+// only under a new key. Otherwise the key is unused.
 const REOPEN = `state = 'pending', attempts = 0, missing = 0, lookups = 0, stranded = 0, error = NULL,
   finished_at = NULL, replays = replays + (accepted_at IS NOT NULL), accepted_at = NULL`;
 
 /**
- * Opens a finished event again and takes it until its `due_at`.
- * @returns null where it is not the owner's, or still on its way
+ * Reopens a finished event and claims it until its `due_at`.
+ * @returns null if it is not the owner's, or still on its way
  * @throws StorageError
  */
 export function replay(
@@ -184,7 +187,11 @@ export function replay(
   );
 }
 
-/** Opens up to REPLAY_MAX dead events of the owner again, oldest first, due at once. @returns how many @throws StorageError */
+/**
+ * Reopens up to REPLAY_MAX of the owner's dead events, oldest first, due at once.
+ * @returns how many
+ * @throws StorageError
+ */
 export async function replayDead(db: D1Database, owner: string, now: number): Promise<number> {
   const rows = await all(
     db,

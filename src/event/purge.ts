@@ -1,12 +1,12 @@
-/** The log stays small: finished rows go when their retention is over (docs/design.md, section 3). */
+/** Keeps the log small: finished rows are removed when their retention is over (docs/design.md, section 3). */
 
 import { PURGE_WINDOW } from "../config.ts";
 import type { Budget } from "../run.ts";
 import { batch } from "../storage.ts";
 
-// The purge rule: a change's row may go only when no older row of its todo remains; else an old row
-// becomes the latest and brings the past back. In the order of seq, so that many rows of one todo go at
-// once: within the window `staying` counts the older ones that stay, before it any older one does.
+// The purge rule: a change's row may go only if no older row of its todo remains; otherwise an old row
+// becomes the latest and brings the past back. In order of seq, so that many rows of one todo go at
+// once: within the window `staying` counts the older rows that stay; before it, any older row counts.
 const PURGE = `
 DELETE FROM event WHERE seq IN (
   SELECT seq FROM (
@@ -20,14 +20,14 @@ DELETE FROM event WHERE seq IN (
     WHERE owner = e.owner AND todo_id = e.todo_id AND type NOT IN ('ping', 'failed'))))
 ) RETURNING seq`;
 
-// On to the end of the window, and from the beginning again once that end is too young.
+// On to the end of the window, or back to the beginning once that end is too recent.
 const MOVE = `
 UPDATE cron_state SET purge_after = coalesce((SELECT iif(occurred_at < ?1, seq, 0) FROM event
   WHERE seq > ?2 ORDER BY seq LIMIT 1 OFFSET ?3 - 1), 0) WHERE purge_after = ?2 RETURNING purge_after`;
 
 /**
- * Removes rows that were finished before `before` (ms), as many as the budget has statements for.
- * @returns how many went
+ * Removes rows that were finished before `before` (ms), as many as the budget allows.
+ * @returns how many were removed
  * @throws StorageError
  */
 export async function purge(

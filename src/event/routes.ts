@@ -48,7 +48,7 @@ export const event = newApp()
     const row = await replay(c.env.DB, c.get("owner"), id, Date.now());
     if (!row) {
       if (!(await findEvent(c.env.DB, c.get("owner"), id))) throw problem(404, "Event not found");
-      throw problem(409, "The event is still on its way: it is delivered without a replay.");
+      throw problem(409, "The event is still on its way: it will be delivered without a replay.");
     }
     const { owner, endpoint_id } = row;
     const posted = () => finish(c.env, { row, put: null });
@@ -58,7 +58,10 @@ export const event = newApp()
     return c.json({ data: "Event queued", event_id: id, idempotency_key: key }, 202);
   });
 
-/** What Convoy says of it, under each of its newest keys, or why it says nothing: the log does not depend on Convoy. */
+/**
+ * What Convoy says about the event, under each of its newest keys, or why it says nothing: the log
+ * works without it.
+ */
 async function deliveriesOf(env: Bindings, row: EventRow) {
   const configured = configuredConvoy(env);
   if (!configured.ok) return { deliveries: null, deliveries_error: configured.error };
@@ -76,7 +79,7 @@ async function deliveriesOf(env: Bindings, row: EventRow) {
   return { deliveries };
 }
 
-/** The row as given out. `next_try_at`: when a pending event is tried, or an accepted one checked. */
+/** The row as the API returns it. `next_try_at`: when a pending event is tried, or an accepted one checked. */
 function toEvent(row: EventRow): LoggedEvent {
   return {
     id: row.id,
@@ -104,10 +107,10 @@ function isoOrNull(ms: number | null): string | null {
   return ms === null ? null : iso(ms);
 }
 
-/** POST /rebuild: a page of all todos, made the same in KV and in the log, or only compared. */
+/** POST /rebuild: makes a page of all todos the same in KV and in the log, or only compares them. */
 export const rebuild = newApp().post("/", requireJson, valid("json", Rebuild), async (c) => {
   if (!c.get("operator")) {
-    throw problem(403, "Only an operator may do this: a token with the scope `operator`.", {
+    throw problem(403, "Only an operator may do this: send a token with the scope `operator`.", {
       headers: { "WWW-Authenticate": 'Bearer error="insufficient_scope"' },
     });
   }

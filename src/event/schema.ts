@@ -1,4 +1,4 @@
-/** What callers may send to /event; answers.ts has what they get. */
+/** What callers may send to /event; answers.ts has the responses. */
 import * as z from "zod/mini";
 import { EndpointId, Limit, text } from "../schema.ts";
 
@@ -9,15 +9,15 @@ export type LoggedType = z.infer<typeof LoggedType>;
 /** Every event type at Convoy; `retrieved` is never in the log. */
 export type EventType = LoggedType | "retrieved";
 
-/** How far an event is. */
+/** How far an event has come. */
 export const EventState = z.enum(["pending", "accepted", "confirmed", "dead"]);
-/** How far an event is. */
+/** How far an event has come. */
 export type EventState = z.infer<typeof EventState>;
 
 /** `:id` of an event in a path. */
 export const EventPath = z.object({ id: text(1, 64) });
 
-/** Query of GET /event. `cursor` is the last page's. */
+/** Query of GET /event. `cursor` comes from the previous page. */
 export const EventListQuery = z.object({
   state: z.optional(EventState),
   type: z.optional(LoggedType),
@@ -25,7 +25,7 @@ export const EventListQuery = z.object({
   limit: Limit,
   cursor: z.optional(
     z.pipe(
-      z.string().check(z.regex(/^[1-9]\d{0,14}$/, { error: "is not one that this list gave out" })),
+      z.string().check(z.regex(/^[1-9]\d{0,14}$/, { error: "did not come from this list" })),
       z.transform(Number),
     ),
   ),

@@ -1,4 +1,4 @@
-/** KV and the log against each other: the scrub compares each change once, a rebuild all of them (docs/design.md, 5). */
+/** Compares KV with the log: the scrub each change once, a rebuild all of them (docs/design.md, 5). */
 import { v7 as uuidv7 } from "uuid";
 import {
   type Bindings,
@@ -15,13 +15,13 @@ import { moveScrub } from "./cron-state.ts";
 import { projectDue } from "./project.ts";
 import type { EventRow, SqlBoolean } from "./table.ts";
 
-/** The smallest event id of a time (ms): ids sort by time. */
+/** The smallest event id for a time (ms): ids sort by time. */
 export function idAt(ms: number): string {
   return uuidv7({ msecs: ms, seq: 0, random: new Uint8Array(16) });
 }
 
-// A page of the log in the order of id, and which of its rows are their todo's last change, in KV as
-// far as the log says. Served by the unique index of id, and event_todo for each row.
+// A page of the log in order of id, and which of its rows are their todo's last change and in KV
+// according to the log. Served by the unique index on id, and event_todo for each row.
 const PAGE = `
 SELECT seq, id, owner, todo_id, type, stored IS 1 AND seq = (SELECT max(seq) FROM event AS later
   WHERE later.owner = e.owner AND later.todo_id = e.todo_id AND later.type NOT IN ('ping', 'failed')) AS latest
@@ -32,7 +32,7 @@ type PageRow = Pick<EventRow, "seq" | "id" | "owner" | "type"> & {
   latest: SqlBoolean;
 };
 
-/** A todo of which log and KV say different things: the seq of each, null where it has nothing. */
+/** A todo on which log and KV differ: the seq in each, null if it has none. */
 export type Difference = {
   owner: string;
   todo_id: number;
@@ -40,7 +40,10 @@ export type Difference = {
   kv: number | null;
 };
 
-/** A page of the log beside KV. `last`: the id of its last event, null for none; `more`: there may be more. */
+/**
+ * A page of the log compared with KV. `last`: the id of its last event, null for none; `more`:
+ * there may be more.
+ */
 export type Compared = {
   checked: number;
   different: Difference[];
@@ -50,7 +53,7 @@ export type Compared = {
 
 /**
  * Compares KV with the last changes among the KV_BULK_KEYS events after the id `after` and before `until`:
- * one statement, one bulk read. Changes that the log does not take for stored are on their way.
+ * one statement, one bulk read. Changes that the log does not mark as stored are on their way.
  * @throws StorageError
  */
 export async function compare(
@@ -70,8 +73,8 @@ export async function compare(
 }
 
 /**
- * Goes on after event `after` and up to `until`, and has the cron put right what differs: a put that
- * landed after its lease ran out, of a worker that died then.
+ * Continues after event `after` up to `until`, and has the cron correct what differs: a put that landed
+ * after its lease ran out, from a worker that then died.
  * @returns how many differed
  * @throws StorageError
  */
@@ -93,7 +96,7 @@ export async function scrub(
   return wrong;
 }
 
-/** Says that KV does not hold these changes after all: the cron projects them. @throws StorageError */
+/** Marks these changes as not in KV after all: the cron projects them. @throws StorageError */
 export async function putAgain(db: D1Database, different: Difference[]): Promise<void> {
   if (different.length === 0) return;
   const seqs = different.map(({ log }) => log);
@@ -105,15 +108,15 @@ export async function putAgain(db: D1Database, different: Difference[]): Promise
   );
 }
 
-/** Which page, and whether it is only to be compared. */
+/** Which page, and whether to only compare it. */
 export type RebuildPage = { dryRun: boolean; cursor?: string | undefined };
 
 /** What a page did. `next`: cursor of the next one, null after the last. */
 export type RebuildReport = { checked: number; different: Difference[]; next: string | null };
 
 /**
- * Puts the last change of each todo of the log into KV again where KV holds another one, as many as the
- * budget allows; the cron puts the rest. A todo that the log has forgotten is KV's alone, and stays.
+ * Puts the last change of each todo in the log into KV again if KV has a different one, as many as the
+ * budget allows; the cron puts the rest. A todo that the log no longer has is only in KV, and stays.
  * @throws StorageError
  */
 export async function rebuildFromLog(
@@ -123,7 +126,7 @@ export async function rebuildFromLog(
 ): Promise<RebuildReport> {
   const report: RebuildReport = { checked: 0, different: [], next: cursor };
   const until = idAt(Date.now());
-  // What differs is put before more is looked for.
+  // Put what differs before looking for more.
   for (let page = 0; page < REBUILD_PAGES && report.different.length === 0; page++) {
     if (!budget.take(3)) break;
     const found = await compare(env, { after: report.next ?? "", until });
@@ -140,15 +143,15 @@ export async function rebuildFromLog(
 }
 
 /**
- * Writes a change, with its event, for each todo of which KV holds a version that the log does not know:
- * what was lost when the database was put back in time. The cron does what follows a commit.
+ * Writes a change, with its event, for each todo whose version in KV the log does not know: it was lost
+ * when the database was restored to an earlier time. The cron does what follows a commit.
  * @throws StorageError; `BadCursor`
  */
 export async function rebuildFromKv(
   env: Bindings,
   { dryRun, cursor }: RebuildPage,
 ): Promise<RebuildReport> {
-  // The log's highest number as the first page finds it: what is written here must not count.
+  // The log's highest number as of the first page: what is written here must not count.
   const [, known, at] = /^(\d+):(.*)$/s.exec(cursor ?? "") ?? [];
   if (cursor !== undefined && known === undefined) throw new BadCursor();
   const highest = known === undefined ? await highestOf(env.DB) : Number(known);
@@ -170,7 +173,7 @@ type Ahead = Stored & { log: number | null };
 const LATEST = `(SELECT max(seq) FROM event WHERE owner = value ->> 'owner'
   AND todo_id = value ->> 'id' AND type NOT IN ('ping', 'failed'))`;
 
-/** The todos of which KV is ahead: of the log's last change, or of all the log ever knew. */
+/** The todos for which KV is ahead of the log's last change, or of all that the log ever had. */
 async function aheadOf(db: D1Database, todos: Stored[], highest: number): Promise<Ahead[]> {
   if (todos.length === 0) return [];
   // Served by event_todo, once for each.
@@ -186,7 +189,7 @@ async function aheadOf(db: D1Database, todos: Stored[], highest: number): Promis
   });
 }
 
-// Created where the log says that it was removed. Not where somebody has changed it meanwhile.
+// `created` if the log says that it was removed. Skips a todo that has changed in the meantime.
 const ADOPT = `
 INSERT INTO event (id, owner, todo_id, occurred_at, due_at, type, todo, stored)
 SELECT value ->> 'event', value ->> 'owner', value ->> 'id', ?2, ?2,
@@ -194,7 +197,7 @@ SELECT value ->> 'event', value ->> 'owner', value ->> 'id', ?2, ?2,
   value ->> 'todo', 0
 FROM json_each(?1) WHERE ${LATEST} IS value ->> 'log'`;
 
-/** KV's todos become the log's last changes, due at once. */
+/** Makes KV's todos the log's last changes, due at once. */
 async function adopt(env: Bindings, ahead: Ahead[]): Promise<void> {
   const large = ahead.flatMap(({ key, todo }) => (todo ? [] : [key]));
   const read = await readLarge(env.KV, large);
@@ -215,8 +218,8 @@ async function highestOf(db: D1Database): Promise<number> {
 }
 
 /**
- * Where KV has numbers that the log has not given out: the log goes on far above them, since receivers
- * drop what has a lower sequence than they have seen. SQLite's AUTOINCREMENT remembers the row.
+ * If KV has numbers that the log has not assigned, the log continues far above them, since receivers
+ * drop any sequence lower than what they have seen. SQLite's AUTOINCREMENT remembers the row.
  */
 async function leapAbove(db: D1Database, different: Difference[]): Promise<void> {
   const highest = Math.max(...different.map(({ kv }) => kv ?? 0));

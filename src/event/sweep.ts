@@ -17,18 +17,18 @@ import { claim, record } from "./lease.ts";
 import { type Answer, outcomesOf, post, untouched } from "./post.ts";
 import type { EventRow } from "./table.ts";
 
-/** What one run posted. `open`: whether Convoy took events to the end of it. */
+/** What one run posted. `open`: whether Convoy took events to its end. */
 export type SweepReport = { claimed: number; posted: number; accepted: number; open: boolean };
 
 /** What this run has seen of Convoy. */
 type Evidence = {
-  /** Whether to go on. */
+  /** Whether to continue. */
   open: boolean;
   /** Whether anything got through: before that, one post at a time. */
   proven: boolean;
   /** Endpoints of the posts that failed since the last success. */
   streak: string[];
-  /** The longest Retry-After of Convoy, in ms; null where it gave none. */
+  /** Convoy's longest Retry-After, in ms; null if it sent none. */
   retryAfterMs: number | null;
 };
 
@@ -36,8 +36,8 @@ type Leased = { row: EventRow; lease: number };
 
 /**
  * Posts what is due, fewest failures first, until nothing is due, the budget is spent, or events of two
- * different endpoints (or any five) failed in a row. What happened is recorded outside of the budget.
- * @throws StorageError where D1 does not answer: what was claimed is due when its lease ends
+ * different endpoints (or any five) failed in a row. Recording the results is outside the budget.
+ * @throws StorageError if D1 does not respond: claimed rows are due when their lease ends
  */
 export async function postDue(
   { db, convoy, settings }: { db: D1Database; convoy: Convoy; settings: DeliverySettings },
@@ -66,7 +66,7 @@ export async function postDue(
   };
   const next = async (): Promise<Leased | undefined> => {
     if (!evidence.open) return undefined;
-    // Ahead of time, so that nobody waits for it.
+    // Ahead of time, so that no worker waits for it.
     if (more && queue.length <= CLAIM_AHEAD) {
       claiming ??= claimMore()
         .catch((error) => {
@@ -113,14 +113,14 @@ export async function postDue(
   return { ...report, open: evidence.open };
 }
 
-/** Takes in an answer. A refused event, or an endpoint that Convoy does not know, says nothing of Convoy. */
+/** Notes a response. A refused event, or an endpoint unknown to Convoy, says nothing about Convoy. */
 function see(evidence: Evidence, row: EventRow, answer: Answer): void {
   if (answer.kind === "accepted") {
     evidence.proven = true;
     evidence.streak = [];
   }
   if (answer.kind !== "failed") return;
-  // What goes to all of an owner is about no endpoint.
+  // A fan-out is not about any one endpoint.
   evidence.streak.push(row.endpoint_id ?? row.id);
   if (answer.retryAfterMs !== null) {
     evidence.retryAfterMs = Math.max(evidence.retryAfterMs ?? 0, answer.retryAfterMs);
@@ -146,14 +146,14 @@ async function recordPosted(
     lease,
     outcome: outcomes[index] ?? untouched(row, now),
     put: null,
-    // What KV lacks is put next.
+    // Todos that KV lacks are put next.
     unstoredDueAt: now,
     pendingDueAt: now,
   }));
   await record(db, results, { now, patienceMs: settings.audit?.patienceMs ?? null });
 }
 
-/** Rows that were not tried are due as they were. */
+/** Makes rows that were not tried due again, unchanged. */
 async function handBack(db: D1Database, queue: Leased[], settings: DeliverySettings) {
   const now = Date.now();
   const due = { outcome: null, put: null, unstoredDueAt: now, pendingDueAt: now };
@@ -161,7 +161,7 @@ async function handBack(db: D1Database, queue: Leased[], settings: DeliverySetti
   await record(db, results, { now, patienceMs: settings.audit?.patienceMs ?? null });
 }
 
-/** In the order of their failures, at random among equals: no pair of events probes for all, for ever. */
+/** In order of failures, at random among equals, so that the same events do not probe for all every time. */
 function atRandom(rows: EventRow[]): EventRow[] {
   const drawn = rows.map((row) => ({ row, at: Math.random() }));
   drawn.sort(

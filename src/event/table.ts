@@ -1,10 +1,10 @@
-/** The event log in D1: its row, and what its owner reads of it. */
+/** The event log in D1: its rows, and what an owner reads of it. */
 
 import { BACKLOG_COUNT_MAX, EVENT_WINDOW_ROWS } from "../config.ts";
 import { all, batch, first } from "../storage.ts";
 import type { EventState, LoggedType } from "./schema.ts";
 
-/** What SQLite has for false and true. */
+/** SQLite's false and true. */
 export type SqlBoolean = 0 | 1;
 
 /** A row of the table `event`. Times in ms. */
@@ -19,30 +19,30 @@ export type EventRow = {
   endpoint_id: string | null;
   occurred_at: number;
   todo_id: number | null;
-  /** JSON after the change; null for `deleted` and for what is no change. */
+  /** JSON after the change; null for `deleted` and for what is not a change. */
   todo: string | null;
   /** Null: not a change. 0: KV may lack it. 1: KV has this change or a later one. */
   stored: SqlBoolean | null;
   state: EventState;
-  /** Failed tries to post it under its present key. */
+  /** Failed tries to post it under its current key. */
   attempts: number;
   /** 1: at the last try Convoy knew no such endpoint. */
   missing: SqlBoolean;
-  /** How often it took a new key: `id`, `id:1`, `id:2` … */
+  /** How often it got a new key: `id`, `id:1`, `id:2` … */
   replays: number;
-  /** How often the audit has asked for it since Convoy accepted its present key. */
+  /** How often the audit has looked it up since Convoy accepted its current key. */
   lookups: number;
   /** How many of its keys Convoy took and never finished. */
   stranded: number;
   error: string | null;
-  /** When Convoy is known to have taken the present key. */
+  /** When Convoy is known to have taken the current key. */
   accepted_at: number | null;
   finished_at: number | null;
-  /** Null: finished. Else the lease of whoever works on it, or the time of the next try. */
+  /** Null: finished. Else the lease of the worker that has it, or the time of the next try. */
   due_at: number | null;
 };
 
-/** What to list; `before` is the seq after which (going back in time) the page starts. */
+/** What to list; the page starts with the first seq below `before`, newest first. */
 export type EventFilter = {
   state?: EventState | undefined;
   type?: LoggedType | undefined;
@@ -56,7 +56,7 @@ export type EventRows = { rows: EventRow[]; next: number | null };
 
 /**
  * An owner's events. `pending` and `dead` have an index; any other filter looks at a bounded number of
- * rows, so that a page may have fewer than asked, even none, and still a next one.
+ * rows, so a page may have fewer rows than requested, even none, and still a next page.
  * @throws StorageError
  */
 export async function listEvents(
@@ -87,7 +87,7 @@ export async function listEvents(
       `SELECT * FROM (SELECT * ${newest} ?) WHERE ${where} ORDER BY seq DESC LIMIT ?`,
       ...[...from, EVENT_WINDOW_ROWS, ...values, limit + 1],
     ],
-    // The last row that was looked at, where there may be more behind it.
+    // The last row that was looked at, if there may be more after it.
     [`SELECT seq ${newest} 1 OFFSET ?`, ...from, EVENT_WINDOW_ROWS - 1],
   ]);
   return pageOf(rows, limit, edge[0]?.seq ?? null);
@@ -104,7 +104,7 @@ export function findEvent(db: D1Database, owner: string, id: string): Promise<Ev
   return first<EventRow>(db, "SELECT * FROM event WHERE id = ? AND owner = ?", id, owner);
 }
 
-/** How much is waiting for Convoy, as the API says it. `errors`: why, most frequent first. */
+/** How much is waiting for Convoy, as the API reports it. `errors`: why, most frequent first. */
 export type Backlog = {
   pending: number;
   oldest_pending_ms: number | null;
@@ -112,7 +112,7 @@ export type Backlog = {
   errors: { error: string; events: number }[];
 };
 
-/** The owner's backlog; counts end at BACKLOG_COUNT_MAX. Served by event_open. @throws StorageError */
+/** The owner's backlog; counts stop at BACKLOG_COUNT_MAX. Served by event_open. @throws StorageError */
 export async function backlog(db: D1Database, owner: string, now: number): Promise<Backlog> {
   const of = "FROM event WHERE owner = ? AND state IN ('pending', 'dead') AND state = ?";
   const count = `SELECT count(*) AS n FROM (SELECT 1 ${of} LIMIT ?)`;
@@ -131,7 +131,7 @@ export async function backlog(db: D1Database, owner: string, now: number): Promi
 
 type Counted = Record<string, number | string | null>[] | undefined;
 
-/** A backlog from the rows that tell it: `n` of pending and dead, `occurred_at` of the oldest. */
+/** A backlog from the rows of its queries: `n` of pending and dead, `occurred_at` of the oldest. */
 export function toBacklog(
   { pending, dead, oldest, errors }: Record<"pending" | "dead" | "oldest" | "errors", Counted>,
   now: number,
@@ -148,7 +148,10 @@ export function toBacklog(
   };
 }
 
-/** Whether Convoy took any of the newest events since `since` (ms): others get through. @throws StorageError */
+/**
+ * Whether Convoy took any of the newest events since `since` (ms): others get through.
+ * @throws StorageError
+ */
 export async function isAnyAccepted(db: D1Database, since: number): Promise<boolean> {
   const found = await first(
     db,

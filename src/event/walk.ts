@@ -1,4 +1,7 @@
-/** Convoy's list of events: walked once, in order, and asked by key for what the walk did not find (docs/design.md, 5). */
+/**
+ * Convoy's list of events: walked once, in order, then queried by key for what the walk did not find
+ * (docs/design.md, 5).
+ */
 
 import {
   CLOCK_SKEW_MS,
@@ -23,7 +26,10 @@ import { idempotencyKey, parseKey } from "./message.ts";
 import { untouched } from "./post.ts";
 import type { EventRow } from "./table.ts";
 
-/** What one run of the walk did. `place`: where it is now. `problem`: why it ended before its window did. */
+/**
+ * What one run of the walk did. `place`: where it is now. `problem`: why it stopped before its
+ * window's end.
+ */
 export type WalkReport = {
   pages: number;
   confirmed: number;
@@ -32,7 +38,7 @@ export type WalkReport = {
   problem?: string;
 };
 
-/** What Convoy's list says of an event. `nobody`: no subscription matched it. `unfinished`: not yet. */
+/** What Convoy's list says about an event. `nobody`: no subscription matched it. `unfinished`: not yet. */
 export type Verdict = "done" | "nobody" | "failed" | "unfinished";
 
 const NO_SUBSCRIBER = "no subscription matched this event";
@@ -48,16 +54,19 @@ export function verdictOf(record: ConvoyEventRecord): Verdict {
   return nobody ? "nobody" : "failed";
 }
 
-/** What the log says of an event that Convoy could not deliver. Other reasons of Convoy may name hosts or users. */
+/**
+ * What the log says about an event that Convoy could not deliver. Convoy's other reasons may name
+ * hosts or users.
+ */
 export const FAILURES = {
   nobody: `Convoy: ${NO_SUBSCRIBER}`,
   failed: "Convoy could not process the event",
 } as const;
 
 /**
- * What a page of Convoy's list confirms. Pending rows too, and those given up after failed posts: the
- * answer was lost. `accepted_at` is set, since the ledger holds the key. A row whose todo KV lacks stays
- * due, and whose it is. Served by the unique index of id. Exported for the bench, which measures it.
+ * Records what a page of Convoy's list says. For pending rows too, and for those given up after failed
+ * posts: the response was lost. `accepted_at` is set, since Convoy's ledger has the key. A row whose todo
+ * KV lacks stays due, and leased. Served by the unique index on id. Exported for the bench.
  */
 export const CONFIRM = `
 UPDATE event SET accepted_at = coalesce(accepted_at, ?2),
@@ -72,8 +81,8 @@ WHERE event.id = seen.id AND event.replays = seen.replays
 RETURNING state`;
 
 /**
- * Reads on from where the last run stopped: a window of time is fixed when none is open, and its place
- * is kept after each page, so that nothing is read twice, whatever the traffic.
+ * Continues where the last run stopped: a window of time is fixed when none is open, and the place in
+ * it is saved after each page, so that nothing is read twice, whatever the traffic.
  * @throws StorageError
  */
 export async function walk(
@@ -100,7 +109,8 @@ export async function walk(
     const answer = await listEvents(convoy, { ...options, fromMs: since ?? 0, toMs: until });
     if (!answer.ok) return { ...report, problem: `Convoy answered ${answer.status}` };
     const { items, next } = answer.data;
-    // Another project's list: the key is wrong, and what it says of our keys means nothing.
+    // Another project's list: the API key is wrong, and what the list says about our keys means
+    // nothing.
     if (items.some((item) => item.project_id !== convoy.projectId)) {
       return { ...report, problem: "Convoy lists another project: wrong CONVOY_API_KEY?" };
     }
@@ -121,7 +131,7 @@ export async function walk(
   return report;
 }
 
-/** With nothing to find, the next window begins late, at the cost of a write now and then. */
+/** With nothing to find, the next window begins later, at the cost of an occasional write. */
 async function skip(db: D1Database, { walk }: Agenda, settings: DeliverySettings, budget: Budget) {
   const since = Date.now() - Math.max(settings.audit?.delayMs ?? 0, CLOCK_SKEW_MS);
   if (walk.since !== null && since - walk.since < WALK_IDLE_MS) return walk;
@@ -137,7 +147,7 @@ function seenIn(items: ConvoyEventRecord[]) {
   });
 }
 
-/** The endpoints that Convoy had for these events. */
+/** The endpoints that Convoy lists for the finished ones of these events. */
 function reachedIn(items: ConvoyEventRecord[]): string[] {
   const done = items.filter((item) => verdictOf(item) === "done");
   return [...new Set(done.flatMap(({ endpoints }) => endpoints ?? []))];
@@ -147,8 +157,8 @@ function reachedIn(items: ConvoyEventRecord[]): string[] {
 export type LookupReport = { calls: number; confirmed: number; again: number };
 
 /**
- * Takes the events that are still only accepted after their patience, and that the walk has passed by:
- * not found is not the same as not looked at.
+ * Looks up the events that are still only accepted after the patience, and that the walk has passed: not
+ * found is not the same as not looked at.
  * @throws StorageError
  */
 export async function lookUp(
@@ -159,7 +169,7 @@ export async function lookUp(
   const report = { calls: 0, confirmed: 0, again: 0 };
   const patienceMs = settings.audit?.patienceMs ?? null;
   for (;;) {
-    // A claim and what becomes of it; then a call each.
+    // The claim and its results; then one call each.
     const limit = Math.min(LOOKUP_CLAIM_MAX, budget.left() - 2);
     if (limit < 1 || !budget.take(2)) return report;
     const now = Date.now();
@@ -181,7 +191,7 @@ export async function lookUp(
   }
 }
 
-/** Rows due before this were accepted before the place that the walk has come to. */
+/** Rows due before this were accepted before the walk's place. */
 function lookedAtUntil(since: number | null, patienceMs: number, now: number): number {
   const walked = since === null ? now : since - CLOCK_SKEW_MS + patienceMs;
   return Math.max(Math.min(now, walked), now - WALK_LAG_MAX * patienceMs);
@@ -198,7 +208,8 @@ async function lookUpOne(
   const same = untouched(row, now + patienceMs);
   const again = { ...same, state: "pending" as const, accepted_at: null, attempts: 0, due_at: now };
   const lookups = row.lookups + 1;
-  // The first time no question: the same key is safe whether Convoy has it, has it queued, or lost it (recorded).
+  // The first time, do not ask: the same key is safe whether Convoy has it, has it queued, or lost
+  // it (recorded).
   if (row.lookups === 0)
     return { ...again, lookups, error: "Convoy accepted it, but does not list it" };
   if (!budget.take(1)) return { ...same, due_at: now + LOOKUP_RETRY_MS };
@@ -207,7 +218,7 @@ async function lookUpOne(
   if (!answer.ok) return { ...same, due_at: now + LOOKUP_RETRY_MS };
   const found = answer.data;
   if (!found) return { ...again, lookups, error: "Convoy accepted it, but forgot it" };
-  // Another project's: the key of the API is wrong, which says nothing of the event.
+  // Another project's: the API key is wrong, which says nothing about the event.
   if (found.project_id !== convoy.projectId) return { ...same, due_at: now + LOOKUP_RETRY_MS };
   const verdict = verdictOf(found);
   if (verdict !== "unfinished") return finished(row, same, verdict);

@@ -7,7 +7,7 @@ import type { EventRow } from "../event/table.ts";
 import { logError } from "../run.ts";
 import { readTodo, writeTodo } from "./kv.ts";
 
-/** A change that a caller asks for. `fresh`: the id was made just now, so that KV need not be asked. */
+/** A change that a caller requests. `fresh`: the id is newly made, so KV need not be read. */
 export type ChangeRequest = {
   owner: string;
   type: Change["type"];
@@ -17,12 +17,12 @@ export type ChangeRequest = {
   fresh?: boolean;
 };
 
-/** What became of it; `handOff`: the event to finish in waitUntil, where there is one. */
+/** The outcome of a change; `handOff`: the event to finish in waitUntil, if there is one. */
 export type Changed = { id: string; result: CommitResult; handOff: HandOff | null };
 
 /**
  * Commits the change and puts it into KV. Once committed it is a success, whatever KV says.
- * @throws StorageError where nothing has changed: KV cannot be read, the tables are missing, D1 refused
+ * @throws StorageError if nothing has changed: KV cannot be read, the tables are missing, D1 refused
  */
 export async function change(env: Bindings, request: ChangeRequest): Promise<Changed> {
   const known = request.fresh ? null : await readTodo(env.KV, request.owner, request.todoId);
@@ -42,7 +42,7 @@ export async function change(env: Bindings, request: ChangeRequest): Promise<Cha
 }
 
 async function putOrNull(kv: KVNamespace, todoId: number, row: EventRow): Promise<number | null> {
-  // The commit took longer than its lease: the row may be somebody else's by now.
+  // The commit took longer than its lease: another worker may have the row by now.
   if (Date.now() >= (row.due_at ?? 0)) return null;
   try {
     await writeTodo(kv, row.owner, todoId, row);
@@ -53,7 +53,7 @@ async function putOrNull(kv: KVNamespace, todoId: number, row: EventRow): Promis
   }
 }
 
-/** A todo id of 53 random bits: never a clock or a counter, so that KV need not be asked. */
+/** A todo id of 53 random bits, not from a clock or a counter, so that KV need not be read. */
 export function randomTodoId(): number {
   const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
   return (high >>> 11) * 2 ** 32 + low;

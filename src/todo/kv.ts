@@ -4,19 +4,18 @@ import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
 import { BadCursor, onKv } from "../storage.ts";
 import type { Todo } from "./schema.ts";
 
-// What every key begins with.
 const PREFIX = "todo:";
 
-/** Metadata of a todo's key: the version it holds, and the todo itself where it fits. */
+/** Metadata of a todo's key: the version it holds, and the todo itself if it fits. */
 export type TodoMetadata = { seq: number; todo?: Todo };
 
-/** What KV holds of a todo, which is null where it is too large for metadata: readLarge reads those. */
+/** What KV has of a todo; `todo` is null if it is too large for metadata: readLarge reads those. */
 export type Stored = { key: string; owner: string; id: number; seq: number; todo: Todo | null };
 
-/** One page of an owner's todos, in id order; `cursor` where there is more. */
+/** One page of an owner's todos, in id order; `cursor` if there is more. */
 export type TodoPage = { todos: Todo[]; cursor?: string };
 
-/** The key of a todo: no two owners share one, and keys sort as ids do. At most 362 of KV's 512 bytes. */
+/** The key of a todo: no two owners share one, and keys sort like ids. At most 362 of KV's 512 bytes. */
 export function todoKey(owner: string, id: number): string {
   return `${ownerPrefix(owner)}${String(id).padStart(16, "0")}`;
 }
@@ -32,15 +31,15 @@ export function readTodo(kv: KVNamespace, owner: string, id: number): Promise<st
   return onKv(() => kv.get(todoKey(owner, id)));
 }
 
-/** What KV holds of many todos: the version by key, null where there is none. @throws StorageError */
+/** The version of each todo in KV, by key; null if there is none. @throws StorageError */
 export async function readVersions(kv: KVNamespace, keys: string[]) {
   const found = await onKv(() => kv.getWithMetadata<TodoMetadata>(keys));
-  // A bulk read gives null for a key that is not there, whatever its type says.
+  // A bulk read returns null for a missing key, whatever its type says.
   const entries: [string, { metadata: TodoMetadata | null } | null][] = [...found];
   return new Map(entries.map(([key, entry]) => [key, entry?.metadata?.seq ?? null]));
 }
 
-/** Stores the todo's JSON as version `seq`, or removes it where `todo` is null. @throws StorageError */
+/** Stores the todo's JSON as version `seq`, or removes it if `todo` is null. @throws StorageError */
 export async function writeTodo(
   kv: KVNamespace,
   owner: string,
@@ -57,8 +56,8 @@ export async function writeTodo(
 }
 
 /**
- * One page of an owner's todos: one KV operation, and one for each 100 todos too large for metadata.
- * @throws StorageError; `BadCursor` where KV refuses the cursor
+ * One page of an owner's todos: one KV operation, plus one per 100 todos too large for metadata.
+ * @throws StorageError; `BadCursor` if KV refuses the cursor
  */
 export async function listTodos(
   kv: KVNamespace,
@@ -67,7 +66,7 @@ export async function listTodos(
 ): Promise<TodoPage> {
   const prefix = ownerPrefix(owner);
   const listed = await list(kv, { prefix, ...page });
-  // A cursor is the caller's: what it leads to must be the owner's whatever KV makes of it.
+  // The cursor comes from the caller: whatever KV makes of it, only the owner's todos may be returned.
   const own = listed.keys.filter((key) => key.name.startsWith(prefix));
   const large = own.filter((key) => !key.metadata?.todo).map((key) => key.name);
   const fetched = await readLarge(kv, large);
@@ -80,7 +79,7 @@ export async function listTodos(
 
 /**
  * One page of all owners' todos: one KV operation.
- * @throws StorageError; `BadCursor` where KV refuses the cursor
+ * @throws StorageError; `BadCursor` if KV refuses the cursor
  */
 export async function listAll(
   kv: KVNamespace,
@@ -109,7 +108,7 @@ async function list(
   }
 }
 
-/** Todos by key, one operation for each 100; what is not there is left out. @throws StorageError */
+/** Todos by key, one operation per 100; missing ones are left out. @throws StorageError */
 export async function readLarge(kv: KVNamespace, keys: string[]): Promise<Map<string, Todo>> {
   const found = new Map<string, Todo>();
   for (let start = 0; start < keys.length; start += KV_BULK_KEYS) {

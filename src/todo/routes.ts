@@ -58,7 +58,7 @@ export const todo = newApp()
 // biome-ignore lint/suspicious/noExplicitAny: Hono's input type is invariant
 type AnyContext = Context<AppEnv, any, any>;
 
-/** Makes the change, or throws the answer to it. @returns the headers of its answer */
+/** Makes the change, or throws the error response. @returns the headers of its response */
 async function changeTodo(
   c: AnyContext,
   request: Omit<ChangeRequest, "owner" | "endpointId">,
@@ -70,7 +70,7 @@ async function changeTodo(
   return { "X-Event-Id": changed.id };
 }
 
-/** Throws the answer to a change that was not committed. */
+/** Throws the error response to a change that was not committed. */
 function refuse({ id: eventId, result, handOff }: Changed, id: number): void {
   const headers: Record<string, string> = handOff ? { "X-Event-Id": eventId } : {};
   switch (result.kind) {
@@ -85,16 +85,16 @@ function refuse({ id: eventId, result, handOff }: Changed, id: number): void {
       throw problem(404, "Todo not found", { data, headers });
     }
     case "busy":
-      throw unavailable("The todo is being changed by others all the time. Try again.");
+      throw unavailable("The todo is being changed by other requests. Try again.");
     case "unknown":
       throw unavailable(
-        `The database did not answer: the change may have been made or not. GET /event/${eventId} tells, once it answers again.`,
+        `The database did not answer: the change may or may not have been made. GET /event/${eventId} shows which, once it answers again.`,
         { "X-Event-Id": eventId },
       );
   }
 }
 
-/** Publishes what a read says, once it is answered; only where the caller named an endpoint. */
+/** Publishes a read in waitUntil; only if the caller named an endpoint. */
 function publishReadLater(
   c: AnyContext,
   endpoint: string | undefined,

@@ -1,4 +1,4 @@
-/** A todo, and what callers may send to /todo; answers.ts has what they get. */
+/** A todo, and what callers may send to /todo; answers.ts has the responses. */
 import * as z from "zod/mini";
 import { ITEM_MAX_CHARS } from "../config.ts";
 import { Cursor, EndpointId, Limit, notEmpty, numeral, text } from "../schema.ts";
@@ -6,9 +6,9 @@ import { Cursor, EndpointId, Limit, notEmpty, numeral, text } from "../schema.ts
 /** A todo's id: a safe integer >= 0. */
 export const TodoId = z.int().check(z.nonnegative());
 
-/** A todo as stored and as given out. */
+/** A todo as stored and as the API returns it. */
 export const Todo = z.object({ id: TodoId, item: z.string(), completed: z.boolean() });
-/** A todo as stored and as given out. */
+/** A todo as stored and as the API returns it. */
 export type Todo = z.infer<typeof Todo>;
 
 const Item = text(1, ITEM_MAX_CHARS);
