@@ -1,4 +1,4 @@
-/** npm run bench: speed.ts, whose options it says. npm run bench -- log: log-size.ts. npm run bench -- scale: scale.ts. */
+/** npm run bench runs speed.ts (which lists its options); `-- log` runs log-size.ts, `-- scale` scale.ts. */
 import "../local/wrangler-env.ts";
 
 const others = new Map([

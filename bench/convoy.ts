@@ -1,12 +1,12 @@
 /**
- * A Convoy that answers at once, in a process of its own: it takes events and lists them as done. It
- * sends its port to the process that forked it, and takes `{hang: boolean}`: hung requests are answered
- * once that is over.
+ * A Convoy that answers at once, in its own process: it accepts events and lists them as done. It sends
+ * its port to the parent process, which may send it `{hang: boolean}`: hung requests are answered once
+ * hanging ends.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What the process that forked it may say. */
+/** A message from the parent process. */
 export type ConvoyOrder = { hang: boolean };
 
 type Taken = { uid: string; idempotency_key: string; created_at: string };
@@ -45,7 +45,7 @@ function send(request: IncomingMessage, response: ServerResponse, body: string):
   response.writeHead(post ? 201 : 200, { "Content-Type": "application/json" }).end(text);
 }
 
-/** As Convoy pages: in the order of uid, each page beginning with the item that the cursor names. */
+/** Pages as Convoy does: ordered by uid, each page starting with the item the cursor names. */
 function page(all: Taken[], query: URLSearchParams) {
   const key = query.get("idempotencyKey");
   const from = query.get("startDate") ?? "";

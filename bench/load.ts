@@ -1,18 +1,19 @@
-/** Requests over connections that are kept: how many a second, and how long each takes. */
+/** Sends requests over kept-alive connections: how many per second, and how long each takes. */
 import http from "node:http";
 
-/** A request to send, and the status that it must get. */
+/** A request to send, and the status it must get. */
 export type Shot = { method: string; path: string; body?: object; status: number };
 
-/** A Worker under load. `next` makes each request; `token` is sent where there is one. */
+/** A Worker under load. `next` makes each request; `token` is sent unless it is null. */
 export type Target = { url: URL; token: string | null; next: () => Shot };
 
-/** Before a turn counts: connections are open, and work in waitUntil is as much as it will be. */
+/** Warm-up before a turn counts, until connections are open and work in waitUntil has reached its level. */
 const RUN_IN_MS = 100;
 
 /**
- * Requests a second that a target answers, over `connections` which ask again once they are answered.
- * @throws Error where an answer has another status
+ * Requests per second that a target answers over `connections`, each sending its next request once
+ * the last one is answered.
+ * @throws Error if an answer has another status
  */
 export async function throughput(
   target: Target,
@@ -37,7 +38,7 @@ export async function throughput(
 /**
  * Sends `count` requests over `connections`.
  * @returns how long each took, in milliseconds
- * @throws Error where an answer has another status
+ * @throws Error if an answer has another status
  */
 export async function latencies(
   target: Target,

@@ -1,4 +1,4 @@
-/** npm run bench -- log: what each route and an idle run of the cron cost with a log of 1,000,000 rows, against 1,000. */
+/** npm run bench -- log: what each route and an idle cron run cost with 1,000,000 rows in the log, and with 1,000. */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
@@ -8,13 +8,13 @@ import { metered } from "./metered.ts";
 
 const MIGRATIONS = path.resolve(import.meta.dirname, "../migrations");
 const SIZES = [1_000, Number(process.env.ROWS ?? 1_000_000)];
-/** Calls of each kind, the median of which counts. */
+/** Calls of each kind; their median counts. */
 const CALLS = 15;
 const DAY_MS = 86_400_000;
 
 type Cost = { ms: number; rowsRead: number };
 
-// Finished long ago, of one owner, but for a few that are pending or dead; none may be purged.
+// One owner's events, finished except for a few that are pending or dead; none may be purged.
 const FILL = `WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
 INSERT INTO event (id, owner, type, occurred_at, todo_id, todo, stored, state, attempts, error, accepted_at, finished_at, due_at)
 SELECT printf('0%07x-0000-7000-8000-%012x', i, i), 'default',
@@ -119,7 +119,7 @@ async function measure(size: number): Promise<Map<string, Cost>> {
   }
 }
 
-/** One call, with the answer but without its waitUntil: that is Convoy's. */
+/** One call up to its answer, without its waitUntil work: that time is Convoy's. */
 async function callOnce(env: Bindings, method: string, url: string, body?: object) {
   if (method === "CRON") {
     await worker.scheduled({ scheduledTime: Date.now(), cron: "", noRetry() {} }, env);

@@ -1,6 +1,6 @@
-/** What D1 says of the statements that run. */
+/** Collects what D1 reports about each statement. */
 
-/** The database, with what it says of each statement in `meter`. */
+/** The database, adding the meta of each statement it runs to `meter`. */
 export function metered(db: D1Database, meter: D1Meta[]): D1Database {
   const note = <T extends { meta: D1Meta }>(result: T): T => {
     meter.push(result.meta);

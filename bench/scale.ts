@@ -1,6 +1,6 @@
 /**
- * npm run bench -- scale [--rows N] [--commit-ms N] [--per-owner N]: what one D1 database carries, from the
- * measured statements of a change, and a simulation of 10, 100 and 1,000 owners against one and four databases.
+ * npm run bench -- scale [--rows N] [--commit-ms N] [--per-owner N]: how much one D1 database can carry, from
+ * measuring a change's statements and simulating 10, 100 and 1,000 owners on one and four databases.
  */
 import { parseArgs } from "node:util";
 import { SETTLE_WAIT_MS } from "../src/config.ts";
@@ -10,17 +10,17 @@ import { type Busy, type Load, simulate } from "./scale/simulate.ts";
 const { values } = parseArgs({
   args: process.argv.slice(3),
   options: {
-    /** Rows of the log beside those that are measured. */
+    /** Rows in the log besides those measured. */
     rows: { type: "string", default: "200000" },
-    /** What a commit takes on your D1 (its dashboard, Query latency): the others are scaled with it. */
+    /** How long a commit takes on your D1 (its dashboard, Query latency); the other times scale with it. */
     "commit-ms": { type: "string", default: "1" },
-    /** Changes of an owner a second, on average. */
+    /** Changes per second of each owner, on average. */
     "per-owner": { type: "string", default: "1" },
   },
 });
-/** Statements of each kind that are averaged. */
+/** Statements of each kind to average over. */
 const COUNT = 1_000;
-/** A database should not be busier: waits grow without bound towards 1. */
+/** A database should not be busier than this: towards 1, waits grow without bound. */
 const BUSY_MAX = 0.7;
 const DATABASE_BYTES = 10e9;
 const WEEK_S = 7 * 86_400;
@@ -46,7 +46,7 @@ function busyOf({ commit, settle, settleMore, confirm, purge }: Costs, times: nu
 
 function printCosts(all: Costs): void {
   console.log(
-    `A change in a log of ${values.rows} rows, average of ${COUNT} statements of each kind`,
+    `A change in a log of ${values.rows} rows (average of ${COUNT} statements of each kind)`,
   );
   console.log("      ms  rows read  written");
   const line = (name: string, { ms, rowsRead, rowsWritten }: Cost) =>
@@ -75,9 +75,9 @@ function printSize({ rowBytes }: Costs): void {
 
 function printSimulation(title: string, busy: Busy): void {
   console.log(
-    `${title}: ${values["per-owner"]} change a second and owner on average, the n-th owner 1/n of the first; ${ISOLATES} isolates`,
+    `${title}: ${values["per-owner"]} change per second and owner on average (the n-th owner makes 1/n of the first one's); ${ISOLATES} isolates`,
   );
-  console.log("  owners  databases  Queues  busiest  statements a change  commit p50    p99 (ms)");
+  console.log("  owners  databases  Queues  busiest    statements/change  commit p50    p99 (ms)");
   for (const owners of [10, 100, 1_000]) {
     for (const databases of [1, 4]) {
       for (const queue of [false, true]) {

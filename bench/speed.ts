@@ -1,12 +1,12 @@
 /**
- * What the product costs, as ratios within one run: absolute times say more of the machine than of the
- * code. Each route is compared with a bare Worker that does the same KV and D1 work, in turns.
+ * What the product costs, as ratios within one run: absolute times say more about the machine than
+ * about the code. Each route takes turns with a bare Worker that does the same KV and D1 work.
  *
- * --runs N (1)      starts anew and measures N times, and pools all pairs of turns
- * --turns N (24)    pairs of turns for each figure of a run: many short ones, so that what else the
- *                   machine does falls on both of a pair
+ * --runs N (1)      restarts and measures N times, pooling all pairs of turns
+ * --turns N (24)    pairs of turns per figure and run: many short ones, so that other load on the
+ *                   machine affects both turns of a pair
  * --ms N (400)      length of a turn
- * --auth open|jwt   how the product is asked; the bare Worker asks for no token
+ * --auth open|jwt   the product's AUTH; the bare Worker never needs a token
  * --only get,list,post,hang,life
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,17 +17,17 @@ import { build, type System, start, type WorkerName } from "./system.ts";
 import type { Counts } from "./worker/counted.ts";
 
 const CONNECTIONS = 16;
-/** Todos of GET /todo: some pages of a person's list, not the 1,000 whose JSON hides all else. */
+/** Todos that GET /todo lists: a person's list of a few pages. The JSON of 1,000 would hide all else. */
 const LIST_SIZE = 100;
-/** Posts of a turn that compares a hanging Convoy with a healthy one: each leaves a connection open. */
+/** Posts per turn when comparing a hanging Convoy with a healthy one: each leaves a connection open. */
 const HANG_POSTS = 100;
 /** Changes whose whole life is counted. */
 const LIFE_CHANGES = 640;
-/** The cron runs once a minute; a change is confirmed within ten, and purged in the week after next. */
+/** The cron runs once a minute; a change is confirmed within ten, and purged after more than a week. */
 const MINUTE_MS = 60_000;
 const RETENTION_MS = 8 * 86_400_000;
 const CRON_RUNS_MAX = 120;
-/** The owner of AUTH=open, and of the token. */
+/** The owner while AUTH is open, and the token's. */
 const OWNER = "default";
 const SECRET = "bench-".repeat(6);
 
@@ -82,7 +82,7 @@ async function measure(system: System): Promise<void> {
   if (only.has("life")) await countLife(system);
 }
 
-/** Takes turns; the first pair only warms up. */
+/** Takes turns; the first pair is only a warm-up. */
 async function compare(title: string, turn: (of: "first" | "second") => Promise<number>) {
   const found = ratios.get(title) ?? [];
   for (let pair = 0; pair <= turns; pair++) {
@@ -102,7 +102,7 @@ async function compareHanging(system: System, target: Target): Promise<void> {
   });
 }
 
-/** D1's work for a change from its commit until the log forgets it, by D1's own count. */
+/** Counts D1's work for a change from its commit until it leaves the log, as D1 reports it. */
 async function countLife(system: System): Promise<void> {
   const target = await targetOf(system, "counted");
   const life = { ...target, next: postFrom(0) };
@@ -126,7 +126,7 @@ async function countLife(system: System): Promise<void> {
   }
 }
 
-/** The counted Worker's counts; POST runs its cron, `aheadMs` later than the last one. */
+/** The counted Worker's counts; POST first puts its clock `aheadMs` forward and runs its cron. */
 async function countsOf({ url }: Target, method: string, aheadMs: number): Promise<Counts> {
   const response = await fetch(new URL(`/bench?ahead=${aheadMs}`, url), { method });
   if (!response.ok)
@@ -134,7 +134,7 @@ async function countsOf({ url }: Target, method: string, aheadMs: number): Promi
   return (await response.json()) as Counts;
 }
 
-/** Waits until what waitUntil does is done: no turn may pay for another's work. */
+/** Waits until the work in waitUntil is done: no turn may pay for another's work. */
 async function settled(system: System, name: WorkerName): Promise<void> {
   while ((await count(system, name, "state = 'pending'")) > 0) await sleep(50);
 }
@@ -152,7 +152,7 @@ async function targetOf(system: System, name: WorkerName): Promise<Target> {
   return { url: await system.urlOf(name), token, next: postFrom(0) };
 }
 
-/** Posts of todos with ids from `first` on: an id of the caller's costs the read of KV that bare does. */
+/** Posts todos with ids from `first` up: an id from the caller costs a KV read, which bare makes too. */
 function postFrom(first: number): () => Shot {
   let id = first;
   return () => {

@@ -1,4 +1,4 @@
-/** What is measured: three Workers in one workerd, each with stores of its own, and a Convoy beside it. */
+/** The system under test: three Workers in one workerd, each with its own stores, and a Convoy beside it. */
 import { execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -16,10 +16,10 @@ export const WORKERS = {
   bare: "bench/worker/bare.ts",
   counted: "bench/worker/counted.ts",
 } as const;
-/** Name of a Worker. */
+/** A Worker's name. */
 export type WorkerName = keyof typeof WORKERS;
 
-/** The Workers as a deployment would bundle them. */
+/** The Workers, bundled as for a deployment. */
 export type Build = { directory: string; remove: () => void };
 
 /** Bundles all Workers with wrangler, as `wrangler deploy` does. */
@@ -36,7 +36,7 @@ export function build(): Build {
 
 /** A running system. */
 export type System = {
-  /** Where a Worker listens itself: the proxy of `wrangler dev` would be what is measured. */
+  /** A Worker's own address: through the proxy of `wrangler dev`, the proxy would be measured. */
   urlOf: (name: WorkerName) => Promise<URL>;
   /** The numbers of a statement's first row. */
   query: (name: WorkerName, sql: string) => Promise<Record<string, number>>;

@@ -1,6 +1,6 @@
 /**
- * `npm run dev`: starts dev/serve.ts in a process group of its own, of which nothing is left once we
- * end, and ends it when whoever started us is gone. Imports nothing large: until it looks, it sees nobody go.
+ * `npm run dev`: starts dev/serve.ts in its own process group, of which nothing is left once we end, and
+ * ends it when the process that started us is gone. Imports nothing large: it must start watching early.
  */
 import { fork } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import path from "node:path";
 import { GRACE_MS, PARENT_CHECK_MS, STOP_SIGNALS } from "./dev/numbers.ts";
 
 const startedBy = starter();
-// npm, its sh and we are one process group: who is of another one has adopted us, and npm is gone already.
+// npm, its sh and we share a process group: a parent in another one has adopted us, so npm is gone already.
 const ourGroup = stat("self")[2];
 if (process.env.npm_lifecycle_event === "dev" && stat(startedBy)[2] !== ourGroup) process.exit(1);
 const detached = process.platform !== "win32";
@@ -34,25 +34,25 @@ function stop(signal: NodeJS.Signals): void {
   stopping = true;
 }
 
-/** Ends what is left of a process group: workerd, where its own parent was killed. */
+/** Ends what is left of a process group: workerd, if its own parent was killed. */
 function endGroup(leader: number | undefined): void {
   try {
     if (leader !== undefined) process.kill(-leader, "SIGKILL");
   } catch {
-    // Nobody is left, as it should be.
+    // No process is left, as intended.
   }
 }
 
 /**
- * Who started us: the parent, or the parent of the sh that npm runs its script in. Not every sh makes
- * way for the command that it runs, and one that waits for us outlives an npm that was killed.
+ * The process that started us: the parent, or the parent of the sh in which npm runs its script. Not every
+ * sh is replaced by the command it runs, and one that waits for us outlives a killed npm.
  */
 function starter(): string {
   const parent = `${process.ppid}`;
   return (read(parent, "cmdline").includes("local/dev.ts") && stat(parent)[1]) || parent;
 }
 
-/** State, parent and process group of a process, and more; nothing where there is no /proc. */
+/** A process's state, parent, process group and more; empty without /proc. */
 function stat(pid: string): string[] {
   const text = read(pid, "stat");
   return text.slice(text.lastIndexOf(")") + 2).split(" ");

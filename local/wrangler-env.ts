@@ -1,6 +1,6 @@
 /**
- * To be imported before anything runs wrangler: it then reports nothing, looks for no update, writes
- * no log, and fetches no example of a request's `cf`. A variable that is set already stays.
+ * Import this before anything runs wrangler: it then sends no metrics, checks for no update, writes no
+ * log, and fetches no sample of a request's `cf`. A variable that is already set stays.
  */
 const QUIET = {
   WRANGLER_SEND_METRICS: "false",

@@ -1,4 +1,4 @@
-/** Answers by the name that the document gives them. */
+/** The answers' schemas by their names in the document. */
 
 import {
   Alive,

@@ -1,17 +1,17 @@
-/** What public/ gets of generated files, none of them committed: the API document, Swagger UI, the portal's lit-html. */
+/** The generated files of public/, none of them committed: the API document, Swagger UI, the portal's lit-html. */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { buildDocument } from "./document.ts";
 
 const root = path.dirname(import.meta.dirname);
-/** All that the page at /docs needs of the package, and the licences of what is in its bundle. */
+/** The package's files that the page at /docs needs, and the licences of its bundle. */
 const SWAGGER_FILES = [
   "swagger-ui.css",
   "swagger-ui-bundle.js",
   "swagger-ui-bundle.js.LICENSE.txt",
 ];
 
-/** All of the package that the portal uses; they import each other by these paths. */
+/** The package's files that the portal uses; they import each other by these paths. */
 const LIT_FILES = [
   "lit-html.js",
   "directive.js",
@@ -21,8 +21,8 @@ const LIT_FILES = [
 ];
 
 /**
- * Brings the generated files up to date. What is up to date already stays untouched, and nobody ever
- * reads half a file: test runs and a dev server may share public/.
+ * Updates the generated files. Those already up to date stay untouched, and no file is ever seen half
+ * written: test runs and a dev server may share public/.
  * @returns the files, relative to the repository
  */
 export function writeAssets(): string[] {
@@ -36,7 +36,7 @@ export function writeAssets(): string[] {
   return files.map(([file]) => file);
 }
 
-/** Files of a package, by where they go. */
+/** A package's files, by their destination. */
 function copies(name: string, files: string[], to: string): [string, Buffer][] {
   const from = path.join(root, "node_modules", name);
   return files.map((file) => [`${to}/${file}`, readFileSync(path.join(from, file))]);

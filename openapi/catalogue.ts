@@ -1,4 +1,4 @@
-/** Registering the event types at Convoy: safe to repeat. */
+/** Registers the event types with Convoy; safe to repeat. */
 import { isDeepStrictEqual } from "node:util";
 import { createEventType, listEventTypes, updateEventType } from "../scripts/event-types.ts";
 import type { Answer, Convoy } from "../src/convoy/client.ts";
@@ -9,7 +9,7 @@ export type Registered = { name: string; done: "created" | "updated" | "unchange
 
 /**
  * Creates what is missing, updates what differs, leaves the rest alone.
- * @throws Error with Convoy's status and words where it refuses
+ * @throws Error with Convoy's status and message if it refuses
  */
 export async function registerEventTypes(convoy: Convoy): Promise<Registered[]> {
   const listed = demand("list event types", await listEventTypes(convoy)) ?? [];

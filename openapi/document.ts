@@ -49,7 +49,7 @@ export function buildDocument() {
           type: "http",
           scheme: "bearer",
           bearerFormat: "JWT",
-          description: 'A token whose `sub` is the owner. Not needed where AUTH is "open".',
+          description: 'A token whose `sub` is the owner. Not needed if AUTH is "open".',
         },
       },
       headers: HEADERS,
@@ -124,13 +124,13 @@ function toParameters(tag: string, place: "path" | "query", object?: z.ZodMiniOb
   );
 }
 
-/** Every error that a route can answer: its own, and what follows from how it is called. */
+/** Every error that a route can return: its own, and those that follow from how it is called. */
 function errorsOf(operation: Operation): number[] {
   const { method, body, params, query, errors = [] } = operation;
   return [
     ...(body || params || query ? [400] : []),
     ...[401, 403, 429],
-    // The limit holds for a body that nobody asked for, too.
+    // The limit also applies to a body that no route expects.
     ...(method === "get" ? [] : [413]),
     ...(body ? [415] : []),
     ...errors,

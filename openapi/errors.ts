@@ -1,12 +1,12 @@
-/** Errors: one shape, one entry a status. */
+/** Errors: one shape, one entry per status. */
 
 type ErrorAnswer = { name: string; description: string; example?: object; headers?: string[] };
 
-/** What each status means here. Every example is an answer that the API gives; the rest look like them. */
+/** What each status means here. Every example is an answer that the API gives; others look alike. */
 export const ERRORS: Record<number, ErrorAnswer> = {
   400: {
     name: "BadRequest",
-    description: "Not what the document says; `details` name the fields.",
+    description: "Does not match this document; `details` name the fields.",
     example: {
       error: "Bad body. item: must be a string",
       details: [{ path: "item", message: "must be a string" }],
@@ -20,17 +20,17 @@ export const ERRORS: Record<number, ErrorAnswer> = {
   403: {
     name: "Forbidden",
     description:
-      "A portal's token outside of the portal, or, while AUTH is open, a host or site that is not let in.",
+      "A portal token used outside the portal or, while AUTH is open, a host or site that is not allowed.",
     example: { error: "A portal link opens /endpoint and /event, nothing else." },
   },
   404: {
     name: "NotFound",
-    description: "The caller has no such thing.",
+    description: "The caller has no such resource.",
     example: { error: "Endpoint not found" },
   },
   409: {
     name: "Conflict",
-    description: "Its present state does not allow this.",
+    description: "Its current state does not allow this.",
   },
   413: {
     name: "TooLarge",
@@ -38,7 +38,7 @@ export const ERRORS: Record<number, ErrorAnswer> = {
   },
   415: {
     name: "NotJson",
-    description: "The body is not said to be JSON.",
+    description: "The Content-Type is not JSON.",
   },
   429: {
     name: "TooMany",
@@ -47,11 +47,11 @@ export const ERRORS: Record<number, ErrorAnswer> = {
   },
   500: {
     name: "Unexpected",
-    description: "A mistake of ours.",
+    description: "An error on our side.",
   },
   502: {
     name: "BadGateway",
-    description: "Convoy refused; only the operator can mend it.",
+    description: "Convoy refused; only the operator can fix this.",
   },
   503: {
     name: "Unavailable",
@@ -63,14 +63,15 @@ export const ERRORS: Record<number, ErrorAnswer> = {
 /** A change of a missing todo: the error, the tutorial's text beside it, and perhaps a `failed` event. */
 export const TODO_NOT_FOUND = {
   name: "NoTodo",
-  description: "No such todo: the endpoint that was named gets `failed`. Or no such endpoint.",
+  description: "No such todo (the endpoint in the query gets `failed`), or no such endpoint.",
   example: { error: "Todo not found", data: "Todo with id 3 not found." },
   headers: ["X-Event-Id"],
 } satisfies ErrorAnswer;
 
-/** The database did not answer to a change: made or not, the event's id tells. */
+/** The database did not answer to a change; the event's id shows whether it was made. */
 export const CHANGE_UNKNOWN = {
   name: "InDoubt",
-  description: "With X-Event-Id: the change may have been made or not; GET /event/{id} tells.",
+  description:
+    "With X-Event-Id: the change may or may not have been made; GET /event/{id} shows which.",
   headers: ["Retry-After", "X-Event-Id"],
 } satisfies ErrorAnswer;

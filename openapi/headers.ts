@@ -1,4 +1,4 @@
-/** Headers of answers, by name. */
+/** The headers of answers, by name. */
 
 /** Entries of `components.headers`. */
 export const HEADERS = {

@@ -1,4 +1,4 @@
-/** JSON Schema of the Worker's own zod schemas: the one source of every shape in the document. */
+/** JSON Schemas made from the Worker's zod schemas, the only source of shapes in the document. */
 import * as z from "zod/mini";
 
 /** A JSON Schema. */
@@ -9,14 +9,14 @@ export function inputSchema(schema: z.ZodMiniType): JsonSchema {
   return bare(z.toJSONSchema(schema, { io: "input" }));
 }
 
-/** The schema of what the API answers: nothing that it does not list. */
+/** The schema of what the API answers: it allows only what it lists. */
 export function outputSchema(schema: z.ZodMiniType): JsonSchema {
   return bare(z.toJSONSchema(schema, { io: "output" }));
 }
 
 /**
- * The schema of a path's or query's part. What is parsed into a number is described as that number,
- * everything else as the text that is sent.
+ * The schema of a parameter in a path or query. What is parsed into a number is described as that
+ * number, everything else as the text sent.
  */
 export function parameterSchema(schema: z.ZodMiniType): JsonSchema {
   const parsed = bare(z.toJSONSchema(schema, { io: "output", unrepresentable: "any" }));
@@ -32,8 +32,8 @@ export function namedSchemas(named: Record<string, z.ZodMiniType>): Record<strin
   return Object.fromEntries(Object.keys(named).map((id) => [id, bare(schemas[id] as JsonSchema)]));
 }
 
-// The document says the dialect once for all, a date is its format without zod's own pattern of it,
-// and the lowest safe integer is what zod puts where no minimum was asked for.
+// Removes what the document states once (the dialect), zod's own pattern beside a format such as a
+// date's, and the minimums that zod adds where none was set: the lowest safe integer, the length 0.
 function bare(schema: object): JsonSchema {
   const text = JSON.stringify(schema, (key, value) => {
     if (key === "$schema" || key === "$id") return undefined;

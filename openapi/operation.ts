@@ -1,15 +1,15 @@
-/** What the route table says of a route. */
+/** What the route table says about a route. */
 import type * as z from "zod/mini";
 
-/** An answer that is no error. */
+/** An answer that is not an error. */
 export type Answer = {
   description: string;
-  /** A name of openapi/answers.ts, or several where any of them fits. */
+  /** A name from openapi/answers.ts, or several if it can be any of them. */
   schema: string | string[];
   example?: unknown;
-  /** Names of openapi/headers.ts; X-Request-Id goes without saying. */
+  /** Names from openapi/headers.ts; X-Request-Id is always included. */
   headers?: string[];
-  /** Operations that this answer leads to, and where their parameters are in it. */
+  /** Operations that this answer leads to, and where in it their parameters are. */
   links?: Record<string, Record<string, string>>;
 };
 
@@ -22,7 +22,7 @@ export type Operation = {
   tag: string;
   summary: string;
   description?: string;
-  /** Who may call: with a token, with or without, anybody. */
+  /** Who may call: `owner`, with a token; `either`, with or without one. */
   caller?: "owner" | "either";
   params?: z.ZodMiniObject;
   query?: z.ZodMiniObject;

@@ -1,4 +1,4 @@
-/** What the names in paths and queries mean. */
+/** Descriptions of the parameters in paths and queries. */
 
 type Said = { description: string; example?: unknown };
 
@@ -15,13 +15,14 @@ export const PARAMETERS: Record<string, Said> = {
   delivery: { description: "The delivery's id." },
   endpoint: { description: "An endpoint of the caller." },
   "Todos endpoint": {
-    description: "Who gets the event. Left out: all endpoints for a change, none for a read.",
+    description:
+      "The endpoint that gets the event. If omitted: all endpoints for a change, none for a read.",
   },
-  limit: { description: "How many to give at most." },
-  cursor: { description: "`cursor` of the page before." },
+  limit: { description: "The maximum number to return." },
+  cursor: { description: "`cursor` of the previous page." },
   state: { description: "Only events in this state." },
   type: { description: "Only events of this type." },
   deep: {
-    description: "Whatever its value: ask D1, KV and Convoy. Needs a token.",
+    description: "With any value: checks D1, KV and Convoy. Needs a token.",
   },
 };

@@ -1,11 +1,11 @@
-/** The `webhooks` section: one schema an event type, inline, since Convoy's importer follows no $ref. */
+/** The `webhooks` section: one schema per event type, inline, since Convoy's importer does not follow $ref. */
 
 import { WEBHOOKS } from "../src/answers.ts";
 import { WORDS } from "../src/event/message.ts";
 import type { EventType } from "../src/event/schema.ts";
 import { inputSchema, type JsonSchema } from "./json-schema.ts";
 
-/** The grouping of every event type in Convoy's catalogue. */
+/** The category of every event type in Convoy's catalogue. */
 export const CATEGORY = "todo";
 
 const common = {
@@ -44,7 +44,7 @@ export type CatalogueEntry = {
   example: object;
 };
 
-/** All event types. A receiver must take bodies that say more than the schema lists. */
+/** All event types. A receiver must accept bodies with more than the schema lists. */
 export const CATALOGUE: CatalogueEntry[] = (Object.keys(WEBHOOKS) as EventType[]).map((name) => ({
   name,
   description: WHEN[name],
@@ -65,7 +65,7 @@ export function webhooks() {
           security: [],
           requestBody: { required: true, content: { "application/json": { schema, example } } },
           responses: {
-            "2XX": { description: "Taken. Anything else is delivered again." },
+            "2XX": { description: "Accepted. Anything else is delivered again." },
           },
         },
       },

@@ -1,4 +1,4 @@
-/** npm run catalogue: registers the event types and their schemas at the configured Convoy. */
+/** npm run catalogue: registers the event types and their schemas with the configured Convoy. */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseEnv } from "node:util";

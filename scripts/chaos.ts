@@ -1,4 +1,4 @@
-/** npm run chaos -- [--rounds N] [--seed N]: kill -9 of workerd under load, longer than CI does it. */
+/** npm run chaos -- [--rounds N] [--seed N]: kills workerd (-9) under load, for longer than CI does. */
 import { parseArgs } from "node:util";
 import { runChaos } from "../test/support/chaos.ts";
 
@@ -8,9 +8,7 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds);
 const seed = Number(values.seed ?? Date.now() % 1e9);
 if (!Number.isInteger(rounds) || rounds < 1 || !Number.isInteger(seed)) {
-  console.error(
-    "Usage: npm run chaos -- [--rounds N] [--seed N], whole numbers, N of rounds from 1",
-  );
+  console.error("Usage: npm run chaos -- [--rounds N] [--seed N], whole numbers, at least 1 round");
   process.exit(2);
 }
 console.log(`Seed ${seed}`);

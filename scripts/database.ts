@@ -4,9 +4,9 @@ import { unstable_readConfig as readConfig } from "wrangler";
 type Bound = { binding: string; database_name?: string; database_id?: string };
 
 /**
- * The database bound as DB. Without an `id`, `wrangler d1` finds it by its name; Cloudflare's deploy button
- * writes an id into the file, and the name that its user chose.
- * @throws Error where wrangler.toml binds none
+ * The database bound as DB. Without an `id`, `wrangler d1` finds it by name; Cloudflare's deploy button
+ * writes an id into the file, and the name the user chose.
+ * @throws Error if wrangler.toml binds none
  */
 export function databaseOf(config: string): { name: string; id: string | undefined } {
   const databases: Bound[] = readConfig({ config }).d1_databases;

@@ -1,8 +1,8 @@
 /**
- * npm run deploy [-- wrangler's own options]: brings the Worker onto the internet, or up to date there.
- * A file of secrets may hold nothing but secrets: AUTH="open" of a .dev.vars would open it to everybody.
- * The database comes first and is migrated before code that needs it takes traffic; wrangler makes the
- * KV namespace. Nothing is asked and wrangler.toml stays as it is (docs/deploy.md).
+ * npm run deploy [-- wrangler's own options]: deploys the Worker, or a new version of it. A secrets file
+ * may hold only secrets: AUTH="open" from a .dev.vars would open the Worker to everybody. The database is
+ * created and migrated before code that needs it takes traffic; wrangler creates the KV namespace. There
+ * are no prompts, and wrangler.toml stays unchanged (docs/deploy.md).
  */
 import "../local/wrangler-env.ts";
 import { spawn } from "node:child_process";
@@ -13,10 +13,10 @@ import { checkSecretsFiles } from "./secrets-file.ts";
 
 const root = join(import.meta.dirname, "..");
 const wrangler = join(root, "node_modules/wrangler/bin/wrangler.js");
-/** What the Worker needs of each line, one of them; else it answers 503 and says so. */
+/** Settings the Worker needs, one of each line; without them it answers 503 and says so. */
 const NEEDED = [["AUTH_SECRET", "AUTH_JWKS_URL"], ["CONVOY_API_KEY"], ["CONVOY_PROJECT_ID"]];
 
-/** What must not be a secret: it would override wrangler.toml where nobody sees it. */
+/** Settings that must not be secrets: they would override wrangler.toml out of sight. */
 const OPENING = ["AUTH", "OPEN_HOSTS"];
 
 process.exitCode = await main(process.argv.slice(2));
@@ -31,7 +31,7 @@ async function main(args: string[]): Promise<number> {
   writeAssets();
   if (args.includes("--dry-run")) return (await run(["deploy", ...args])).code;
   const { name, id } = databaseOf(join(root, "wrangler.toml"));
-  // With an id it is there: Cloudflare's deploy button has written it, and maybe another name.
+  // With an id, it exists: Cloudflare's deploy button has written the id, and maybe another name.
   const made = id === undefined ? await makeDatabase(name) : null;
   if (made) return fail(made);
   const migrated = await run(["d1", "migrations", "apply", name, "--remote"]);
@@ -41,21 +41,21 @@ async function main(args: string[]): Promise<number> {
   return deployed.code;
 }
 
-/** Makes the database if there is none. @returns what failed, null where it is there */
+/** Creates the database if there is none. @returns what failed, or null if it now exists */
 async function makeDatabase(name: string): Promise<Result | null> {
   const listed = await run(["d1", "list", "--json"], { quiet: true });
   if (listed.code !== 0) return listed;
   if (new RegExp(`"name":\\s*"${name}"`).test(listed.output)) return null;
-  // Quiet: wrangler would tell to put the id into wrangler.toml.
+  // Quiet: wrangler would advise to put the id into wrangler.toml.
   const made = await run(["d1", "create", name], { quiet: true });
   if (made.code !== 0) return made;
-  console.log(`Made the D1 database ${name}.`);
+  console.log(`Created the D1 database ${name}.`);
   return null;
 }
 
 type Result = { code: number; output: string };
 
-// CI: wrangler asks nothing, and does not write ids into wrangler.toml, which would move the local state.
+// CI: wrangler shows no prompts and writes no ids into wrangler.toml, which would move the local state.
 function run(args: string[], { quiet = false } = {}): Promise<Result> {
   if (!quiet) console.log(`> wrangler ${args.join(" ")}`);
   const child = spawn(process.execPath, [wrangler, ...args], {
@@ -78,14 +78,14 @@ function fail({ code, output }: Result): number {
   return code;
 }
 
-/** What no secret sets although it must, and what one sets although it must not. */
+/** Reports settings that are missing, and secrets that must not be set. */
 async function sayWhatIsWrong(): Promise<void> {
   const listed = await run(["secret", "list", "--format", "json"], { quiet: true });
   const set = /"name":\s*"(\w+)"/g;
   const names = [...listed.output.matchAll(set)].map((match) => match[1]);
   for (const name of OPENING.filter((name) => names.includes(name))) {
     console.error(
-      `\n${name} is among the Worker's secrets and overrides wrangler.toml. Take it out:`,
+      `\n${name} is among the Worker's secrets and overrides wrangler.toml. Remove it:`,
     );
     console.error(`  npx wrangler secret delete ${name}`);
   }

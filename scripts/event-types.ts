@@ -1,7 +1,7 @@
-/** Event types at Convoy: its catalogue. Only `npm run catalogue` uses it; no route does. */
+/** Convoy's catalogue of event types. Only `npm run catalogue` uses it; no route does. */
 import { type Convoy, call } from "../src/convoy/client.ts";
 
-/** An event type as Convoy gives it. `category`, `description` and `json_schema` may be empty. */
+/** An event type as Convoy returns it. `category`, `description` and `json_schema` may be empty. */
 export type ConvoyEventType = {
   uid: string;
   name: string;
@@ -11,7 +11,7 @@ export type ConvoyEventType = {
   deprecated_at: string | null;
 };
 
-/** What Convoy takes for an event type. */
+/** The fields that Convoy accepts for an event type. */
 export type ConvoyEventTypeFields = { category: string; description: string; json_schema: object };
 
 /** All event types of the project, in one answer; every project has "*" (recorded). */
@@ -19,7 +19,7 @@ export function listEventTypes(convoy: Convoy) {
   return call<ConvoyEventType[] | null>(convoy, "/event-types");
 }
 
-/** Creates an event type; 400 where the name exists (recorded). */
+/** Creates an event type; 400 if the name exists (recorded). */
 export function createEventType(convoy: Convoy, name: string, fields: ConvoyEventTypeFields) {
   return call<ConvoyEventType>(convoy, "/event-types", {
     method: "POST",
@@ -27,7 +27,7 @@ export function createEventType(convoy: Convoy, name: string, fields: ConvoyEven
   });
 }
 
-/** Changes an event type: 202 (openapi3.json, UpdateEventType: its name stays). */
+/** Updates an event type, except its name (openapi3.json, UpdateEventType); 202. */
 export function updateEventType(convoy: Convoy, id: string, fields: ConvoyEventTypeFields) {
   return call<ConvoyEventType>(convoy, `/event-types/${encodeURIComponent(id)}`, {
     method: "PUT",

@@ -1,4 +1,7 @@
-/** npm run fuzz [-- --max-examples N --seed N]: Schemathesis against `npm run dev`, AUTH open and jwt. Needs Python 3.10. */
+/**
+ * npm run fuzz [-- --max-examples N --seed N]: runs Schemathesis against `npm run dev`, with AUTH open and jwt.
+ * Needs Python 3.10.
+ */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
@@ -11,7 +14,7 @@ import { parseArgs } from "node:util";
 const SCHEMATHESIS = "schemathesis==4.32.5";
 /** How long `npm run dev` may take to answer. */
 const START_MS = 90_000;
-/** How long it may take to end. */
+/** How long it may take to stop. */
 const END_MS = 10_000;
 
 const root = path.dirname(import.meta.dirname);
@@ -26,7 +29,7 @@ install();
 const codes = [await fuzz("open"), await fuzz("jwt")];
 process.exit(codes.every((code) => code === 0) ? 0 : 1);
 
-/** Schemathesis in a virtual environment of its own, once. */
+/** Installs Schemathesis once, in its own virtual environment. */
 function install(): void {
   const stamp = path.join(venv, SCHEMATHESIS);
   if (existsSync(stamp)) return;
@@ -45,7 +48,7 @@ function demand(command: string, args: string[]): void {
   process.exit(1);
 }
 
-/** One run against a system of its own, with empty state. @returns Schemathesis' exit code */
+/** One run against a fresh system with empty state. @returns Schemathesis' exit code */
 async function fuzz(auth: "open" | "jwt"): Promise<number> {
   const state = mkdtempSync(path.join(tmpdir(), "fuzz-"));
   const [port, convoyPort] = [await freePort(), await freePort()];
@@ -68,7 +71,7 @@ async function fuzz(auth: "open" | "jwt"): Promise<number> {
 }
 
 function start(args: string[], env: NodeJS.ProcessEnv): ChildProcess {
-  // A group of its own: nothing of it may stay.
+  // A process group of its own, so that none of it is left running.
   return spawn(process.execPath, args, { cwd: root, env, stdio: "ignore", detached: true });
 }
 
@@ -94,7 +97,7 @@ async function schemathesis(auth: string, url: string, token?: string): Promise<
   const args = [
     ...["--config-file", config, "run", `${url}/openapi.json`, "--no-color"],
     ...["--max-examples", values["max-examples"]],
-    // Without tokens there is no call that a missing or bad token should stop.
+    // While AUTH is open, a missing or bad token stops no call.
     ...(auth === "open"
       ? ["--exclude-checks", "ignored_auth", "--generation-with-security-parameters", "false"]
       : []),
@@ -119,7 +122,7 @@ async function end(dev: ChildProcess): Promise<void> {
   try {
     if (dev.pid) process.kill(-dev.pid, "SIGKILL");
   } catch {
-    // Nobody is left, as it should be.
+    // No process is left, as intended.
   }
 }
 

@@ -1,10 +1,10 @@
-"""Loaded by Schemathesis (fuzz.toml): how numbers are written in a URL."""
+"""Loaded by Schemathesis (fuzz.toml): how to write numbers in a URL."""
 
 import schemathesis
 
 
 def whole(values):
-    """JSON Schema takes 127.0 for an integer; nobody writes one with a fraction into a URL."""
+    """JSON Schema accepts 127.0 as an integer, but nobody writes it that way in a URL."""
     if not isinstance(values, dict):
         return values
     return {

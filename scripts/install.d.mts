@@ -1,2 +1,2 @@
-// The type of what tests use of install.mjs; its comments say what it does.
+// The type of what tests import from install.mjs; see the comments there.
 export function missing(root: string): string | undefined;

@@ -1,6 +1,6 @@
-// What every npm script runs first: installs the packages when node_modules is missing or does not
-// fit package-lock.json. npm puts node_modules/.bin first on PATH, so that the script itself finds
-// the project's own Node (24) as `node`. Plain JavaScript: this runs on Node 20 and before anything is there.
+// Every npm script runs this first: it installs the packages if node_modules is missing or does not
+// match package-lock.json. npm puts node_modules/.bin first on PATH, so the script itself finds the
+// project's own Node (24) as `node`. Plain JavaScript: this runs on Node 20, before anything is installed.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,14 +13,14 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === self) {
 
 /**
  * Whether node_modules holds what package-lock.json asks for. npm writes what it installed into
- * node_modules/.package-lock.json, so that an install by hand counts as well as one of ours.
+ * node_modules/.package-lock.json, so a manual install counts as well.
  * @param {string} root the repository's directory
- * @returns {string | undefined} why an install is needed; undefined when it is not
+ * @returns {string | undefined} why an install is needed; undefined if it is not
  */
 export function missing(root) {
   const modules = join(root, "node_modules");
   if (!existsSync(modules)) return "node_modules is missing";
-  // Comes from an install script: absent when scripts were off or the install was cut off.
+  // Comes from an install script: absent if scripts were disabled or the install was interrupted.
   if (!existsSync(nodeBinary(root))) return "the project's own Node is missing";
   const wanted = readPackages(join(root, "package-lock.json"));
   const installed = readPackages(join(modules, ".package-lock.json"));
@@ -28,7 +28,7 @@ export function missing(root) {
   for (const [path, entry] of Object.entries(wanted)) {
     if (path === "") continue;
     const have = installed[path];
-    // Builds for other platforms are in the lock and rightly not on this disk.
+    // Builds for other platforms are in the lock file and rightly not installed.
     if (!have && entry.optional) continue;
     if (have?.version !== entry.version) return `${path} is not what package-lock.json says`;
   }
@@ -45,9 +45,9 @@ function nodeBinary(root) {
 }
 
 /**
- * Runs `npm ci` when it is needed; quiet unless it fails.
+ * Runs `npm ci` if needed; quiet unless it fails.
  * @param {string} root the repository's directory
- * @returns {boolean} false when the install failed; npm's output has then been printed
+ * @returns {boolean} false if the install failed; npm's output has then been printed
  */
 function install(root) {
   const reason = missing(root);
@@ -67,12 +67,12 @@ function install(root) {
   process.stderr.write(done.stdout ?? "");
   process.stderr.write(done.stderr ?? "");
   const why = done.error?.message ?? missing(root) ?? `exit ${done.status ?? done.signal}`;
-  console.error(`Installing failed (${why}). Mend what npm says above, then run it again.`);
+  console.error(`Installing failed (${why}). Fix what npm reports above, then run this again.`);
   return false;
 }
 
 /**
- * @param {string} file a lock file of npm
+ * @param {string} file an npm lock file
  * @returns {Record<string, {version?: string, optional?: boolean}> | undefined} undefined when unreadable
  */
 function readPackages(file) {

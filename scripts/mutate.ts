@@ -1,4 +1,4 @@
-/** npm run mutate [-- WORD]: breaks the code on purpose, in a copy, and shows that the tests notice. */
+/** npm run mutate [-- WORD]: breaks a copy of the code on purpose and shows that the tests notice. */
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -17,7 +17,7 @@ const COPIED = [
   ...["vitest.config.ts", "wrangler.toml"],
 ];
 
-/** `from` must stand once in the file; `to` takes its place. `by`: the tests that notice first; without them all are run. */
+/** `from` must occur once in the file; `to` replaces it. `by`: the tests that notice first; if absent, all are run. */
 type Mutation = { name: string; by?: string; file: string; from: string | RegExp; to: string };
 
 const MUTATIONS: Mutation[] = [
@@ -36,7 +36,7 @@ const MUTATIONS: Mutation[] = [
     to: "ON e.seq = j.value ->> 'seq'",
   },
   {
-    name: "a lease is no time at all",
+    name: "a lease lasts no time at all",
     by: "test/races/todo",
     file: "src/config.ts",
     from: "export const LEASE_MS = 90_000;",
@@ -50,14 +50,14 @@ const MUTATIONS: Mutation[] = [
     to: "WHERE NOT stays",
   },
   {
-    name: "the commit does not ask whether the change is legal",
+    name: "the commit does not check whether the change is legal",
     by: "test/crash/todo",
     file: "src/event/commit.ts",
     from: "WHERE (current.todo IS NOT NULL) = ?10 AND",
     to: "WHERE ?10 IS NOT NULL AND",
   },
   {
-    name: "KV's word beats the log's",
+    name: "KV overrules the log",
     by: "test/races/todo",
     file: "src/event/commit.ts",
     from: "SELECT CASE WHEN EXISTS (SELECT 1 FROM latest)\n    THEN",
@@ -71,14 +71,14 @@ const MUTATIONS: Mutation[] = [
     to: "json_patch(coalesce(NULL, '{}'), ?9)",
   },
   {
-    name: "each attempt has an idempotency key of its own",
+    name: "each attempt has its own idempotency key",
     by: "test/life/schedules",
     file: "src/event/message.ts",
     from: /(return replays \? .*) : id;/,
     to: "return id + (replays ?? 0) + Math.random();",
   },
   {
-    name: "a failed put is taken for done",
+    name: "a failed put is taken for a success",
     by: "test/crash/todo",
     file: "src/todo/change.ts",
     from: "    return null;\n  }\n}",
@@ -92,7 +92,7 @@ const MUTATIONS: Mutation[] = [
     to: "WHEN stored = 2 THEN unstored_due_at",
   },
   {
-    name: "after a lost connection nobody looks whether it was committed",
+    name: "after a lost connection nobody checks whether it was committed",
     by: "test/crash/todo",
     file: "src/event/commit.ts",
     from: /const found = attempt > 1 [\s\S]*?return row \?\? \(.*\);/,
@@ -106,14 +106,14 @@ const MUTATIONS: Mutation[] = [
     to: "if (agenda.toScrub && !agenda.toScrub)",
   },
   {
-    name: "who is taken along by a settle that never ends waits for ever",
+    name: "a caller whose row is settled along with others waits forever if that settle hangs",
     by: "test/worker/event/settle",
     file: "src/event/publish.ts",
     from: "await within(SETTLE_PATIENCE_MS, promise);",
     to: "await promise;",
   },
   {
-    name: "the answer of a post takes a confirmation back",
+    name: "the answer to a post undoes a confirmation",
     by: "test/worker/event/found",
     file: "src/event/lease.ts",
     from: "e.state IN ('confirmed', 'dead') OR j.value",
@@ -134,14 +134,14 @@ const MUTATIONS: Mutation[] = [
     to: "\n",
   },
   {
-    name: "what the walk did not find takes a new key at once",
+    name: "an event that the walk did not find gets a new key at once",
     by: "test/life/schedules",
     file: "src/event/walk.ts",
     from: "if (row.lookups === 0)\n    return { ...again, lookups,",
     to: "if (row.lookups === 0) return { ...again, replays: row.replays + 1, lookups,",
   },
   {
-    name: "an answer that did not come is taken for not found, and a new key",
+    name: "a lookup without an answer is taken for not found, and gets a new key",
     by: "test/life/schedules",
     file: "src/event/walk.ts",
     from: "if (!answer.ok) return { ...same, due_at: now + LOOKUP_RETRY_MS };",
@@ -155,7 +155,7 @@ const MUTATIONS: Mutation[] = [
     to: "const key = { replays: row.replays,",
   },
   {
-    name: "a replay of what Convoy lists as failed takes the burnt key",
+    name: "a replay of what Convoy lists as failed reuses the burnt key",
     by: "test/worker/event/replay",
     file: "src/event/publish.ts",
     from: "replays = replays + (accepted_at IS NOT NULL)",
@@ -176,14 +176,14 @@ const MUTATIONS: Mutation[] = [
     to: "",
   },
   {
-    name: "an endpoint is changed by two at once",
+    name: "two callers change an endpoint at once",
     by: "test/races/endpoint",
     file: "src/endpoint/table.ts",
     from: "status <> 'creating' AND (due_at IS NULL OR due_at <= ?3)",
     to: "status <> 'creating'",
   },
   {
-    name: "what an incomplete list of discarded deliveries lacks is taken for sent",
+    name: "deliveries missing from an incomplete list of discarded ones are taken for sent",
     by: "test/races/recovery-size",
     file: "src/endpoint/recover.ts",
     from: 'next: page.data.next ? { action: "look", due: now } : null',
@@ -205,13 +205,13 @@ const MUTATIONS: Mutation[] = [
   },
 ];
 
-/** Whatever has to notice a mutation. */
+/** The tests that have to notice a mutation. */
 const TESTS = ["test/life", "test/crash", "test/e2e/outages", "test/races"];
 
 mkdirSync(path.join(root, ".wrangler"), { recursive: true });
 const wanted = MUTATIONS.filter(({ name }) => name.includes(process.argv[2] ?? ""));
 if (tryMutation({ name: "none", file: "src/index.ts", from: /$/, to: "\n" })) {
-  throw new Error("The tests fail without any mutation: nothing can be told");
+  throw new Error("The tests fail without any mutation, so nothing can be shown");
 }
 let caught = 0;
 for (const mutation of wanted) {
@@ -222,7 +222,7 @@ for (const mutation of wanted) {
 console.log(`${wanted.length} mutations tried, ${caught} caught`);
 process.exitCode = caught === wanted.length ? 0 : 1;
 
-/** The folder of tests that noticed, or null. */
+/** Applies a mutation. @returns the folder of tests that noticed it, or null */
 function tryMutation({ name, by, file, from, to }: Mutation): string | null {
   const copy = mkdtempSync(path.join(root, ".wrangler/mutate-"));
   try {
@@ -232,7 +232,7 @@ function tryMutation({ name, by, file, from, to }: Mutation): string | null {
     const target = path.join(copy, file);
     const before = readFileSync(target, "utf8");
     const after = before.replace(from, () => to);
-    if (after === before) throw new Error(`"${name}" does not fit ${file} any more`);
+    if (after === before) throw new Error(`"${name}" no longer fits ${file}`);
     writeFileSync(target, after);
     for (const tests of [...(by ? [by] : []), ...TESTS]) {
       if (!passes(copy, tests)) return tests;

@@ -1,7 +1,7 @@
 /**
- * npm run rebuild -- --url URL [--from log|kv] [--dry-run]: makes KV and the log the same, page by page,
- * and prints each todo that differed (docs/operate.md). The operator's token is TOKEN of the environment,
- * or is made with AUTH_SECRET as `npm run token` does.
+ * npm run rebuild -- --url URL [--from log|kv] [--dry-run]: makes KV and the log agree, page by page, and
+ * prints each todo that differed (docs/operate.md). The operator's token is TOKEN from the environment, or
+ * is made with AUTH_SECRET, as `npm run token` does.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -10,12 +10,12 @@ import { mintToken, OPERATOR_SCOPE } from "../src/token.ts";
 import { devVars } from "./dev-vars.ts";
 
 const USAGE = "Usage: npm run rebuild -- --url https://… [--from log|kv] [--dry-run]";
-/** An operator's token made here lives as long as a large log may take. */
+/** Lifetime of an operator's token made here: as long as a large log may take. */
 const TOKEN_S = 6 * 3_600;
-/** How often a page is asked for, where the Worker or the network fails. */
+/** How many times a page is requested if the Worker or the network fails. */
 const TRIES = 5;
 const RETRY_MS = 1_000;
-/** How long to wait for the cron to put the rest, and how often to look: it runs each minute. */
+/** How long to wait for the cron, which runs each minute, to put the rest, and how often to check. */
 const REST_MS = 150_000;
 const LOOK_MS = 5_000;
 
@@ -27,13 +27,13 @@ async function main(argv: string[]): Promise<number> {
     const call = callerOf(url, await tokenOf());
     const { checked, differed } = await rebuild(call, from, dryRun);
     console.log(`${checked} todos compared, ${differed} differed.`);
-    if (dryRun && differed > 0) console.log("Nothing was changed: leave out --dry-run for that.");
+    if (dryRun && differed > 0) console.log("Nothing was changed: to change it, omit --dry-run.");
     if (dryRun || differed === 0) return 0;
     const left = await rest(call);
     console.log(
       left === 0
         ? "KV has the last change of every todo."
-        : `KV still lacks ${left} changes; the cron goes on. GET /health?deep says how many are left.`,
+        : `KV still lacks ${left} changes; the cron continues. GET /health?deep shows how many are left.`,
     );
     return 0;
   } catch (error) {
@@ -44,7 +44,7 @@ async function main(argv: string[]): Promise<number> {
 
 type Arguments = { url: URL; from: "log" | "kv"; dryRun: boolean };
 
-/** @throws Error that says how to call it */
+/** @throws Error that states the usage */
 function argumentsOf(argv: string[]): Arguments {
   const options = {
     url: { type: "string" },
@@ -81,7 +81,7 @@ async function tokenOf(): Promise<string> {
 
 type Call = <T>(method: string, path: string, body?: object) => Promise<T>;
 
-/** Calls the API; what a change of luck may mend is tried again: a page that is done twice does no harm. */
+/** Calls the API, retrying what may be temporary: doing a page twice does no harm. */
 function callerOf(url: URL, token: string): Call {
   const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
   return async <T>(method: string, path: string, body?: object) => {
@@ -117,7 +117,7 @@ async function rebuild(call: Call, from: Arguments["from"], dryRun: boolean) {
   return sum;
 }
 
-/** Waits for the cron to put what the calls had no budget for. @returns how many changes KV still lacks */
+/** Waits until the cron has put what exceeded the calls' budget. @returns how many changes KV still lacks */
 async function rest(call: Call): Promise<number> {
   for (const ends = Date.now() + REST_MS; ; await sleep(LOOK_MS)) {
     const { unstored }: Health = await call("GET", "/health?deep");

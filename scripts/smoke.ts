@@ -1,7 +1,7 @@
 /**
- * npm run smoke [-- --receiver-url URL] [--listen PORT] [--patience SECONDS]: tries a Convoy end to end with a
- * Worker, an owner and a receiver of its own, prints what arrived, and removes what it made. Which Convoy:
- * CONVOY_BASE_URL, CONVOY_API_KEY, CONVOY_PROJECT_ID; without them the local one (LOCAL_CONVOY_VERSION=26.6 or 26.7).
+ * npm run smoke [-- --receiver-url URL] [--listen PORT] [--patience SECONDS]: tries a Convoy end to end with its
+ * own Worker, owner and receiver, prints what arrived, and removes what it created. CONVOY_BASE_URL, CONVOY_API_KEY
+ * and CONVOY_PROJECT_ID name the Convoy; without them it is the local one (LOCAL_CONVOY_VERSION=26.6 or 26.7).
  */
 import { parseArgs } from "node:util";
 import { serveConvoy } from "../local/convoy/server.ts";
@@ -9,10 +9,10 @@ import { type Receiver, startReceiver } from "./smoke/receiver.ts";
 import { smoke } from "./smoke/run.ts";
 
 const USAGE = `Usage: npm run smoke [-- --receiver-url URL] [--listen PORT] [--patience SECONDS]
-  --receiver-url  where Convoy reaches this machine, such as a tunnel's https address; it must lead to --listen
-  --listen        the receiver's port, on every interface (a free one of 127.0.0.1 unless given)
+  --receiver-url  where Convoy reaches this machine, such as a tunnel's https address leading to --listen
+  --listen        the receiver's port, on every interface (default: a free one on 127.0.0.1)
   --patience      longest wait for one webhook, in seconds (180; 30 for the local Convoy)`;
-/** A Convoy before v26.7.3 may take two minutes to act on a change of an endpoint. */
+/** A Convoy before v26.7.3 may take two minutes to act on a change to an endpoint. */
 const PATIENCE_S = 180;
 const LOCAL_PATIENCE_S = 30;
 /** Convoy lists an event within seconds. */
@@ -38,7 +38,7 @@ async function main(argv: string[]): Promise<number> {
       convoy,
       receiver,
       receiverUrl: given.receiverUrl ?? `http://127.0.0.1:${receiver.port}/hook`,
-      // The owner `default` of a real Convoy may have endpoints of others.
+      // At a real Convoy, others may have endpoints under the owner `default`.
       fanOut: local !== null || given.receiverUrl !== undefined,
       patienceMs: patienceS * 1_000,
       auditDelayS: local ? 1 : AUDIT_DELAY_S,

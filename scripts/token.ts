@@ -1,11 +1,11 @@
-/** npm run token -- OWNER [--days N] [--operator]: prints a token that the Worker takes while AUTH_SECRET is its key. */
+/** npm run token -- OWNER [--days N] [--operator]: prints a token that the Worker accepts if AUTH_SECRET is its key. */
 import { parseArgs } from "node:util";
 import { isOwner, mintToken, OPERATOR_SCOPE, OWNER_RULE } from "../src/token.ts";
 import { devVars } from "./dev-vars.ts";
 
-/** Days that a token is good for unless asked otherwise: long enough to try things, short enough to lose one. */
+/** Default lifetime of a token, in days: long enough to try things, short enough in case one is lost. */
 const DAYS_DEFAULT = 30;
-/** Most days of a token: ten years. Longer is a typing error. */
+/** Longest lifetime of a token, in days: ten years. More is a typo. */
 const DAYS_MAX = 3_650;
 const DAY_S = 86_400;
 const USAGE = "Usage: npm run token -- OWNER [--days N] [--operator]";
@@ -23,7 +23,7 @@ async function main(argv: string[]): Promise<number> {
   }
 }
 
-/** @throws Error that says how to call it */
+/** @throws Error that states the usage */
 function argumentsOf(argv: string[]): { owner: string; expiresInS: number; scope?: string } {
   const { values, positionals } = parse(argv);
   const [owner, ...more] = positionals;

@@ -1,4 +1,4 @@
-/** What a change costs one D1 database: its own statements, in workerd's SQLite, by D1's own account. */
+/** What a change costs one D1 database: the Worker's own statements in workerd's SQLite, as D1 reports them. */
 
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -14,22 +14,22 @@ import { metered } from "../metered.ts";
 const MIGRATIONS = path.resolve(import.meta.dirname, "../../migrations");
 const DAY_MS = 86_400_000;
 
-/** Of one kind of statement, on average. */
+/** The average cost of one kind of statement. */
 export type Cost = { ms: number; rowsRead: number; rowsWritten: number };
 
-/** Statements of a change, and how large a row of the log is with its indexes. */
+/** The costs of a change's statements, and the size of a log row with its indexes. */
 export type Costs = {
   commit: Cost;
-  /** Settling alone, and each further row of a shared statement. */
+  /** `settle`: a row alone; `settleMore`: each further row of a shared statement. */
   settle: Cost;
   settleMore: Cost;
-  /** For each row of a full page, or window. */
+  /** Per row of a full page (`confirm`) or window (`purge`). */
   confirm: Cost;
   purge: Cost;
   rowBytes: number;
 };
 
-/** Measures with `rows` of other changes in the log, from the average of `count` statements of each kind. */
+/** Measures with `rows` other changes in the log, averaging over `count` statements of each kind. */
 export async function measure(rows: number, count: number): Promise<Costs> {
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -53,7 +53,7 @@ export async function measure(rows: number, count: number): Promise<Costs> {
   }
 }
 
-/** Finished changes of 1,000 owners, of the last week. */
+/** Fills the log with finished changes of 1,000 owners from the last week. */
 async function fill(db: D1Database, rows: number): Promise<void> {
   const sql = `WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
     INSERT INTO event (id, owner, type, occurred_at, todo_id, todo, stored, state, accepted_at, finished_at)

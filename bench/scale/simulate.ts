@@ -1,28 +1,28 @@
-/** Owners' changes against databases that do one statement at a time: a simulation of events, no clock of ours. */
+/** Simulates, event by event and without a real clock, owners' changes on databases that run one statement at a time. */
 
-/** How long a database is busy with each statement, in ms. `row`: for each row of a shared one beyond the first. */
+/** How long a database is busy with each statement, in ms. `row`: per row of a shared one beyond the first. */
 export type Busy = { commit: number; settle: number; row: number; cron: number };
 
 /** What is simulated. */
 export type Load = {
   owners: number;
-  /** Changes a second, of all owners; how they share it: the n-th largest has 1/n of the largest's. */
+  /** Changes per second of all owners together; the n-th largest makes 1/n as many as the largest. */
   rate: number;
   databases: number;
-  /** Isolates that requests are spread over: those of one isolate settle together, for each database apart. */
+  /** Isolates that requests are spread over; the requests in one isolate settle together, per database. */
   isolates: number;
-  /** How long Convoy takes to take an event, and how long results wait for others. */
+  /** How long Convoy takes to accept an event; `settleWaitMs`: how long results wait for others. */
   postMs: number;
   settleWaitMs: number;
-  /** Whether a queue's consumer settles, 100 events or a second at a time, in place of each isolate. */
+  /** Whether a queue's consumer settles, in batches of 100 events or one second, instead of each isolate. */
   queue: boolean;
 };
 
-/** What came of it. `busy`: share of its time that the busiest database works; above 1 its queue only grows. */
+/** The result. `busy`: the share of its time that the busiest database works; above 1 its queue only grows. */
 export type Outcome = {
   busy: number;
   statements: number;
-  /** How long a commit takes with its wait, in ms. */
+  /** How long a commit takes, including its wait, in ms. */
   p50: number;
   p99: number;
 };
@@ -34,7 +34,7 @@ const QUEUE_WAIT_MS = 1_000;
 
 type Event = { at: number; run: () => void };
 
-/** Simulates a minute of it; the same every time. */
+/** Simulates one minute of the load, with the same result every time. */
 export function simulate(load: Load, busy: Busy): Outcome {
   const random = generator(1);
   const events = new Heap();
@@ -45,7 +45,7 @@ export function simulate(load: Load, busy: Busy): Outcome {
   const begins = WARM_UP_S * 1_000;
   const ends = begins + SECONDS * 1_000;
 
-  /** One statement, behind those that came before it. @returns when it is done */
+  /** Runs one statement after those before it. @returns when it is done */
   const work = (shard: number, at: number, ms: number): number => {
     const database = databases[shard]!;
     database.freeAt = Math.max(at, database.freeAt) + ms;
@@ -58,7 +58,7 @@ export function simulate(load: Load, busy: Busy): Outcome {
 
   const lists = new Map<string, number>();
   const settle = (shard: number, at: number) => {
-    // The isolate that has the request; a queue has one list for each database.
+    // The isolate that handles the request; a queue has one list per database.
     const isolate = load.queue ? 0 : Math.floor(random() * load.isolates);
     const key = `${shard}:${isolate}`;
     const waiting = (lists.get(key) ?? 0) + 1;
@@ -93,7 +93,7 @@ export function simulate(load: Load, busy: Busy): Outcome {
           }
           const posted = done + load.postMs;
           events.push({ at: posted, run: () => settle(shard, posted) });
-          // Confirmation, scrub and purge: the same for each change, whenever they come.
+          // Confirmation and purge: the same for each change, whenever they run.
           work(shard, at, busy.cron);
           statements -= at >= begins ? 1 : 0;
           next(at);
@@ -113,7 +113,7 @@ export function simulate(load: Load, busy: Busy): Outcome {
   };
 }
 
-/** The database of an owner: the highest of one hash for each (rendezvous), so that a new one moves few owners. */
+/** An owner's database: the one with the highest hash (rendezvous hashing), so that adding one moves few owners. */
 export function shardOf(owner: string, databases: number): number {
   let best = 0;
   let highest = -1;
@@ -124,7 +124,7 @@ export function shardOf(owner: string, databases: number): number {
   return best;
 }
 
-// FNV-1a, and a last mix: alone it hardly moves the high bits for short texts.
+// FNV-1a with a final mix: without it, short texts hardly change the high bits.
 function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let i = 0; i < text.length; i++)
@@ -133,7 +133,7 @@ function hash(text: string): number {
   return (value ^ (value >>> 13)) >>> 0;
 }
 
-/** Numbers from 0 to 1, always the same ones (mulberry32). */
+/** Pseudo-random numbers from 0 to 1, the same for each seed (mulberry32). */
 function generator(seed: number): () => number {
   let state = seed;
   return () => {
@@ -144,7 +144,7 @@ function generator(seed: number): () => number {
   };
 }
 
-/** What happens next: a binary heap by time. */
+/** Upcoming events: a binary heap ordered by time. */
 class Heap {
   readonly #events: Event[] = [];
 

@@ -1,6 +1,6 @@
 /**
- * What the platform costs: the same KV and D1 work for each route as the product, with no framework,
- * no checks, no events. The commit is the product's own, so that both send D1 the same statement.
+ * What the platform costs: the same KV and D1 work per route as the product, without framework, checks
+ * and events. The commit is the product's own, so both send D1 the same statement.
  */
 
 import type { Todo } from "../../src/answers.ts";

@@ -1,11 +1,11 @@
 /**
- * The product with D1's own count of its work, and with a clock that can be put forward: a change's
- * life ends days later. Not the Worker that is timed, since counting costs.
+ * The product, counting its work as D1 reports it, and with a clock that can be put forward, since a
+ * change's life ends days later. It is not the Worker that is timed: counting takes time.
  */
 import type { Bindings } from "../../src/config.ts";
 import product from "../../src/index.ts";
 
-/** D1's work since the start: statements, and rows of its meta. */
+/** D1's work since the start: statements, and the rows written by their meta. */
 export type Counts = { statements: number; rowsWritten: number };
 
 const counts: Counts = { statements: 0, rowsWritten: 0 };
@@ -17,10 +17,10 @@ Date.now = () => realNow() + aheadMs;
 console.log = () => {};
 
 export default {
-  /** POST /bench?ahead=MS puts the clock forward and runs the cron; GET /bench only answers the counts. */
+  /** POST /bench?ahead=MS puts the clock forward and runs the cron; GET /bench only returns the counts. */
   async fetch(request, env, ctx) {
     const url = new URL(request.url);
-    // One for all requests, as a binding is: requests share a statement only through the same database.
+    // One for all requests, like a binding: requests share a statement only through the same database.
     database ??= countedDatabase(env.DB);
     const counted = { ...env, DB: database };
     if (url.pathname !== "/bench") return product.fetch(request, counted, ctx);
@@ -47,7 +47,7 @@ function countedDatabase(db: D1Database): D1Database {
   return counted as unknown as D1Database;
 }
 
-// first() gives no meta, so that it is all() here.
+// first() returns no meta, so all() replaces it here.
 function countedStatement(statement: D1PreparedStatement): D1PreparedStatement {
   const counted = {
     bind: (...values: unknown[]) => countedStatement(statement.bind(...values)),

@@ -1,10 +1,10 @@
-/** Makes a service of notes from this one as docs/adapt.md says, step by step: `node examples/notes/build.ts ../notes`. */
+/** Turns a copy of this service into one for notes, as docs/adapt.md says: `node examples/notes/build.ts ../notes`. */
 import { cpSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
-// Step 2: what search and replace does. In src/, lower-case `todo` names the log's columns, and stays.
+// Step 2: search and replace. In src/, lower-case `todo` names the log's columns and stays.
 const RENAMED: [from: string, to: string][] = [
   ["Todo", "Note"],
   ["TODO", "NOTE"],
@@ -12,10 +12,10 @@ const RENAMED: [from: string, to: string][] = [
   ["/todo", "/note"],
 ];
 
-/** Edits by hand after search and replace: the text, which a file has exactly once, and what it becomes. */
+/** Manual edits after search and replace: a text that occurs exactly once in a file, and its replacement. */
 type Edits = [from: string, to: string][];
 
-/** The files that search and replace goes through, and what is left to do by hand in each. */
+/** The files to search and replace in, and the manual edits left in each. */
 const EDITED: Record<string, Edits> = {
   // Step 2.
   "src/note/change.ts": [],
@@ -73,7 +73,7 @@ const DOCUMENT: Record<string, Edits> = {
   ],
 };
 
-/** Step 8, the one file that shows the log's columns. */
+/** Step 8: the one file that shows the log's columns. */
 const LOG: Record<string, Edits> = {
   "openapi/routes/event.ts": [
     [
@@ -85,12 +85,12 @@ const LOG: Record<string, Edits> = {
 
 /**
  * Copies src/ and openapi/ into `target` and turns them into a service of notes.
- * @throws Error where a step no longer fits: docs/adapt.md and this file are to be brought up to date
+ * @throws Error if a step no longer fits: then update docs/adapt.md and this file
  */
 export function build(target: string): void {
   for (const folder of ["src", "openapi"]) {
     const to = path.join(target, folder);
-    if (existsSync(to)) throw new Error(`${to} exists. Say a folder without one.`);
+    if (existsSync(to)) throw new Error(`${to} exists already. Name a folder without one.`);
     cpSync(path.join(root, folder), to, { recursive: true });
   }
   const move = (from: string, to: string) =>
@@ -117,14 +117,16 @@ function change(target: string, files: Record<string, Edits>, renamed: Edits): v
 function editOnce(file: string, text: string, from: string, to: string): string {
   const [before, after, ...more] = text.split(from);
   if (before === undefined || after === undefined || more.length > 0) {
-    throw new Error(`${file} has this not exactly once: ${from}`);
+    throw new Error(`${file} does not contain this exactly once: ${from}`);
   }
   return `${before}${to}${after}`;
 }
 
 if (import.meta.main) {
   const [target] = process.argv.slice(2);
-  if (!target) throw new Error("Say where to: node examples/notes/build.ts ../notes");
+  if (!target) throw new Error("Name the target folder: node examples/notes/build.ts ../notes");
   build(path.resolve(target));
-  console.log(`${target} has a service of notes. diff -r src ${target}/src shows what changed.`);
+  console.log(
+    `${target} has a service for notes now. diff -r src ${target}/src shows what changed.`,
+  );
 }

@@ -1,4 +1,4 @@
-// What a webhook changes: the copy of the todo list. Events may come late, twice and in any order.
+// Applies webhooks to the copy of the todo list. Events may arrive late, twice and in any order.
 import * as z from "zod/mini";
 
 const Id = z.int().check(z.nonnegative());
@@ -13,7 +13,7 @@ export const Change = z.discriminatedUnion("event", [
 /** An event that changes the list. */
 export type Change = z.infer<typeof Change>;
 
-/** `applied`; `repeat`: its event_id was here before; `late`: a later event of this todo was. */
+/** `repeat`: its event_id was here before; `late`: a later event of this todo was; else `applied`. */
 export type Outcome = "applied" | "repeat" | "late";
 
 /**
@@ -29,7 +29,7 @@ export async function applyChange(
     db
       .prepare("INSERT INTO seen (event_id, seen_at) VALUES (?, ?) ON CONFLICT DO NOTHING")
       .bind(event_id, Date.now()),
-    // changes() is that of the statement before: 0 for a repeat.
+    // changes() counts the rows of the previous statement: 0 for a repeat.
     db
       .prepare(
         `INSERT INTO todo (id, sequence, todo) SELECT ?, ?, ? WHERE changes() > 0

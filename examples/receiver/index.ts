@@ -7,14 +7,14 @@ import { secureHeaders } from "hono/secure-headers";
 import { applyChange, Change } from "./apply.ts";
 import { verifySignature } from "./verify.ts";
 
-/** Bindings: the secret that POST /endpoint answered, and the one before it while it is being rotated. */
+/** Bindings: the secret that POST /endpoint returned and, while it is being rotated, the previous one. */
 export type ReceiverEnv = { DB: D1Database; WEBHOOK_SECRET?: string; WEBHOOK_SECRET_OLD?: string };
 
 /** A webhook is a todo of at most 2,000 characters and a few short fields. */
 const BODY_MAX_BYTES = 64 * 1024;
-/** How long an event_id is remembered; after that `sequence` alone still keeps the copy right. */
+/** How long an event_id is remembered; after that, `sequence` alone still keeps the copy correct. */
 const SEEN_FOR_MS = 30 * 24 * 3_600_000;
-/** The list shows this many, in one page: it is an example. */
+/** Most todos that the list shows, on a single page: this is an example. */
 const LIST_MAX = 1_000;
 
 const app = new Hono<{ Bindings: ReceiverEnv }>();
@@ -27,21 +27,21 @@ app.post(
   async (c) => {
     const secrets = [c.env.WEBHOOK_SECRET ?? "", c.env.WEBHOOK_SECRET_OLD ?? ""];
     if (!secrets[0]) return unavailable("WEBHOOK_SECRET is not set");
-    // The raw bytes: parsing and serializing again would give other bytes than were signed.
+    // The raw bytes: parsing and serializing again could give bytes other than those signed.
     const body = await c.req.arrayBuffer();
     if (!(await verifySignature(body, c.req.header("X-Convoy-Signature") ?? "", secrets))) {
       return c.json({ error: "X-Convoy-Signature does not sign this body" }, 401);
     }
     const event = parse(body);
-    if (typeof event?.event !== "string") return c.json({ error: "body is no event" }, 400);
-    // retrieved, ping, failure and types still to come do not change the list. No 204: where a server
-    // adds Content-Encoding to its empty body, as `wrangler dev` does, Convoy fails and tries again.
+    if (typeof event?.event !== "string") return c.json({ error: "body is not an event" }, 400);
+    // retrieved, ping, failure and future types do not change the list. No 204: if a server adds
+    // Content-Encoding to the empty body, as `wrangler dev` does, Convoy fails and tries again.
     const changes = ["created", "updated", "deleted"].includes(event.event);
     if (!changes || event.sequence === undefined) return c.json({ result: "ignored" });
     const change = Change.safeParse(event);
     if (!change.success) {
       const path = change.error.issues[0]!.path.join(".");
-      return c.json({ error: `body is no ${event.event} event: see ${path}` }, 400);
+      return c.json({ error: `body is not a valid ${event.event} event: see ${path}` }, 400);
     }
     return c.json({ result: await applyChange(c.env.DB, change.data) });
   },
@@ -80,7 +80,7 @@ function unavailable(error: string): Response {
   return Response.json({ error }, { status: 503, headers: { "Retry-After": "60" } });
 }
 
-/** The body as JSON; undefined if it is none. */
+/** The body as JSON; undefined if it is not JSON. */
 function parse(body: ArrayBuffer): Record<string, unknown> | undefined {
   try {
     return JSON.parse(new TextDecoder().decode(body));
@@ -91,7 +91,7 @@ function parse(body: ArrayBuffer): Record<string, unknown> | undefined {
 
 export default {
   fetch: app.fetch,
-  /** Once a day: forgets event ids that are past SEEN_FOR_MS. */
+  /** Once a day: forgets event ids older than SEEN_FOR_MS. */
   scheduled: async (_controller, env) => {
     await env.DB.prepare("DELETE FROM seen WHERE seen_at < ?")
       .bind(Date.now() - SEEN_FOR_MS)

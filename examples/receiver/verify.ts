@@ -14,7 +14,7 @@ export type VerifyOptions = {
 /**
  * Whether `header` (X-Convoy-Signature) signs `body`, the raw bytes as received, with one of `secrets`.
  * Advanced: `t=SECONDS,v1=SIGNATURE[,v1=…]` over `SECONDS,body`; simple: the bare signature of the body.
- * Signatures are HMACs in hex or base64. Never throws on a bad header: it is just not valid.
+ * Signatures are HMACs in hex or base64. A bad header never throws: it is just not valid.
  */
 export async function verifySignature(
   body: ArrayBuffer,
@@ -29,7 +29,7 @@ export async function verifySignature(
 ): Promise<boolean> {
   let signed = body;
   let signatures = [header];
-  // Never by the header's looks: an old `t=…,v1=…` over `t,body` would pass as simple, without its age being checked.
+  // Never guessed from the header: an old `t=…,v1=…` over `t,body` would pass as simple, with its age unchecked.
   if (!simple) {
     const pairs = header.split(",").map((pair) => pair.trim().split(/=(.*)/));
     const time = pairs.find(([key]) => key === "t")?.[1] ?? "";
@@ -37,7 +37,7 @@ export async function verifySignature(
     signatures = pairs.filter(([key]) => key === "v1").map(([, value]) => value ?? "");
     signed = await new Blob([`${time},`, body]).arrayBuffer();
   }
-  // One per valid secret, so a few; a header stuffed with more must not buy work.
+  // One per valid secret, so only a few; a header stuffed with more must not cause extra work.
   const candidates = signatures.slice(0, 10).map(decode);
   for (const secret of secrets.filter(Boolean)) {
     const bytes = new TextEncoder().encode(secret);
@@ -52,7 +52,7 @@ export async function verifySignature(
   return false;
 }
 
-/** The bytes of a signature in hex or base64; none if it is neither. */
+/** The bytes of a signature in hex or base64; empty if it is neither. */
 function decode(text: string): Uint8Array<ArrayBuffer> {
   if (/^([0-9a-f]{2})+$/i.test(text)) {
     return Uint8Array.from(text.match(/../g)!, (pair) => Number.parseInt(pair, 16));

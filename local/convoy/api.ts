@@ -12,12 +12,12 @@ import { eventRoutes } from "./routes/events.ts";
 import { projectRoutes } from "./routes/project.ts";
 import { subscriptionRoutes } from "./routes/subscriptions.ts";
 
-/** The health answer, which has no version header (recorded). */
+/** The answer to /health, which has no version header (recorded). */
 function health(): Response {
   return Response.json({ status: true, message: `Convoy ${CONVOY_VERSION}`, data: null });
 }
 
-/** Convoy's API as a Hono app. The project of a path is not looked at: the key's own is used (recorded). */
+/** Convoy's API as a Hono app. The project in the path is ignored: the key's own is used (recorded). */
 export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
   app.onError((error) => {
@@ -36,7 +36,7 @@ export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
     "/api/*",
     bodyLimit({
       maxSize: MAX_BODY_BYTES,
-      // The rest of the body is not read, so the connection is of no further use.
+      // The rest of the body is not read, so the connection cannot be reused.
       onError: () =>
         failure(413, `the body is larger than ${MAX_BODY_BYTES} bytes`, { Connection: "close" }),
     }),
@@ -45,7 +45,7 @@ export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
   const project = "/api/v1/projects/:project";
   const missing = (c: { req: { method: string; path: string } }) =>
     failure(501, `${c.req.method} ${c.req.path} is not part of the local Convoy`);
-  // Named here so that they are not taken for an endpoint's or an event's id.
+  // Listed here so that they are not mistaken for an endpoint's or event's id.
   app.get(`${project}/endpoints/period-failure-rates`, missing);
   app.get(`${project}/events/countbatchreplayevents`, missing);
   app.route(`${project}/endpoints`, endpointRoutes(context));

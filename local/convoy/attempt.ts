@@ -1,4 +1,4 @@
-// One attempt of a delivery: sign, send, and write down what was sent and what came back.
+// One attempt of a delivery: sign, send, and record what was sent and what came back.
 import { CONVOY_VERSION, MAX_REDIRECTS, MAX_RESPONSE_BYTES } from "../config.ts";
 import type { Context } from "./context.ts";
 import { ConnectionDropped } from "./faults.ts";
@@ -7,7 +7,7 @@ import { sign, type Verdict, verify } from "./signature.ts";
 import type { DeliveryRow } from "./store/deliveries.ts";
 import { type EndpointRow, findEndpoint, signingSecrets } from "./store/endpoints.ts";
 
-/** What a receiver was sent, and the check that it would make of it. */
+/** What a receiver was sent, and how its signature check would turn out. */
 export type Sent = {
   url: string;
   headers: Record<string, string>;
@@ -16,7 +16,7 @@ export type Sent = {
   kept: boolean;
 };
 
-/** What came back; `status` 0, `error` and no `responded_at` where nothing did. Times are RFC 3339. */
+/** What came back; if nothing did, `status` is 0, `error` is set and `responded_at` null. Times are RFC 3339. */
 export type Answer = {
   status: number;
   statusText: string;
@@ -53,7 +53,7 @@ export function deliveryHeaders(
   return { "User-Agent": `Convoy/${CONVOY_VERSION}`, ...Object.fromEntries(named) };
 }
 
-/** Header values are bytes: what Node would refuse is left out. */
+/** Header values are bytes: drops what Node would refuse. */
 function headerSafe(value: string): string {
   return value.replace(/[^\t\x20-\x7e\x80-\xff]/g, "");
 }
@@ -63,7 +63,7 @@ function sentTo(context: Context, row: DeliveryRow, endpoint: EndpointRow): Sent
   const secrets = signingSecrets(context, endpoint);
   const advanced = endpoint.advanced_signatures === 1;
   const header = sign({ payload: row.data, secrets, advanced, timestampS });
-  // A receiver knows the newest secret, of which the agent of 26.6 may not know; the check is over the bytes as sent.
+  // The receiver has the newest secret, which the agent of 26.6 may not know yet; the check covers the bytes as sent.
   const newest = signingSecrets(context, findEndpoint(context, endpoint.uid) ?? endpoint).at(-1);
   const verdict = verify({
     payload: row.data,
@@ -85,7 +85,7 @@ async function textOf(response: Response): Promise<string> {
   return new TextDecoder().decode(bytes.subarray(0, MAX_RESPONSE_BYTES));
 }
 
-/** What stands for the answer of a receiver that is not on this machine. */
+/** Stands in for the answer of a receiver that is not on this machine. */
 const KEPT = {
   status: 200,
   statusText: "OK",
@@ -94,7 +94,7 @@ const KEPT = {
   error: null,
 };
 
-/** Sends, and follows redirects as Go does: 307 and 308 with method and body, the others as a GET without them (seen). */
+/** Sends, and follows redirects as Go does: 307 and 308 with method and body, others as a GET without body (seen). */
 async function follow(
   context: Context,
   row: DeliveryRow,
@@ -171,14 +171,14 @@ function reasonOf(error: unknown, timeoutS: number): string {
     return `no answer within ${timeoutS} s (the endpoint's http_timeout)`;
   if (error instanceof Error) {
     const cause = error.cause instanceof Error ? `: ${error.cause.message}` : "";
-    // An AggregateError (a host name with two addresses) has no message of its own.
+    // An AggregateError (a host name with two addresses) has no message.
     const code = (error as NodeJS.ErrnoException).code;
     return `${error.message || code || error.name}${cause}`;
   }
   return String(error);
 }
 
-/** Makes one attempt. Never rejects for what the receiver does; `stop` gives it up when the local Convoy closes. */
+/** Makes one attempt. Never rejects because of the receiver; `stop` aborts it when the local Convoy closes. */
 export async function attempt(
   context: Context,
   row: DeliveryRow,
@@ -189,7 +189,7 @@ export async function attempt(
   const requested_at = context.timestamp();
   const signal = AbortSignal.any([stop, AbortSignal.timeout(endpoint.http_timeout_s * 1000)]);
   try {
-    // Raced, so that a way of delivering that does not look at the signal is given up all the same.
+    // A race, so that the attempt ends even if `deliver` ignores the signal.
     const answer = await Promise.race([exchange(context, row, sent, signal), aborted(signal)]);
     return { sent, answer: { ...answer, requested_at, responded_at: context.timestamp() } };
   } catch (error) {

@@ -1,7 +1,7 @@
-// Reading request bodies as Convoy does: what is not the JSON it expects is one and the same 400.
+// Reads request bodies as Convoy does: anything but the JSON it expects gets the same 400.
 import { Refusal } from "./envelope.ts";
 
-/** A body as a JSON object, with the text that it was. */
+/** A body as a JSON object, with its original text. */
 export type Body = { raw: string; json: Record<string, unknown> };
 
 /** Reads a JSON object; anything else is 400 "Invalid request format" (recorded). */
@@ -17,7 +17,7 @@ export async function readBody(request: Request): Promise<Body> {
   throw new Refusal(400, "Invalid request format");
 }
 
-/** The types a member can be asked to have. */
+/** The types that a member can be required to have. */
 type Kinds = { string: string; integer: number; boolean: boolean; object: Record<string, unknown> };
 
 function isKind(value: unknown, kind: keyof Kinds): boolean {
@@ -27,7 +27,7 @@ function isKind(value: unknown, kind: keyof Kinds): boolean {
   return typeof value === kind;
 }
 
-/** A member of that type; undefined where it is missing or null, 400 where it is something else. */
+/** A member of that type; undefined if it is missing or null, 400 if it has another type. */
 export function member<Kind extends keyof Kinds>(
   json: Record<string, unknown>,
   name: string,
@@ -39,7 +39,7 @@ export function member<Kind extends keyof Kinds>(
   return value as Kinds[Kind];
 }
 
-/** A list of strings; undefined where it is missing, 400 where it is something else. */
+/** A list of strings; undefined if it is missing or null, 400 if it is anything else. */
 export function strings(json: Record<string, unknown>, name: string): string[] | undefined {
   const value = json[name];
   if (value === undefined || value === null) return undefined;

@@ -1,4 +1,4 @@
-// What every part of one local Convoy shares: settings with their defaults, the database, the clock, who listens.
+// What all parts of a local Convoy share: settings with their defaults, the database, the clock, the listeners.
 import { monotonicFactory } from "ulid";
 import {
   DEFAULT_VERSION,
@@ -14,41 +14,41 @@ import { createFaults, type FaultControl } from "./faults.ts";
 import { sendHttp } from "./send.ts";
 import { type TtlCache, ttlCache } from "./ttl-cache.ts";
 
-/** Which Convoy is played: "26.6" is v26.6.6 to v26.7.2, "26.7" is v26.7.3. */
+/** Which Convoy is imitated: "26.6" is v26.6.6 to v26.7.2, "26.7" is v26.7.3. */
 export type ConvoyVersion = (typeof VERSIONS)[number];
 
-/** Settings of one local Convoy; each has a default that suits a test. */
+/** Settings of a local Convoy; the defaults suit tests. */
 export type ConvoyOptions = {
-  /** Which Convoy's behaviour is played; "26.7" by default. */
+  /** Which Convoy is imitated; "26.7" by default. */
   version?: ConvoyVersion;
   /** The SQLite file that holds its state; ":memory:" by default. */
   file?: string;
-  /** The key it takes in `Authorization: Bearer`; "local" by default. */
+  /** The key it accepts in `Authorization: Bearer`; "local" by default. */
   apiKey?: string;
   /** The project that key belongs to; "local" by default. */
   projectId?: string;
-  /** How deliveries are tried again; Convoy's own defaults: every 100 s, ten times. */
+  /** How deliveries are retried; by default as Convoy does: every 100 s, ten times. */
   retry?: { intervalMs?: number; limit?: number };
-  /** How a delivery leaves; by default plain HTTP with exactly Convoy's headers. */
+  /** How a delivery is sent; by default plain HTTP with exactly Convoy's headers. */
   deliver?: typeof fetch;
-  /** Whether deliveries leave this machine; by default they are kept in the inbox and count as answered 200. */
+  /** Whether deliveries may leave this machine; by default they are kept in the inbox and count as answered 200. */
   publicHosts?: boolean;
-  /** Whether what was accepted is processed by itself; if false, only by `process()`. */
+  /** Whether accepted events are processed automatically; if false, only by `process()`. */
   autoDeliver?: boolean;
-  /** @deprecated Convoy's portal is not played any more; taken and ignored until the last caller is gone. */
+  /** @deprecated Convoy's portal is no longer imitated; accepted and ignored until the last caller is gone. */
   portal?: boolean;
   /** The clock, in Unix milliseconds; Date.now by default. */
   now?: () => number;
-  /** Where the Worker of `npm run dev` listens; the inbox shows its curls with this address. */
+  /** The Worker's address in `npm run dev`, for the curl commands that the inbox shows. */
   workerUrl?: string;
 };
 
-/** Something that happened to a delivery or to the inbox as a whole; what the page's stream carries. */
+/** A change to a delivery or to the inbox as a whole, as the page's stream carries it. */
 export type InboxChange =
   | { kind: "delivery"; id: string }
   | { kind: "cleared" | "faults" | "endpoint" };
 
-/** The shared state that routes, store and engine are given. */
+/** The state that routes, store and engine share. */
 export type Context = {
   options: Required<Omit<ConvoyOptions, "retry" | "deliver" | "portal">> & {
     retry: { intervalMs: number; limit: number };
@@ -56,11 +56,11 @@ export type Context = {
   };
   db: Database;
   faults: FaultControl;
-  /** What the agent still believes; on 26.7 it reads everything anew. */
+  /** What the agent has cached; on 26.7 it always reads afresh. */
   agent: { endpoints: TtlCache; subscriptions: TtlCache };
   /** A new ULID, always greater than the last. */
   id(): string;
-  /** The clock as Convoy writes time: RFC 3339 in UTC. */
+  /** The current time as Convoy writes it: RFC 3339 in UTC. */
   timestamp(): string;
   listeners: Set<(change: InboxChange) => void>;
   publish(change: InboxChange): void;

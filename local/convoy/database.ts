@@ -1,4 +1,4 @@
-// The local Convoy's state: one SQLite database, a file for `npm run dev`, memory for tests.
+// The local Convoy's state: one SQLite database, in a file for `npm run dev`, in memory for tests.
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
@@ -55,28 +55,28 @@ CREATE TABLE IF NOT EXISTS event_type (
 ) STRICT;
 `;
 
-/** Columns that a file of an earlier version lacks: table, column, definition. */
+/** Columns missing from a file of an earlier version: table, column, definition. */
 const ADDED_COLUMNS = [
   ["endpoint", "authentication", "TEXT NOT NULL DEFAULT '{}'"],
   ["delivery", "strand", "TEXT"],
 ] as const;
 
-/** Tables that hold what people made; a reset empties them all. */
+/** All tables; a reset empties them. */
 const TABLES = ["endpoint", "subscription", "event", "delivery", "attempt", "event_type"];
 
-/** SQL in, rows out; each text is prepared once. */
+/** SQL in, rows out; each statement is prepared once. */
 export type Database = {
   get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined;
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[];
-  /** Runs a statement that writes; gives the number of rows it changed. */
+  /** Runs a writing statement; returns the number of rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number;
-  /** All of `work` or nothing. `work` is synchronous; not to be nested. */
+  /** Does all of `work` or nothing. `work` is synchronous; do not nest. */
   transaction<T>(work: () => T): T;
   empty(): void;
   close(): void;
 };
 
-/** Opens (and where needed makes) the database in `file`; ":memory:" keeps it in memory. Throws what SQLite and mkdir throw. */
+/** Opens the database in `file`, creating it if needed (":memory:": in memory). Throws what SQLite and mkdir throw. */
 export function openDatabase(file: string): Database {
   if (file !== ":memory:") mkdirSync(path.dirname(file), { recursive: true });
   const db = new DatabaseSync(file);

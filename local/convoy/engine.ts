@@ -1,4 +1,4 @@
-// What happens after the 201: events become deliveries, deliveries are sent, retried, and given up. Nothing polls.
+// What happens after the 201: events become deliveries, which are sent, retried and given up. Nothing polls.
 import { EVENTS_A_TURN, MAX_CONCURRENT_DELIVERIES } from "../config.ts";
 import { agentEndpoint } from "./agent.ts";
 import { attempt } from "./attempt.ts";
@@ -13,29 +13,29 @@ import {
 } from "./store/deliveries.ts";
 import { processEvent, strandWaitingEvents, waitingEvents } from "./store/events.ts";
 
-/** The part of a local Convoy that works on its own. */
+/** The part of a local Convoy that works in the background. */
 export type Engine = {
-  /** There may be events to process. */
+  /** Call it when there may be events to process. */
   wake(): void;
-  /** Sends a delivery again, whatever became of it; false while it is on its way already. */
+  /** Sends a delivery again, whatever its status; false if it is already on its way. */
   requeue(uid: string): boolean;
-  /** Runs `work` in a later turn; idle waits for it. */
+  /** Runs `work` in a later turn of the event loop; idle waits for it. */
   later(work: () => void): void;
-  /** Processes what is there now, also where autoDeliver is off, and waits until it is idle. */
+  /** Processes what is there now, even if autoDeliver is off, and waits until idle. */
   process(): Promise<void>;
   /** Resolves when nothing is queued or on its way; retries in the future do not count. */
   idle(): Promise<void>;
-  /** Forgets what is queued; what is on its way ends without effect. */
+  /** Drops what is queued; what is on its way ends without effect. */
   forget(): void;
-  /** Redis loses its data: what is queued stays as it is, for ever; what is on its way goes on. */
+  /** Redis loses its data: what is queued stays as it is forever; what is on its way continues. */
   lose(): void;
-  /** Stops; what is not finished is taken up by the next start on the same file. */
+  /** Stops; the next start on the same file resumes what is unfinished. */
   close(): Promise<void>;
 };
 
-/** Starts the engine; takes up what an earlier run on the same file left unfinished. */
+/** Starts the engine and resumes what an earlier run on the same file left unfinished. */
 export function createEngine(context: Context): Engine {
-  /** In the order in which they are to be sent. */
+  /** Deliveries in the order in which to send them. */
   const queue = new Set<string>();
   const active = new Set<string>();
   const timers = new Map<string, NodeJS.Timeout>();
@@ -46,7 +46,7 @@ export function createEngine(context: Context): Engine {
   let turnPlanned = false;
   let closed = false;
 
-  /** Nothing leaves the queue: the test wants to say when, or Redis is not there. */
+  /** Whether nothing may leave the queue: the test decides when, or a fault stops it. */
   const held = () => {
     const { stall, redis_down } = context.faults.get();
     return manual || stall === true || redis_down === true;
@@ -71,7 +71,7 @@ export function createEngine(context: Context): Engine {
     turnPlanned = true;
     later(() => {
       turnPlanned = false;
-      // Faults may have been set since.
+      // Faults may have been set meanwhile.
       if (held()) return;
       const events = waitingEvents(context, EVENTS_A_TURN);
       if (events.length === 0) return;
@@ -149,7 +149,7 @@ export function createEngine(context: Context): Engine {
     goOn();
   };
 
-  /** Takes up what waits, where something may have ended that held it. */
+  /** Resumes what is waiting, since whatever held it may have ended. */
   const goOn = () => {
     if (queue.size > 0 && !held()) later(pump);
     wake();

@@ -1,51 +1,52 @@
-// Trouble on request: what the API or a receiver does wrong, for tests and for people who want to see it.
+// Faults on request: what the API or a receiver does wrong, for tests and for people who want to see it.
 import { MAX_FAULT_BATCH_MS, MAX_FAULT_LATENCY_MS } from "../config.ts";
 
-/** One side's trouble. Nothing set: none. */
+/** The fault of one side; none if nothing is set. */
 export type Fault = {
-  /** Answer with this HTTP status instead of doing the work. */
+  /** Answers with this HTTP status instead of doing the work. */
   status?: number;
   /** The message of that answer. */
   message?: string;
   /** Retry-After of that answer, in seconds. */
   retry_after_s?: number;
-  /** Wait so long before anything else. */
+  /** Waits this long before anything else. */
   latency_ms?: number;
-  /** Share of the requests that are hit, 0 to 1; 1 if not given. */
+  /** Share of requests affected, 0 to 1; 1 by default. */
   rate?: number;
-  /** Never answer, until the faults change or the client leaves; then nothing is done. */
+  /** Does not answer until the faults change or the client leaves; the work is never done. */
   hang?: boolean;
-  /** Close the connection without an answer. */
+  /** Closes the connection without an answer. */
   drop?: boolean;
 };
 
 /**
- * What is stranded: `delivery` stays Scheduled without an attempt while its event is Success; `retry` fails its first
- * attempt and is never tried again; `processing` reaches its receiver and stays Processing; an `event` stays in Retry
- * without deliveries. All seen: the first, second and last after Redis lost its data, the third with Postgres starved.
+ * What gets stranded: `delivery` stays Scheduled without an attempt while its event is Success; `retry` fails its
+ * first attempt and is never retried; `processing` reaches its receiver and stays Processing; an `event` stays in
+ * Retry without deliveries. All seen: the first, second and last after Redis lost its data, the third with Postgres
+ * starved.
  */
 export const STRANDED = ["delivery", "retry", "processing", "event"] as const;
-/** One of the ways in which a delivery or an event is stranded. */
+/** How a delivery or an event is stranded. */
 export type Strand = (typeof STRANDED)[number];
 
-/** Both sides' trouble: the API's, and the receivers' under `deliveries`; and that of the queue between them. */
+/** The faults of the API, of the receivers (`deliveries`) and of the queue between them. */
 export type Faults = Fault & {
-  /** Answer 201 and forget the event, as Convoy does with its Redis down. */
+  /** Answers 201 and forgets the event, as Convoy does while its Redis is down. */
   swallow?: boolean;
-  /** Redis does not answer: what that means depends on the version. The queue stands still meanwhile. */
+  /** Redis does not answer; the effect depends on the version. The queue stands still meanwhile. */
   redis_down?: boolean;
-  /** Happens once, when it is set: what is queued right now is never sent. Not shown afterwards. */
+  /** Happens once, when set: what is queued right now is never sent. Not shown afterwards. */
   redis_lost?: boolean;
   /** The queue stands still: what is accepted waits until this ends. */
   stall?: boolean;
-  /** Strands a share (`rate`, 0 to 1; 1 if not given) of the new deliveries, or of the new events. */
+  /** Strands a share (`rate`, 0 to 1; 1 by default) of the new deliveries or events. */
   strand?: { what?: Strand; rate?: number };
-  /** Each batch retry counts as running for so long, by the clock; a second one is refused meanwhile. */
+  /** How long each batch retry counts as running, by the clock; a second one is refused meanwhile. */
   batch_ms?: number;
   deliveries?: Fault;
 };
 
-/** The connection that a fault closed; looks like what fetch throws for one. */
+/** A connection closed by a fault; looks like the error that fetch throws. */
 export class ConnectionDropped extends TypeError {
   constructor() {
     super("fetch failed: the connection was closed by a fault");
@@ -53,22 +54,22 @@ export class ConnectionDropped extends TypeError {
   }
 }
 
-/** What a fault makes of a call: `go` does the work, `swallow` pretends to, `answer` replaces it; without Redis it depends. */
+/** How a fault affects a call: `go` does the work, `swallow` pretends to, `answer` replaces it, `redis_down` varies. */
 export type FaultOutcome =
   | { kind: "go" | "swallow" | "redis_down" }
   | { kind: "answer"; status: number; message: string; retryAfterS?: number };
 
-/** The faults in force, and how a call goes through them. */
+/** The faults in force, and how they affect calls. */
 export type FaultControl = {
   get(): Faults;
   set(faults: Faults): void;
-  /** Takes a call through one side's fault. Rejects with ConnectionDropped, or with the signal's reason. */
+  /** Applies one side's fault to a call. Rejects with ConnectionDropped, or with the signal's reason. */
   pass(side: "api" | "deliveries", signal?: AbortSignal): Promise<FaultOutcome>;
-  /** How a new delivery or event is stranded; undefined where it is not. */
+  /** How to strand a new delivery or event; undefined if not at all. */
   strand(of: "delivery" | "event"): Strand | undefined;
 };
 
-/** Says what is wrong with a value, with the path to it; undefined where nothing is. */
+/** Returns what is wrong with a value and its path; undefined if nothing is. */
 type Check = (value: unknown, path: string) => string | undefined;
 
 const leaf =
@@ -90,7 +91,7 @@ const share = leaf(
 const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** An object with these members and no others; each may be missing. */
+/** Checks an object with only these members, each optional. */
 const members =
   (checks: Record<string, Check>): Check =>
   (value, path) => {
@@ -131,19 +132,19 @@ const FAULTS: Record<keyof Faults, Check> = {
   deliveries: members(FAULT),
 };
 
-/** Reads the body of PUT /inbox/faults; says everything that is wrong with it. */
+/** Reads the body of PUT /inbox/faults; reports everything that is wrong with it. */
 export function readFaults(body: unknown): { faults: Faults } | { problem: string } {
   if (!isObject(body)) return { problem: "the body must be a JSON object; {} resets" };
   const problem = members(FAULTS)(body, "");
   return problem === undefined ? { faults: body as Faults } : { problem };
 }
 
-/** No faults to begin with; `onChange` is called after each change. */
+/** Starts without faults; calls `onChange` after each change. */
 export function createFaults(onChange: () => void): FaultControl {
   let faults: Faults = {};
   let changed = new AbortController();
 
-  /** Settles when the faults change (true) or the time is over (false); rejects when the client leaves. */
+  /** Resolves when the faults change (true) or the time is up (false); rejects when the client leaves. */
   const wait = (ms: number | undefined, signal: AbortSignal | undefined): Promise<boolean> =>
     new Promise((resolve, reject) => {
       const timer =

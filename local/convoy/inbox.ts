@@ -18,17 +18,17 @@ export type InboxDelivery = {
   signature: { header: string | null; valid: boolean; reason?: string };
   status: string;
   attempts: number;
-  /** The receiver got this message before, in another delivery or in an earlier attempt of this one. */
+  /** Whether the receiver already got this message, in another delivery or an earlier attempt of this one. */
   duplicate: boolean;
-  /** When it was first sent; null while it was not. */
+  /** When it was first sent; null until then. */
   received_at: string | null;
   created_at: string;
   event_id: string;
-  /** Kept here instead of being sent, because the host is not this machine. */
+  /** Whether it was kept here instead of being sent, because the host is not this machine. */
   kept: boolean;
-  /** Why the last attempt failed; null where it did not. */
+  /** Why the last attempt failed; null if it did not. */
   error: string | null;
-  /** How a fault stranded it; null where nothing did, and once it is sent again. */
+  /** How a fault stranded it; null if none did, or once it is sent again. */
   strand: Strand | null;
 };
 
@@ -70,7 +70,7 @@ export function inboxDelivery(row: DeliveryRow): InboxDelivery {
   };
 }
 
-/** The newest deliveries; `q` is looked for in body, key, type, URL and status, without regard to case. */
+/** The newest deliveries; `q` is searched for in body, key, type, URL, status and endpoint id, ignoring case. */
 export function listDeliveries(
   context: Context,
   limit: number,
@@ -102,7 +102,7 @@ export function listDeliveries(
     .map(inboxDelivery);
 }
 
-/** One delivery with its endpoint, each step of the signature's check, and each attempt with its answer. */
+/** One delivery with its endpoint, each step of the signature check, and each attempt with its answer. */
 export function deliveryDetail(context: Context, row: DeliveryRow) {
   const endpoint = findEndpoint(context, row.endpoint_id, true);
   const sent = row.sent === null ? null : (JSON.parse(row.sent) as Sent);
@@ -139,7 +139,7 @@ export function deliveryDetail(context: Context, row: DeliveryRow) {
   };
 }
 
-/** The newest events that the API answered with 201, duplicates and swallowed ones included. */
+/** The newest events that the API answered with 201, including duplicates and swallowed ones. */
 export function listEvents(context: Context, limit: number) {
   return context.db
     .all<{

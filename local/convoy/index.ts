@@ -1,4 +1,4 @@
-// A local Convoy in this process: a fetch handler with its own state, as many at once as one likes.
+// A local Convoy in this process: a fetch handler with its own state. There may be any number at once.
 import { Hono } from "hono";
 import { apiApp } from "./api.ts";
 import { type ConvoyOptions, createContext } from "./context.ts";
@@ -12,17 +12,17 @@ export { ConnectionDropped, type Fault, type Faults, type Strand } from "./fault
 
 /** A running local Convoy. */
 export type Convoy = {
-  /** Answers a request to the API (`/api/…`) or the inbox. Rejects where a fault closes the connection. */
+  /** Answers a request to the API (`/api/…`) or the inbox. Rejects if a fault closes the connection. */
   fetch(request: Request): Promise<Response>;
   /** Resolves when nothing is queued to be processed or delivered right now; retries in the future do not count. */
   idle(): Promise<void>;
-  /** Processes what was accepted; needed only with `autoDeliver: false`. Resolves when idle. */
+  /** Processes accepted events; needed only with `autoDeliver: false`. Resolves when idle. */
   process(): Promise<void>;
-  /** Stops and closes the database. What was not finished is taken up by the next one on the same file. */
+  /** Stops and closes the database. The next one on the same file resumes what is unfinished. */
   close(): Promise<void>;
 };
 
-/** Starts a local Convoy with its own state. Throws what SQLite throws where `file` cannot be used. */
+/** Starts a local Convoy with its own state. Throws SQLite's error if `file` cannot be used. */
 export function createConvoy(options: ConvoyOptions = {}): Convoy {
   const context = createContext(options);
   const engine = createEngine(context);
@@ -62,10 +62,10 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
   };
 }
 
-/** What Convoy's rate limiter stands before. */
+/** The paths behind Convoy's rate limiter. */
 const LIMITED_PATHS = "/api/v1/projects";
 
-/** How 26.6 answers every call without Redis: its limiter fails closed, and Retry-After is a UNIX time (seen). */
+/** How 26.6 answers every call while Redis is down: its limiter fails closed, and Retry-After is a Unix time (seen). */
 function rateLimited(now: number): Response {
   return failure(429, "exceeded rate limit", {
     "Retry-After": `${Math.floor(now / 1000)}`,

@@ -1,8 +1,8 @@
-// JSON as bytes: Convoy keeps what was posted and signs it without its spaces.
+// JSON as bytes: Convoy keeps what was posted, and signs it without whitespace.
 
 const SPACE = /[ \t\r\n]/;
 
-/** JSON without the whitespace outside its strings, nothing else touched: what Go's json.Compact gives. */
+/** JSON without the whitespace outside strings, otherwise unchanged: what Go's json.Compact returns. */
 export function compactJson(raw: string): string {
   return raw.replace(
     /("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+/g,
@@ -11,8 +11,8 @@ export function compactJson(raw: string): string {
 }
 
 /**
- * The text of a top-level member's value, as it was written; undefined where the member is missing.
- * The last one wins, as it does for Go and for JSON.parse. `raw` must be valid JSON holding an object.
+ * The text of a top-level member's value, as written; undefined if the member is missing. The last one
+ * wins, as in Go and JSON.parse. `raw` must be a valid JSON object.
  */
 export function rawMember(raw: string, name: string): string | undefined {
   let found: string | undefined;

@@ -1,4 +1,4 @@
-// The inbox page: plain files, read once, served under a policy that lets nothing else run.
+// The inbox page: plain files, read once and served under a policy that lets nothing else run.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { Hono } from "hono";
@@ -12,7 +12,7 @@ const TYPES: Record<string, string> = {
   svg: "image/svg+xml",
 };
 
-/** Nothing inline, nothing from elsewhere: whatever a webhook's body holds stays text. */
+/** Nothing inline, nothing from elsewhere: whatever a webhook's body contains stays text. */
 const HEADERS = {
   "Content-Security-Policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
@@ -21,7 +21,7 @@ const HEADERS = {
   "Referrer-Policy": "no-referrer",
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Resource-Policy": "same-origin",
-  // A newer checkout must not meet an older page.
+  // An old page must not run against a newer checkout.
   "Cache-Control": "no-cache",
 };
 

@@ -1,4 +1,4 @@
-// Convoy's pages: newest first, by uid; the cursor of the next page is its first row, not the last one seen.
+// Convoy's pages: newest first, by uid; the cursor of the next page is its own first row, not the last one seen.
 import type { SQLInputValue } from "node:sqlite";
 import { DEFAULT_PER_PAGE, DEFAULT_WINDOW_DAYS } from "../config.ts";
 import type { Context } from "./context.ts";
@@ -7,7 +7,7 @@ import { Refusal } from "./envelope.ts";
 /** A part of a WHERE clause and its values. */
 export type Condition = { sql: string; values: SQLInputValue[] };
 
-/** One page and the cursors around it, in Convoy's names. */
+/** One page and its cursors, with Convoy's names. */
 export type Page<Row> = {
   content: Row[];
   pagination: {
@@ -19,12 +19,12 @@ export type Page<Row> = {
   };
 };
 
-/** `column = value` where a query parameter is given, else nothing. */
+/** `column = value` if a query parameter is given, else nothing. */
 export function equals(column: string, value: string | null): Condition[] {
   return value ? [{ sql: `${column} = ?`, values: [value] }] : [];
 }
 
-/** `column` is one of the values; nothing where there are none. */
+/** `column` is one of the values; nothing if there are none. */
 export function oneOf(column: string, values: string[]): Condition[] {
   const given = values.filter((value) => value !== "");
   if (given.length === 0) return [];
@@ -39,8 +39,8 @@ function dateOf(value: string, problem: string): string {
 }
 
 /**
- * The time window of a list, on created_at, to the second, in UTC. Without dates it goes from seven days ago to the
- * end of today, as Convoy's own does. Refuses dates in another format (recorded).
+ * The time window of a list, on created_at, to the second, in UTC. Without dates it runs from seven days ago to the
+ * end of today, as Convoy's does. Refuses dates in another format (recorded).
  */
 export function timeWindow(context: Context, query: URLSearchParams): Condition[] {
   const format = "2006-01-02T15:04:05";
@@ -61,13 +61,13 @@ export function timeWindow(context: Context, query: URLSearchParams): Condition[
     : `${today.toISOString().slice(0, 10)}T23:59:59.999Z`;
   if (from.slice(0, 19) > to.slice(0, 19))
     throw new Refusal(400, "startDate cannot be greater than endDate");
-  // RFC 3339 in UTC sorts as text; "…:21" is before "…:21.000Z", so the end is the last instant of its second's start.
+  // RFC 3339 in UTC sorts as text; "…:21" sorts before "…:21.000Z", so the end is the first instant of its second.
   return [
     { sql: "created_at >= ? AND created_at <= ?", values: [from, `${to.slice(0, 19)}.000Z`] },
   ];
 }
 
-/** One page of `table` in the order of uid, with Convoy's cursors. `conditions` are joined by AND. */
+/** One page of `table`, ordered by uid, with Convoy's cursors. `conditions` are joined by AND. */
 export function page<Row extends { uid: string }>(
   context: Context,
   table: string,

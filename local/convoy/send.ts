@@ -1,14 +1,14 @@
-// One HTTP request with exactly the headers it is given, in their order: fetch would add its own.
+// One HTTP request with exactly the given headers, in their order: fetch would add its own.
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { createGunzip } from "node:zlib";
 import { MAX_RESPONSE_BYTES } from "../config.ts";
 
 /**
- * Sends a webhook as Convoy's client does: Host first, User-Agent, Content-Length, then what it was given.
- * Has fetch's signature for the cases used here (a URL, headers as an object, a string body). Redirects are not followed.
- * Rejects with the error of the socket, with the signal's reason, or with "EOF" for a gzip answer that is empty: so the
- * real one fails with what `wrangler dev` makes of a 204 (seen).
+ * Sends a webhook as Convoy's client does: Host first, User-Agent, Content-Length, then the given headers. Has fetch's
+ * signature for the cases used here (a URL, headers as an object, a string body). Does not follow redirects. Rejects
+ * with the socket's error, with the signal's reason, or with "EOF" for an empty gzip answer: that is how the real one
+ * fails on what `wrangler dev` makes of a 204 (seen).
  */
 export const sendHttp: typeof fetch = (input, init = {}) =>
   new Promise((resolve, reject) => {
@@ -52,7 +52,7 @@ export const sendHttp: typeof fetch = (input, init = {}) =>
         const noBody = status === 204 || status === 205 || status === 304;
         resolve(
           new Response(noBody ? null : Buffer.concat(chunks), {
-            // Response refuses what is no final status; such an answer counts as a failure all the same.
+            // Response refuses other statuses; such an answer counts as a failure anyway.
             status: status >= 200 && status <= 599 ? status : 599,
             statusText: response.statusMessage ?? "",
             headers,

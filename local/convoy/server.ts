@@ -24,8 +24,8 @@ function versionOf(value: string | undefined): ConvoyVersion | undefined {
 }
 
 /**
- * Starts a local Convoy on 127.0.0.1; port 0 takes a free one. Rejects with EADDRINUSE where the port is taken.
- * LOCAL_CONVOY_VERSION in the environment (26.6 or 26.7) is the version that is played; throws where it is another one.
+ * Starts a local Convoy on 127.0.0.1; port 0 takes a free one. Rejects with EADDRINUSE if the port is taken.
+ * LOCAL_CONVOY_VERSION in the environment (26.6 or 26.7) is the version to imitate; throws if it is anything else.
  */
 export async function serveConvoy(
   options: ConvoyOptions & { port: number },

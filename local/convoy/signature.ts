@@ -1,14 +1,14 @@
-// Convoy's signatures, made and checked. The check is what a receiver would do, told step by step.
+// Makes and checks Convoy's signatures. The check does what a receiver would, and reports each step.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { SIGNATURE_TOLERANCE_S } from "../config.ts";
 import { compactJson } from "./json.ts";
 
-/** Hashes that Convoy offers; an endpoint made by default uses SHA256. */
+/** Hashes that Convoy offers; an endpoint's default is SHA256. */
 export type Hash = "SHA256" | "SHA512";
-/** Encodings that Convoy offers; an endpoint made by default uses hex. */
+/** Encodings that Convoy offers; an endpoint's default is hex. */
 export type Encoding = "hex" | "base64";
 
-/** What a signature is made from. `timestampS` is the Unix time in seconds, used by advanced signatures only. */
+/** What a signature is made from. `timestampS` is the Unix time in seconds; only advanced signatures use it. */
 export type SignInput = {
   payload: string;
   secrets: string[];
@@ -18,7 +18,7 @@ export type SignInput = {
   encoding?: Encoding;
 };
 
-/** What a receiver has in hand. `toleranceS` and `nowS` are seconds. */
+/** What a receiver checks a signature with. `toleranceS` and `nowS` are seconds. */
 export type VerifyInput = {
   payload: string;
   header: string;
@@ -30,10 +30,10 @@ export type VerifyInput = {
   encoding?: Encoding;
 };
 
-/** One step of a check: what was looked at and what came out. */
+/** One step of a check: what was checked, and the result. */
 export type Step = { step: string; ok: boolean; detail: string };
 
-/** The outcome of a check; `reason` is there when it failed. */
+/** The outcome of a check; `reason` is set if it failed. */
 export type Verdict = { valid: boolean; reason?: string; steps: Step[] };
 
 function mac(text: string, secret: string, hash: Hash = "SHA256", encoding: Encoding = "hex") {
@@ -41,8 +41,9 @@ function mac(text: string, secret: string, hash: Hash = "SHA256", encoding: Enco
 }
 
 /**
- * The value of X-Convoy-Signature for a body: over the compacted JSON, one signature for each secret in the order of
- * the endpoint's list while they overlap (recorded). Simple: bare; advanced: `t=…,v1=…` over `t,body`.
+ * The value of X-Convoy-Signature for a body, over the compacted JSON. Simple: the bare signature by the newest
+ * secret; advanced: `t=…,v1=…` over `t,body`, one signature per overlapping secret, in the order of the endpoint's
+ * list (recorded).
  */
 export function sign(input: SignInput): string {
   const body = compactJson(input.payload);
@@ -68,7 +69,7 @@ function verdict(steps: Step[]): Verdict {
   return failed ? { valid: false, reason: failed.detail, steps } : { valid: true, steps };
 }
 
-/** Says why no signature fits: the usual cause is a body with spaces, which Convoy signs without them. */
+/** Why no signature matches: usually a body with spaces, which Convoy signs without them. */
 function mismatch(input: VerifyInput, prefix: string, given: string[]): string {
   const compacted = compactJson(input.payload);
   if (compacted !== input.payload) {

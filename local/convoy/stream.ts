@@ -1,4 +1,4 @@
-// The inbox's live feed: server-sent events, one for each change of a delivery.
+// The inbox's live feed: server-sent events, one per change of a delivery.
 import { STREAM_HEARTBEAT_MS } from "../config.ts";
 import type { Context, InboxChange } from "./context.ts";
 import { inboxDelivery } from "./inbox.ts";

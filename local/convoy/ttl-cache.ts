@@ -1,14 +1,14 @@
-// What was read some time ago and is still believed: how the agent of 26.6 sees endpoints and subscriptions.
+// A cache of values with a time to live, through which the agent of 26.6 sees endpoints and subscriptions.
 
-/** Values by key, each believed for a while after it was read. */
+/** Values by key, each kept for a while after it was read. */
 export type TtlCache = {
-  /** The value that is believed, else what `read` gives; undefined is not kept. */
+  /** The cached value, else what `read` returns; undefined is not cached. */
   through<Value>(key: string, read: () => Value | undefined): Value | undefined;
   delete(key: string): void;
   clear(): void;
 };
 
-/** A cache on the given clock (Unix ms); with `ttlMs` 0 everything is read anew. */
+/** A cache on the given clock (Unix ms); with `ttlMs` 0 nothing is cached. */
 export function ttlCache(ttlMs: number, now: () => number): TtlCache {
   const entries = new Map<string, { value: unknown; until: number }>();
   return {

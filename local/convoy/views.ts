@@ -1,11 +1,11 @@
-// Rows as Convoy's API shows them, field by field as recorded, empty parts included.
+// Rows as Convoy's API shows them, field by field as recorded, including empty ones.
 import type { Context } from "./context.ts";
 import { type DeliveryRow, maxRetrySeconds } from "./store/deliveries.ts";
 import type { EndpointRow, Secret } from "./store/endpoints.ts";
 import type { EventRow } from "./store/events.ts";
 import type { SubscriptionRow } from "./store/subscriptions.ts";
 
-/** Go's zero time, which Convoy shows where it has none. */
+/** Go's zero time, which Convoy shows if it has none. */
 const NO_TIME = "0001-01-01T00:00:00Z";
 
 function secretsView(row: EndpointRow) {
@@ -25,7 +25,7 @@ function authenticationView(row: EndpointRow, fresh: boolean): unknown {
   return fresh && row.authentication === "{}" ? null : JSON.parse(row.authentication);
 }
 
-/** An endpoint. `fresh` is the answer to create and update, where no authentication is null instead of {} (recorded). */
+/** An endpoint. `fresh`: as create and update answer it, where no authentication is null instead of {} (recorded). */
 export function endpointView(context: Context, row: EndpointRow, fresh = false) {
   return {
     uid: row.uid,
@@ -49,7 +49,7 @@ export function endpointView(context: Context, row: EndpointRow, fresh = false) 
   };
 }
 
-/** The endpoint inside a subscription or delivery: most of it left empty (recorded). */
+/** The endpoint inside a subscription or delivery: most of it is empty (recorded). */
 function endpointMetadata(context: Context, row: EndpointRow | undefined, withSecrets: boolean) {
   if (!row) return null;
   return {
@@ -74,7 +74,7 @@ function endpointMetadata(context: Context, row: EndpointRow | undefined, withSe
   };
 }
 
-/** A subscription; the answer to create has no endpoint in it, and its filter is not flattened yet (recorded). */
+/** A subscription; in the answer to create, it has no endpoint and its filter is not flattened yet (recorded). */
 export function subscriptionView(
   context: Context,
   row: SubscriptionRow,
@@ -125,12 +125,12 @@ function sourceMetadata(idempotencyKeys: [] | null) {
   };
 }
 
-/** An object as JSON text in which the member `data` is the raw JSON, byte by byte. */
+/** An object as JSON text whose member `data` is the raw JSON, byte for byte. */
 function withRawData(view: object, data: string): string {
   return JSON.stringify(view).replace('"data":null', () => `"data":${data}`);
 }
 
-/** An event as JSON text: `data` is what was posted, numbers beyond JavaScript's included. */
+/** An event as JSON text: `data` is as posted, including numbers beyond JavaScript's range. */
 export function eventJson(context: Context, row: EventRow): string {
   const view = {
     uid: row.uid,
@@ -152,11 +152,11 @@ export function eventJson(context: Context, row: EventRow): string {
     updated_at: row.created_at,
     deleted_at: null,
   };
-  // Last, so that no text before it can look like the place where it goes.
+  // Appended last, so that no other text can be mistaken for its place.
   return `${JSON.stringify(view).slice(0, -1)},"data":${row.data}}`;
 }
 
-/** A delivery as JSON text. `event` gives the time its event was processed; lists show another emptiness (recorded). */
+/** A delivery as JSON text. `eventCreatedAt`: when its event was processed. Lists differ in empty parts (recorded). */
 export function deliveryJson(
   context: Context,
   row: DeliveryRow,

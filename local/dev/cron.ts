@@ -2,8 +2,8 @@
 import { CRON_INTERVAL_MS } from "./numbers.ts";
 
 /**
- * Calls `fire` at each full minute, never two at a time; what it throws is printed.
- * @returns stops it
+ * Calls `fire` at each full minute, never twice at a time; errors are printed.
+ * @returns a function that stops it
  */
 export function startCron(fire: (at: Date) => Promise<unknown>): () => void {
   let timer: NodeJS.Timeout | undefined;

@@ -1,12 +1,12 @@
-/** Ends the process in order: on a signal, and when the one that started it is gone. */
+/** Ends the process cleanly: on a signal, and when the process that started it is gone. */
 import { SHUTDOWN_MS, STOP_SIGNALS } from "./numbers.ts";
 
 /**
- * Calls `close` once and exits with 0 when asked to stop: Ctrl-C is how one ends a dev server, not
- * an error. A close that hangs is cut off after SHUTDOWN_MS.
- * @param close releases everything; what it rejects with is printed
- * @returns call it after starting a library that listens to signals too: Miniflare would exit before
- *   the rest is closed
+ * Calls `close` once and exits with 0 when asked to stop: Ctrl-C is the normal way to end a dev server,
+ * not an error. A close that hangs is cut off after SHUTDOWN_MS.
+ * @param close releases everything; a rejection is printed
+ * @returns call it after starting a library that also handles signals: Miniflare would exit before the
+ *   rest is closed
  */
 export function endInOrder(close: () => Promise<void>): () => void {
   let ending = false;
@@ -26,7 +26,7 @@ export function endInOrder(close: () => Promise<void>): () => void {
     for (const signal of STOP_SIGNALS) process.removeAllListeners(signal).on(signal, end);
   };
   claimSignals();
-  // The channel to local/dev.ts closes with that process, however it ends; it may be closed already.
+  // The channel to local/dev.ts closes when that process ends in any way; it may be closed already.
   process.once("disconnect", end);
   if (process.connected === false) end();
   return claimSignals;

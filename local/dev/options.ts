@@ -1,18 +1,18 @@
-/** What `npm run dev` was asked for on its command line. */
+/** The command-line options of `npm run dev`. */
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { CONVOY_PORT, WORKER_PORT } from "./numbers.ts";
 
-/** Ports of the two servers, and the directory that keeps the state of both. */
+/** The ports of the two servers, and the directory that holds the state of both. */
 export type DevOptions = { port: number; convoyPort: number; state: string };
 
-/** How the command is used, printed for --help and after a wrong argument. */
+/** The usage, printed for --help and after a wrong argument. */
 export const USAGE = `Usage: npm run dev [-- --port ${WORKER_PORT} --convoy-port ${CONVOY_PORT} --state .wrangler/state]`;
 
 /**
  * Reads the arguments.
- * @returns the options, or "help" when that was asked for
- * @throws Error whose message names the argument that is wrong
+ * @returns the options, or "help" for --help
+ * @throws Error whose message names the wrong argument
  */
 export function parseOptions(args: string[]): DevOptions | "help" {
   const { values } = parseArgs({

@@ -1,10 +1,10 @@
-/** Are the ports free? Asked before anything is started, so that a "no" leaves nothing behind. */
+/** Checks that ports are free, before anything is started, so that a "no" leaves nothing behind. */
 import { createServer } from "node:net";
 import { HOST } from "./numbers.ts";
 
 /**
- * Whether nobody listens on a port.
- * @returns undefined when free, else the system's reason, such as EADDRINUSE or EACCES
+ * Whether a port can be used.
+ * @returns undefined if it is free, else the system's reason, such as EADDRINUSE or EACCES
  */
 export async function whyTaken(port: number): Promise<string | undefined> {
   const server = createServer();
@@ -15,7 +15,7 @@ export async function whyTaken(port: number): Promise<string | undefined> {
 }
 
 /**
- * One line for a port that cannot be had.
+ * The message for a port that cannot be used.
  * @param flag the argument that chooses another one
  */
 export function portMessage(what: string, port: number, flag: string, reason: string): string {

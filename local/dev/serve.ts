@@ -40,7 +40,7 @@ async function run({ port, convoyPort, state }: DevOptions): Promise<void> {
     const convoy = await serveConvoy({
       port: convoyPort,
       file: path.join(state, "convoy.sqlite"),
-      // As the tutorial's commands name it; the inbox shows them.
+      // The address in the tutorial's commands, which the inbox shows.
       workerUrl: `http://0.0.0.0:${port}`,
     });
     closers.push(() => convoy.close());
@@ -60,7 +60,7 @@ async function demandPort(what: string, port: number, flag: string): Promise<voi
   if (reason !== undefined) throw new Error(portMessage(what, port, flag, reason));
 }
 
-/** parseArgs marks what it throws; ours are about a port's number. */
+/** Whether parseArgs threw it, or our own check of a port. */
 function isArgumentError(error: unknown): boolean {
   return error instanceof Error && /^(--|Unknown option|Option|Unexpected)/.test(error.message);
 }

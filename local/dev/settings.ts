@@ -5,8 +5,8 @@ import { SETTING_NAMES, type SettingName } from "../../src/config.ts";
 const LOCAL = "local";
 
 /**
- * Development defaults, overridden by environment variables with a setting's name. With
- * CONVOY_BASE_URL set there, key and project have no default: they belong to that server.
+ * Development defaults, overridden by environment variables with a setting's name. If CONVOY_BASE_URL
+ * is set there, key and project have no default: they belong to that server.
  * @param convoyUrl where the local Convoy listens
  */
 export function devSettings(
@@ -26,7 +26,7 @@ export function devSettings(
   return settings;
 }
 
-/** Whether the local Convoy is to be started: nobody named another one. */
+/** Whether to start the local Convoy: no other one is named. */
 export function usesLocalConvoy(environment: Record<string, string | undefined>): boolean {
   return !environment.CONVOY_BASE_URL;
 }

@@ -1,8 +1,8 @@
-/** What the dev command prints once all is up: where things are, and what to paste next. */
+/** What the dev command prints once everything is up: the addresses, and what to paste next. */
 
 /**
- * The tutorial's two commands, ready to paste; the second takes the id that the first one returns.
- * @param inboxUrl undefined when a Convoy elsewhere is used
+ * The text, with the tutorial's two commands ready to paste; the second takes the id that the first returns.
+ * @param inboxUrl undefined if another Convoy is used
  */
 export function welcome(port: number, inboxUrl: string | undefined): string {
   const base = `http://0.0.0.0:${port}`;

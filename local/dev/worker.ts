@@ -9,12 +9,12 @@ import { HOST } from "./numbers.ts";
 export type WorkerOptions = {
   /** The repository's directory. */
   root: string;
-  /** 0 takes a free port. */
+  /** 0: a free port. */
   port: number;
   settings: Record<string, string>;
   /** The directory of KV and D1. */
   state: string;
-  /** Rebuild when the source changes, and print requests and logs; false for tests. */
+  /** Whether to rebuild when the source changes and print requests and logs; false for tests. */
   interactive: boolean;
 };
 
@@ -27,8 +27,8 @@ export type DevWorker = {
 };
 
 /**
- * Brings the D1 in `state` up to the newest migration.
- * @throws Error with wrangler's output when a migration fails
+ * Applies the pending migrations to the D1 in `state`.
+ * @throws Error with wrangler's output if a migration fails
  */
 export async function migrate(root: string, state: string): Promise<void> {
   const child = spawn(
@@ -39,7 +39,7 @@ export async function migrate(root: string, state: string): Promise<void> {
     ],
     { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, CI: "true" } },
   );
-  // An end during the start must not leave it running.
+  // If we exit meanwhile, it must not keep running.
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
   let output = "";
@@ -53,8 +53,8 @@ export async function migrate(root: string, state: string): Promise<void> {
 }
 
 /**
- * Starts the Worker on HOST. Settings are handed over in memory, so that no secret is in a process
- * list or a file.
+ * Starts the Worker on HOST. Settings are passed in memory, so that no secret appears in a process list
+ * or a file.
  */
 export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
   const bindings = Object.fromEntries(
@@ -70,7 +70,7 @@ export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
       server: { hostname: HOST, port: options.port },
       inspector: false,
       watch: options.interactive,
-      // "info": requests, reloads and errors; what the Worker itself logs comes below.
+      // "info": requests, reloads and errors; the Worker's own logs are handled below.
       logLevel: options.interactive ? "info" : "none",
       structuredLogsHandler: ({ level, message }: { level: string; message: string }) => {
         if (!options.interactive) return;
@@ -88,7 +88,7 @@ export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
   };
 }
 
-/** Through wrangler's documented path; the handle's own scheduled() asks the proxy in front instead. */
+/** Uses wrangler's documented path; the handle's own scheduled() calls the proxy in front instead. */
 async function fireCron(base: URL, at: Date): Promise<void> {
   const query = new URLSearchParams({ cron: "* * * * *", time: String(at.getTime()) });
   const response = await fetch(new URL(`/cdn-cgi/handler/scheduled?${query}`, base));

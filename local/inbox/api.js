@@ -1,4 +1,4 @@
-// What the page asks the local Convoy.
+// The page's calls to the local Convoy.
 
 async function ask(path, init) {
   const response = await fetch(`/inbox${path}`, init);
@@ -7,11 +7,11 @@ async function ask(path, init) {
   return body;
 }
 
-/** The newest deliveries that fit the filter, at most 500; older ones are found by a search. */
+/** The newest deliveries matching the filter, at most 500; a search finds older ones. */
 export const fetchList = (filter) =>
   ask(`/deliveries?${new URLSearchParams(Object.entries(filter).filter(([, value]) => value))}`);
 
-/** One delivery with its check, its attempts and its endpoint. */
+/** One delivery with its signature check, attempts and endpoint. */
 export const fetchDelivery = (id) => ask(`/deliveries/${encodeURIComponent(id)}`);
 
 /** Sends a delivery again. */

@@ -1,9 +1,9 @@
-// One delivery: what was sent, what a receiver makes of its signature, and each attempt.
+// One delivery: what was sent, how its signature check turns out, and each attempt.
 import { byId, copyButton, el } from "./dom.js";
 import { between, pretty, time, tone, verdict } from "./format.js";
 import { asCurl, asTypeScript } from "./snippets.js";
 
-/** Which of the two views of a body is chosen; kept from one delivery to the next. */
+/** The chosen view of a body, kept from one delivery to the next. */
 let bodyView = "pretty";
 
 function facts(delivery) {
@@ -145,7 +145,7 @@ function attemptSection(delivery) {
   );
 }
 
-/** Shows a delivery. `onreplay` and `onclose` are called by its buttons. */
+/** Shows a delivery. Its buttons call `onreplay` and `onclose`. */
 export function showDetail(delivery, { onreplay, onclose }) {
   const pane = byId("detail");
   const sameAsBefore = pane.dataset.id === delivery.id;
@@ -192,7 +192,7 @@ export function showDetail(delivery, { onreplay, onclose }) {
     section("Headers", null, headerTable(delivery.headers)),
     attemptSection(delivery),
   );
-  // Drawn anew because something arrived: who was reading or at a button stays there.
+  // Redrawn because something arrived: keep the scroll position and the focused button.
   if (!sameAsBefore) pane.scrollTop = 0;
   else if (focused)
     [...pane.querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();

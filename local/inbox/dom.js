@@ -1,6 +1,6 @@
-// Building the page: elements from plain values. Text is always text, whatever is in it.
+// Builds the page: elements from plain values. Text always stays text, whatever it contains.
 
-/** An element by its id; the page has it. */
+/** An element of the page, by id. */
 export const byId = (id) => document.getElementById(id);
 
 /**
@@ -25,7 +25,7 @@ export function el(tag, properties = {}, ...children) {
 
 let saidTimer;
 
-/** Says something briefly at the bottom of the page. */
+/** Shows a brief message at the bottom of the page. */
 export function say(text) {
   const said = byId("said");
   said.textContent = text;
@@ -46,7 +46,7 @@ export async function copy(text, what) {
   }
 }
 
-/** A button that copies; `text` is a function, so that it is made when it is wanted. */
+/** A button that copies; `text` is a function, called only when needed. */
 export function copyButton(label, what, text, properties = {}) {
   return el("button", { type: "button", ...properties, onclick: () => copy(text(), what) }, label);
 }

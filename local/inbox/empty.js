@@ -1,4 +1,4 @@
-// The empty inbox: the tutorial's two commands, the second with the endpoint's id as soon as there is one.
+// The empty inbox: the tutorial's two commands, the second with the endpoint's id once there is one.
 import { fetchSettings } from "./api.js";
 import { byId, copyButton, el } from "./dom.js";
 import { tutorialCurls } from "./snippets.js";
@@ -18,7 +18,7 @@ function command(text, title, note, what) {
   );
 }
 
-/** Shows the empty state; `filtered` says that something is there but does not match. */
+/** Shows the empty state; `filtered`: there may be deliveries, but none match. */
 export async function showEmpty(filtered) {
   const pane = byId("empty");
   pane.hidden = false;
@@ -32,20 +32,20 @@ export async function showEmpty(filtered) {
   const [first, second] = tutorialCurls(settings.worker_url, settings.endpoint_id);
   pane.replaceChildren(
     el("h2", { class: "title" }, "No deliveries yet"),
-    el("p", { class: "about" }, "Run these two commands; the webhook shows up here by itself."),
+    el("p", { class: "about" }, "Run these two commands; the webhook then appears here."),
     command(first, "1. Create an endpoint", null, "the first command"),
     command(
       second,
       "2. Add a todo",
       settings.endpoint_id
-        ? "It names the newest endpoint."
-        : "Put the Endpoint ID that the first command gives in place of ENDPOINT_ID; this page does it for you once the endpoint is there.",
+        ? "It uses the newest endpoint."
+        : "Replace ENDPOINT_ID with the Endpoint ID that the first command returns; this page does so for you once the endpoint exists.",
       "the second command",
     ),
   );
 }
 
-/** Takes it away. */
+/** Hides it. */
 export function hideEmpty() {
   byId("empty").hidden = true;
 }

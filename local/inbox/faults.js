@@ -6,13 +6,13 @@ const SIDES = [
   {
     side: "api",
     title: "Convoy's API",
-    about: "what the Worker meets when it calls Convoy",
+    about: "what the Worker gets when it calls Convoy",
     swallow: true,
   },
   {
     side: "deliveries",
     title: "Receivers",
-    about: "what Convoy meets when it delivers",
+    about: "what Convoy gets when it delivers",
     swallow: false,
   },
 ];
@@ -27,7 +27,7 @@ const NUMBERS = [
 const SWITCHES = [
   { name: "hang", label: "Hang: never answer" },
   { name: "drop", label: "Drop the connection" },
-  { name: "swallow", label: "Swallow: say 201, then forget" },
+  { name: "swallow", label: "Swallow: answer 201, then forget" },
 ];
 
 const QUEUE_SWITCHES = [
@@ -36,7 +36,7 @@ const QUEUE_SWITCHES = [
   { name: "stall", label: "Stall: nothing is processed" },
 ];
 
-/** Which work is never done, and how it then looks. */
+/** Which work is never done, and the status it then keeps. */
 const STRANDED = [
   ["", "nothing"],
   ["delivery", "deliveries, Scheduled"],
@@ -90,7 +90,7 @@ function queueFields(faults) {
       ),
       numberField(faults, {
         name: "batch_ms",
-        label: "A batch retry runs, ms",
+        label: "Batch retry takes, ms",
         min: 0,
         max: 3600000,
         placeholder: "0",
@@ -141,7 +141,7 @@ function inputsOf(fieldset) {
 
 function readSide(fieldset) {
   const fault = inputsOf(fieldset);
-  // A share alone is no fault.
+  // A share alone is not a fault.
   return Object.keys(fault).some((name) => name !== "rate") ? fault : {};
 }
 
@@ -171,7 +171,7 @@ function describeQueue({ redis_down, stall, strand, batch_ms }) {
     .join(" ");
 }
 
-/** Shows, above the list, which faults are in force; nothing where there are none. */
+/** Shows the faults in force above the list; nothing if there are none. */
 export async function showTrouble() {
   const faults = await fetchFaults();
   const api = describe(faults);
@@ -218,7 +218,7 @@ export async function openFaults() {
         ...readQueue(queue),
         ...(hasDeliveries ? { deliveries: atReceivers } : {}),
       },
-      "Faults are set",
+      "Faults set",
     );
   };
   dialog.replaceChildren(
@@ -235,13 +235,17 @@ export async function openFaults() {
           "✕",
         ),
       ),
-      el("p", { class: "about" }, "They stay until they are ended. The inbox itself is never hit."),
+      el(
+        "p",
+        { class: "about" },
+        "They stay until you end them. They never affect the inbox itself.",
+      ),
       el("div", { class: "sides" }, fields(faults), queueFields(faults)),
       problem,
       el(
         "footer",
         {},
-        el("button", { type: "button", onclick: () => apply({}, "Faults are ended") }, "End all"),
+        el("button", { type: "button", onclick: () => apply({}, "Faults ended") }, "End all"),
         el("button", { type: "submit", class: "primary" }, "Apply"),
       ),
     ),

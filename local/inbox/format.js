@@ -1,6 +1,6 @@
-// How values are shown.
+// Formats values for display.
 
-/** The time of day, to the second; the date too where it is not today. */
+/** The time of day, to the second; with the date if it is not today. */
 export function time(iso) {
   const at = new Date(iso);
   const clock = at.toLocaleTimeString(undefined, { hour12: false });
@@ -8,13 +8,13 @@ export function time(iso) {
   return `${at.toLocaleDateString(undefined, { month: "short", day: "numeric" })} ${clock}`;
 }
 
-/** Milliseconds between two times, in words. */
+/** The time between two instants: "120 ms", "1.2 s". */
 export function between(from, to) {
   const ms = Math.max(0, Date.parse(to) - Date.parse(from));
   return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** A body as an object; undefined where it is none. */
+/** A body as an object; undefined if it is not one. */
 export function parsed(body) {
   try {
     const value = JSON.parse(body);
@@ -24,14 +24,14 @@ export function parsed(body) {
   }
 }
 
-/** What a body says of its todo: number and item. */
+/** The todo in a body: its id and item. */
 export function todoOf(body) {
   const { todo } = parsed(body) ?? {};
   if (typeof todo !== "object" || todo === null) return undefined;
   return { id: String(todo.id), item: String(todo.item ?? "") };
 }
 
-/** JSON with line breaks, numbers as they were written; the text itself where it is no JSON. */
+/** JSON with line breaks, numbers as written; other text unchanged. */
 export function pretty(body) {
   if (parsed(body) === undefined) return body;
   let depth = 0;
@@ -53,7 +53,7 @@ export function pretty(body) {
 /** A URL without its scheme, for narrow places. */
 export const shortUrl = (url) => url.replace(/^https?:\/\//, "");
 
-/** What a status means, in a word for colour: good, bad, waiting or off. */
+/** The tone of a status, for its colour: good, bad, waiting or off. */
 export function tone(status) {
   if (status === "Success") return "good";
   if (status === "Failure") return "bad";
@@ -61,7 +61,7 @@ export function tone(status) {
   return status === "Retry" ? "bad" : "waiting";
 }
 
-/** The verdict on a signature: a word, and a tone. Not every delivery was sent. */
+/** The verdict on a signature as a word and a tone. Not every delivery was sent. */
 export function verdict(signature) {
   if (signature.header === null) return { word: "not sent", tone: "off" };
   return signature.valid ? { word: "valid", tone: "good" } : { word: "invalid", tone: "bad" };

@@ -1,8 +1,8 @@
-// The list of deliveries: newest first, kept up to date row by row.
+// The list of deliveries: newest first, updated row by row.
 import { byId, el } from "./dom.js";
 import { shortUrl, time, todoOf, tone, verdict } from "./format.js";
 
-/** Most rows shown; older ones are found by a search. */
+/** Most rows shown; a search finds older ones. */
 export const SHOWN = 500;
 
 const rows = new Map();
@@ -10,7 +10,7 @@ const rows = new Map();
 function badges(delivery) {
   return [
     delivery.duplicate &&
-      el("span", { class: "badge", title: "The receiver got this message before" }, "duplicate"),
+      el("span", { class: "badge", title: "The receiver already got this message" }, "duplicate"),
     delivery.kept &&
       el(
         "span",
@@ -20,7 +20,7 @@ function badges(delivery) {
     delivery.strand &&
       el(
         "span",
-        { class: "badge", title: "Its job is lost: nothing sends it again by itself" },
+        { class: "badge", title: "Its job is lost: it is not sent again automatically" },
         "stranded",
       ),
   ];
@@ -66,7 +66,7 @@ function fill(item, delivery, { selected, unread, onselect }) {
   if (focused) button.focus();
 }
 
-/** Shows these deliveries, in this order. Rows that did not change are not touched. */
+/** Shows these deliveries, in this order. Unchanged rows are left alone. */
 export function showList(deliveries, view) {
   const list = byId("list");
   const wanted = new Set(deliveries.map((one) => one.id));
@@ -91,7 +91,7 @@ export function showList(deliveries, view) {
   }
 }
 
-/** Brings a row into sight. */
+/** Scrolls a row into view. */
 export function scrollTo(id) {
   rows.get(id)?.item.scrollIntoView({ block: "nearest" });
 }

@@ -1,4 +1,4 @@
-// The inbox page: keeps the list live, and ties list, detail, filters, keys and faults together.
+// The inbox page: keeps the list live, and connects list, detail, filters, keys and faults.
 import { clear, fetchDelivery, fetchList, replay } from "./api.js";
 import { hideDetail, showDetail } from "./detail.js";
 import { byId, el, say } from "./dom.js";
@@ -11,7 +11,7 @@ const TYPES = ["created", "updated", "deleted", "retrieved", "failed", "ping"];
 const STATUSES = ["Success", "Scheduled", "Processing", "Retry", "Failure", "Discarded"];
 /** Changes within this time are drawn together. */
 const DRAW_MS = 30;
-/** How long typing must rest before it becomes a search. */
+/** How long typing must pause before a search starts. */
 const SEARCH_MS = 150;
 
 const filter = { q: "", type: "", status: "", endpoint: "" };
@@ -70,18 +70,18 @@ function note(delivery) {
 }
 
 let loads = 0;
-/** Changes since the load that is under way began; undefined while none is. */
+/** Changes since the load in progress began; undefined if there is none. */
 let meanwhile;
 async function load() {
   const mine = ++loads;
   meanwhile = [];
   try {
     const { data } = await fetchList(filter);
-    // A later search has overtaken this one.
+    // A later load has replaced this one.
     if (mine !== loads) return;
     deliveries = data;
     for (const delivery of data) note(delivery);
-    // The list may be older than what was streamed while it was on its way.
+    // The list may be older than what was streamed meanwhile.
     for (const delivery of meanwhile) apply(delivery);
     draw();
   } finally {
@@ -96,7 +96,7 @@ function changed(delivery) {
   drawSoon();
 }
 
-/** Puts a delivery where it belongs in the list, or takes it out where it no longer fits. */
+/** Puts a delivery in its place in the list, or removes it if it no longer matches. */
 function apply(delivery) {
   note(delivery);
   const at = deliveries.findIndex((one) => one.id === delivery.id);
@@ -201,7 +201,7 @@ function live(connected) {
 }
 
 const stream = new EventSource("/inbox/stream");
-// After every (re)connection the list is fetched: what happened meanwhile was not streamed.
+// After every (re)connection, fetch the list: what happened before was not streamed.
 stream.addEventListener("open", () => {
   live(true);
   void load();

@@ -1,4 +1,4 @@
-// What can be copied: the same request as curl, and a few lines that verify it.
+// Snippets to copy: the same request as curl, and a few lines that verify it.
 
 /** Quoted for a POSIX shell. */
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -22,7 +22,7 @@ export function asTypeScript(delivery) {
   const start = [
     'import { createHmac, timingSafeEqual } from "node:crypto";',
     "",
-    "// The secret that POST /endpoint gave back, and the body exactly as it arrived.",
+    "// The secret that POST /endpoint returned, and the body exactly as it arrived.",
     'const secret = process.env.WEBHOOK_SECRET ?? "";',
     `const body = ${JSON.stringify(delivery.body)};`,
     `const header = ${JSON.stringify(header ?? "")}; // X-Convoy-Signature`,
@@ -48,7 +48,7 @@ export function asTypeScript(delivery) {
   return [...start, ...(advanced ? timed : simple), ""].join("\n");
 }
 
-/** The tutorial's two commands; the second takes the id that the first gives. */
+/** The tutorial's two commands; the second takes the id that the first returns. */
 export function tutorialCurls(workerUrl, endpointId) {
   const headers = ["-H 'accept: application/json' \\", "-H 'Content-Type: application/json' \\"];
   return [

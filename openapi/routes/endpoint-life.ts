@@ -10,7 +10,7 @@ import { EXAMPLE_ENDPOINT, EXAMPLE_SECRET } from "./endpoint.ts";
 
 const tag = "Endpoints";
 
-/** A delivery as in every example. */
+/** The delivery used in every example. */
 export const EXAMPLE_DELIVERY = {
   id: "01M86F9V6Y4M0V4N2D3C8B7AMQ",
   endpoint_id: EXAMPLE_ENDPOINT.id,
@@ -70,7 +70,7 @@ export const ENDPOINT_LIFE: Operation[] = [
     id: "activateEndpoint",
     tag,
     summary: "Activate an endpoint",
-    description: "Delivers what was held back. `activating`: the cron goes on with that.",
+    description: "Delivers what was held back. `activating`: the cron is still doing so.",
     params: EndpointPath,
     answers: { 200: moved("active") },
     errors: [404, 409, 502],
@@ -81,12 +81,12 @@ export const ENDPOINT_LIFE: Operation[] = [
     id: "rotateSecret",
     tag,
     summary: "Change the secret",
-    description: "Both sign while they overlap, for 24 hours unless told otherwise.",
+    description: "Both secrets sign while they overlap, by default for 24 hours.",
     params: EndpointPath,
     body: { schema: Rotation, example: { overlap_hours: 24 }, optional: true },
     answers: {
       200: {
-        description: "The secret is shown this once.",
+        description: "The secret is shown only once.",
         schema: "Rotated",
         example: {
           endpoint: EXAMPLE_ENDPOINT,
@@ -103,7 +103,7 @@ export const ENDPOINT_LIFE: Operation[] = [
     id: "listDeliveries",
     tag,
     summary: "List deliveries",
-    description: "What Convoy says, newest first.",
+    description: "As Convoy reports them, newest first.",
     params: EndpointPath,
     query: DeliveryListQuery,
     answers: {

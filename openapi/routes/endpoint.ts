@@ -1,9 +1,9 @@
-/** Routes under /endpoint that make, change and remove endpoints. */
+/** Routes under /endpoint that create, change and remove endpoints. */
 import { EndpointPatch, EndpointPath, NewEndpoint, SyncQuery } from "../../src/endpoint/schema.ts";
 import { PageQuery } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
-/** An endpoint as in every example. */
+/** The endpoint used in every example. */
 export const EXAMPLE_ENDPOINT = {
   id: "01M86F4EG3B4N9ZPEW1BAAMQ4B",
   name: "Todo endpoint",
@@ -15,7 +15,7 @@ export const EXAMPLE_ENDPOINT = {
   updated_at: "2026-11-24T12:00:00.000Z",
 };
 
-/** A secret as in every example. */
+/** The secret used in every example. */
 export const EXAMPLE_SECRET = "KRRDwhSGCZSJ8qKJ5UuTxGUUe";
 
 const { id, name, url, description } = EXAMPLE_ENDPOINT;
@@ -27,7 +27,7 @@ const one = {
   example: EXAMPLE_ENDPOINT,
 };
 
-/** Routes under /endpoint that make, change and remove endpoints. */
+/** Routes under /endpoint that create, change and remove endpoints. */
 export const ENDPOINT: Operation[] = [
   {
     method: "get",
@@ -50,11 +50,11 @@ export const ENDPOINT: Operation[] = [
     id: "createEndpoint",
     tag,
     summary: "Create an endpoint",
-    description: "With a subscription to every event type. Without `secret` Convoy makes one up.",
+    description: "With a subscription to every event type. Without `secret`, Convoy generates one.",
     body: { schema: NewEndpoint, example: { name, description, http_timeout: "10s", url } },
     answers: {
       201: {
-        description: "The secret is shown this once.",
+        description: "The secret is shown only once.",
         schema: "EndpointAdded",
         example: {
           "Endpoint ID": id,
@@ -80,11 +80,11 @@ export const ENDPOINT: Operation[] = [
     tag,
     summary: "Reconcile endpoints with Convoy",
     description:
-      "Takes over what was made and changed in Convoy's dashboard, and gives each endpoint the subscription that it lacks.",
+      "Takes over what was created and changed in Convoy's dashboard, and gives each endpoint the subscription it lacks.",
     query: SyncQuery,
     answers: {
       200: {
-        description: "Where it is not `complete`, ask again, with the `cursor` if there is one.",
+        description: "If it is not `complete`, call again, with the `cursor` if there is one.",
         schema: "ReconcileReport",
         example: {
           adopted: 0,
@@ -113,7 +113,7 @@ export const ENDPOINT: Operation[] = [
     id: "updateEndpoint",
     tag,
     summary: "Change an endpoint",
-    description: "Changes the fields that are given.",
+    description: "Changes the given fields.",
     params: EndpointPath,
     body: { schema: EndpointPatch, example: { description: "Endpoint for todo API." } },
     answers: { 200: one },

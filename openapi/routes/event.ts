@@ -61,8 +61,9 @@ export const EVENT: Operation[] = [
     path: "/event/summary",
     id: "summarizeEvents",
     tag,
-    summary: "What waits",
-    description: "How much is not sent yet, since when and why; and how much was given up.",
+    summary: "Summarize the backlog",
+    description:
+      "How many events are not sent yet, since when and why, and how many were given up.",
     answers: {
       200: {
         description: "The owner's backlog.",
@@ -77,7 +78,7 @@ export const EVENT: Operation[] = [
     id: "getEvent",
     tag,
     summary: "Read an event",
-    description: "With its deliveries: null where Convoy does not answer.",
+    description: "With its deliveries; null if Convoy does not answer.",
     params: EventPath,
     answers: {
       200: {

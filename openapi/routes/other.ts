@@ -9,13 +9,13 @@ export const OTHER: Operation[] = [
     path: "/portal-link",
     id: "createPortalLink",
     tag: "Endpoints",
-    summary: "Get a link into the portal",
+    summary: "Get a link to the portal",
     description:
-      "A page where the caller's owner manages its endpoints and sees its events. The token in it opens /endpoint and /event, nothing else.",
+      "A page on which the owner manages its endpoints and sees its events. The link's token opens only /endpoint and /event.",
     body: { schema: NewPortalLink, example: { expires_in_minutes: 60 }, optional: true },
     answers: {
       201: {
-        description: "Whoever has it is the owner there, until it expires.",
+        description: "Anyone who has it acts as the owner there until it expires.",
         schema: "PortalLink",
         example: {
           url: "https://todo.example.com/portal/#token=TOKEN",
@@ -30,19 +30,19 @@ export const OTHER: Operation[] = [
     path: "/health",
     id: "health",
     tag: "Service",
-    summary: "Is it well?",
+    summary: "Check the health",
     description:
-      "With ?deep: what it depends on, and how much waits, of the caller's own or, for an operator's token, of all owners.",
+      "With ?deep: the state of its dependencies, and how much is waiting: for the caller or, with an operator's token, for all owners.",
     caller: "either",
     query: HealthQuery,
     answers: {
       200: {
-        description: "Well.",
+        description: "Healthy.",
         schema: ["Health", "Alive"],
         example: { status: "ok" },
       },
       503: {
-        description: "Not well, or a setting is missing.",
+        description: "Not healthy, or a setting is missing.",
         schema: ["Health", "Error"],
       },
     },
@@ -52,13 +52,13 @@ export const OTHER: Operation[] = [
     path: "/rebuild",
     id: "rebuild",
     tag: "Service",
-    summary: "Make KV and the log the same",
+    summary: "Make KV and the log agree",
     description:
-      "For an operator's token, after a loss of either: `log` puts the last change of each todo of the log into KV, `kv` writes a change for each todo of which KV knows more than the log.",
+      "For an operator's token, after a loss of either: `log` puts each todo's last change from the log into KV, `kv` writes a change to the log for each todo that is newer in KV.",
     body: { schema: Rebuild, example: { from: "log", dry_run: true } },
     answers: {
       200: {
-        description: "A page of it: what was compared, what differed.",
+        description: "A page: what was compared and what differed.",
         schema: "Rebuilt",
         example: {
           data: [{ owner: "alice", todo_id: 1, log: 12, kv: null }],

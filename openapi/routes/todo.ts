@@ -15,7 +15,7 @@ export const TODO: Operation[] = [
     id: "listTodos",
     tag,
     summary: "List todos",
-    description: "In the order of their ids. `endpoint` gets `retrieved`.",
+    description: "Ordered by id. `endpoint` gets `retrieved`.",
     query: TodoListQuery,
     answers: {
       200: { description: "A page.", schema: "TodoPage", example: { data: [todo] } },
@@ -27,7 +27,7 @@ export const TODO: Operation[] = [
     id: "createTodo",
     tag,
     summary: "Create a todo",
-    description: "Publishes `created`. Without an id the server chooses one.",
+    description: "Publishes `created`. Without an id, the server chooses one.",
     query: EndpointQuery,
     body: { schema: NewTodo, example: { id: 1, item } },
     answers: {
@@ -64,7 +64,7 @@ export const TODO: Operation[] = [
     id: "updateTodo",
     tag,
     summary: "Change a todo",
-    description: "Changes the fields that are given; publishes `updated`.",
+    description: "Changes the given fields; publishes `updated`.",
     params: TodoPath,
     query: EndpointQuery,
     body: { schema: TodoPatch, example: { completed: true } },

@@ -1,4 +1,4 @@
-// Starts Swagger UI on the API's own document. Nothing is asked of any other server.
+// Starts Swagger UI on the API's own document, without requests to any other server.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const followScheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", followScheme);
@@ -9,6 +9,6 @@ SwaggerUIBundle({
   dom_id: "#reference",
   deepLinking: true,
   displayRequestDuration: true,
-  // Its validator is on the internet.
+  // Swagger UI's validator is on the internet.
   validatorUrl: null,
 });

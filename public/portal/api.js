@@ -1,10 +1,10 @@
-// What the page asks the Worker: its own API, with the token of the link.
+// The page's calls to the Worker's API, with the token from the link.
 import { bearer } from "./session.js";
 
 /** Longest wait for an answer: the API gives up on its gateway after 15 s. */
 const TIMEOUT_MS = 30_000;
 
-/** An error of the API in its own words; `status` is 0 where nothing answered, `details` name the fields. */
+/** An error with the API's own message; `status` is 0 if nothing answered, `details` name the fields. */
 export class ApiError extends Error {
   constructor(status, message, details = []) {
     super(message);
@@ -13,7 +13,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Calls the API. Gives the answer's body. Throws ApiError. */
+/** Calls the API. Returns the answer's body. Throws ApiError. */
 export async function ask(method, path, body) {
   const headers = { Accept: "application/json" };
   if (bearer() !== undefined) headers.Authorization = `Bearer ${bearer()}`;

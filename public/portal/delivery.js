@@ -1,4 +1,4 @@
-// One delivery in a list: its line, and unfolded its attempts with what the receiver answered.
+// One delivery in a list: its line and, unfolded, its attempts with the receiver's answers.
 import { path } from "./api.js";
 import { between, count, exact, relative, tone } from "./format.js";
 import { repeat } from "./lit-html/directives/repeat.js";
@@ -6,22 +6,22 @@ import { html, nothing } from "./lit-html/lit-html.js";
 import { copyButton, facts, failed, loading, pill, when } from "./parts.js";
 import { answer, change, failure, look, press, state } from "./store.js";
 
-/** Where one delivery with its attempts is. */
+/** The path of one delivery with its attempts. */
 export const detailPath = ({ endpoint_id, id }) => path("endpoint", endpoint_id, "delivery", id);
 
-/** What the unfolded delivery needs. */
+/** The paths that the unfolded delivery needs. */
 export const openedNeeds = () => (state.opened ? [detailPath(state.opened)] : []);
 
-/** A delivery's key is its event's id, or that and `:n` after replays. */
+/** A delivery's key is its event's id, followed by `:n` after replays. */
 const eventIdOf = ({ idempotency_key }) => idempotency_key.split(":")[0];
 
-/** Unfolds a delivery, or folds it. */
+/** Unfolds a delivery, or folds it again. */
 export function toggle(delivery) {
   change({ opened: state.opened?.id === delivery.id ? undefined : delivery });
   void look();
 }
 
-/** Unfolds a delivery and brings it into sight. */
+/** Unfolds a delivery and scrolls it into view. */
 export function open(delivery) {
   change({ opened: delivery });
   void look();
@@ -33,7 +33,7 @@ const sendAgain = (delivery) =>
     "POST",
     path("event", eventIdOf(delivery), "replay"),
     undefined,
-    () => "Queued: it is sent again under the same event id",
+    () => "Queued: it is sent again with the same event id",
   );
 
 /** A receiver's answer, or why there was none. */
@@ -96,7 +96,7 @@ function line(delivery, named) {
   </li>`;
 }
 
-/** A list of deliveries; `named` says what each line is called instead of its event's type. */
+/** A list of deliveries; `named` labels each line instead of its event type and key. */
 export const deliveryList = (deliveries, named) =>
   html`<ol class="list">${repeat(
     deliveries,

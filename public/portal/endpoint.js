@@ -1,4 +1,4 @@
-// One endpoint: what can be done with it, and its deliveries.
+// One endpoint: its actions and its deliveries.
 import { path } from "./api.js";
 import { deliveryList, open, openedNeeds } from "./delivery.js";
 import { exact } from "./format.js";
@@ -10,7 +10,7 @@ import { ping, pingNeeds, pingNote } from "./ping.js";
 import { answer, change, failure, look, press, state } from "./store.js";
 import { STATUSES, trouble } from "./words.js";
 
-/** Deliveries of a page, which are also those of the picture. */
+/** Deliveries on a page, which are also those in the picture. */
 const PAGE = 100;
 
 const pagesOf = (id) => state.pages.get(id) ?? [];
@@ -21,7 +21,7 @@ function deliveriesPath(id) {
   return `${path("endpoint", id, "delivery")}?limit=${PAGE}${from}`;
 }
 
-/** What the view of this endpoint needs. */
+/** The paths that the view of this endpoint needs. */
 export const endpointNeeds = (id) => [
   path("endpoint", id),
   deliveriesPath(id),
@@ -61,13 +61,13 @@ function deliveries(endpoint) {
   };
   return html`<section class="card" aria-labelledby="deliveries">
     <header class="cardhead"><h2 id="deliveries">Deliveries</h2></header>
-    ${failed(failure(at), "The deliveries cannot be shown now.")}
+    ${failed(failure(at), "The deliveries cannot be shown right now.")}
     ${known || failure(at) ? nothing : loading()}
     ${
       known?.data.length === 0
         ? empty(
-            "Nothing was sent here yet",
-            "Send a ping: it shows up here within seconds, with the receiver's answer.",
+            "Nothing has been sent here yet",
+            "Send a ping: it appears here within seconds, with the receiver's answer.",
           )
         : nothing
     }
@@ -83,7 +83,7 @@ export function endpointView(id) {
   const error = failure(at);
   const back = html`<a class="back" href="#/">‹ Endpoints</a>`;
   if (!endpoint && error?.status === 404) {
-    return html`${back}${missing("There is no such endpoint", "It may have been removed, or belong to somebody else.", "#/", "All endpoints")}`;
+    return html`${back}${missing("There is no such endpoint", "It may have been removed or belong to someone else.", "#/", "All endpoints")}`;
   }
   if (!endpoint)
     return html`${back}${error ? failed(error, "The endpoint cannot be shown.") : loading()}`;

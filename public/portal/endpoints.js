@@ -1,4 +1,4 @@
-// All endpoints: what each is, whether it is well, and how its last deliveries went.
+// All endpoints: what each is, how it is doing, and how its last deliveries went.
 import { path } from "./api.js";
 import { openCreate } from "./forms.js";
 import { repeat } from "./lit-html/directives/repeat.js";
@@ -9,16 +9,16 @@ import { answer, failure } from "./store.js";
 import { backlog, SUMMARY } from "./waiting.js";
 import { STATUSES, tally, trouble } from "./words.js";
 
-/** Where all endpoints are: an owner has at most this many. */
+/** The path of all endpoints: an owner has at most this many. */
 export const ENDPOINTS = "/endpoint?limit=1000";
-/** Deliveries in a line's picture. */
+/** Deliveries in the picture of a line. */
 const PICTURED = 30;
-/** From one look at an endpoint's deliveries to the next, while the list is shown. */
+/** How often an endpoint's deliveries are read while the list is shown. */
 const PICTURE_MS = 15_000;
 
 const picturePath = (id) => `${path("endpoint", id, "delivery")}?limit=${PICTURED}`;
 
-/** What the list needs. */
+/** The paths that the list needs. */
 export const endpointsNeeds = () => [
   ENDPOINTS,
   SUMMARY,
@@ -60,7 +60,7 @@ export function endpointsView() {
       known?.data.length === 0
         ? empty(
             "No endpoints yet",
-            "An endpoint is a URL of yours. For everything that happens, it gets a POST with a signed JSON body.",
+            "An endpoint is one of your URLs. It gets a POST with a signed JSON body for everything that happens.",
             add,
           )
         : nothing

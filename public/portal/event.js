@@ -1,4 +1,4 @@
-// One event: what happened, what became of it and why, and its deliveries.
+// One event: what happened, its state and why, and its deliveries.
 import { path } from "./api.js";
 import { deliveryList, openedNeeds } from "./delivery.js";
 import { ENDPOINTS } from "./endpoints.js";
@@ -9,10 +9,10 @@ import { copyButton, empty, facts, failed, loading, missing, note } from "./part
 import { answer, failure, press } from "./store.js";
 import { stateOf } from "./words.js";
 
-/** From one look at the endpoints' names to the next. */
+/** How often the endpoints' names are read. */
 const NAMES_MS = 30_000;
 
-/** What the view of this event needs. */
+/** The paths that the view of this event needs. */
 export const eventNeeds = (id) => [
   path("event", id),
   { path: ENDPOINTS, every: NAMES_MS },
@@ -26,15 +26,15 @@ const replay = (id) =>
     "POST",
     path("event", id, "replay"),
     undefined,
-    () => "Queued: it is sent again under the same event id",
+    () => "Queued: it is sent again with the same event id",
   );
 
 function deliveries(event) {
   const { deliveries: list, deliveries_error: why } = event;
   return html`<section class="card" aria-labelledby="deliveries">
     <header class="cardhead"><h2 id="deliveries">Deliveries</h2></header>
-    ${list === null ? note("bad", html`<strong>They cannot be shown now.</strong> ${why}`) : nothing}
-    ${list?.length === 0 ? empty("None yet", event.state === "pending" ? "The event has not been sent." : "No endpoint got it, or its delivery is just being made.") : nothing}
+    ${list === null ? note("bad", html`<strong>They cannot be shown right now.</strong> ${why}`) : nothing}
+    ${list?.length === 0 ? empty("None yet", event.state === "pending" ? "The event has not been sent." : "No endpoint got it, or its delivery is still being created.") : nothing}
     ${list?.length ? deliveryList(list, (one) => nameOf(one.endpoint_id)) : nothing}
   </section>`;
 }

@@ -1,4 +1,4 @@
-// The log of events: what happened, and what became of it.
+// The log of events: what happened, and the state of each.
 import { count } from "./format.js";
 import { openReplayAll } from "./forms.js";
 import { repeat } from "./lit-html/directives/repeat.js";
@@ -20,10 +20,10 @@ function eventsPath() {
   return `/event?${query}`;
 }
 
-/** What the log needs. */
+/** The paths that the log needs. */
 export const eventsNeeds = () => [eventsPath(), SUMMARY];
 
-/** Filters the log; from its newest page on. */
+/** Filters the log, starting from its newest page. */
 export function filterEvents(filter) {
   state.pages.delete("events");
   change({ filter: { ...state.filter, ...filter } });
@@ -47,7 +47,7 @@ export function about({ todo_id, todo }) {
   return html`<span class="soft">#${todo_id}</span> ${todo?.item ?? ""}`;
 }
 
-/** An event's state as a pill that says what it means. */
+/** An event's state as a pill that explains it. */
 export function statePill(event) {
   const [tone, meaning] = stateOf(event);
   return pill(tone, event.state, meaning);
@@ -72,14 +72,14 @@ function none(known) {
   if (known.cursor !== undefined) return empty("None on this page", "Older pages may have some.");
   if (state.filter.type || state.filter.state || pages().length > 0) {
     return empty(
-      "No event fits",
-      "Nothing in the log has this type and this state.",
+      "No matching events",
+      "Nothing in the log has this type and state.",
       html`<button type="button" @click=${() => filterEvents({ type: "", state: "" })}>Show all events</button>`,
     );
   }
   return empty(
     "Nothing has happened yet",
-    "Every change is an event. Make one, or send a ping to one of your endpoints: it shows up here.",
+    "Every change is an event. Make one, or send a ping to one of your endpoints: it appears here.",
     html`<a class="button" href="#/">Endpoints</a>`,
   );
 }

@@ -1,4 +1,4 @@
-// How values are shown.
+// Formats values for display.
 
 const UNITS = [
   [86_400_000, "day"],
@@ -36,7 +36,7 @@ export function exact(iso) {
   });
 }
 
-/** Milliseconds between two times, in words. */
+/** The time between two instants: "120 ms", "1.2 s". */
 export function between(from, to) {
   const ms = Math.max(0, Date.parse(to) - Date.parse(from));
   return ms < 1_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`;

@@ -1,4 +1,4 @@
-// What is asked in a dialog: a new endpoint, a change, another secret, a removal, a replay of many.
+// The dialogs: a new endpoint, a change, another secret, a removal, a replay of many.
 import { path } from "./api.js";
 import { count, exact } from "./format.js";
 import { html, nothing } from "./lit-html/lit-html.js";
@@ -7,10 +7,10 @@ import { SNIPPETS } from "./snippets.js";
 import { act, change, copy, say, state } from "./store.js";
 
 const HOUR_MS = 3_600_000;
-/** An overlap of the old secret and the new one, as the API has it where none is given. */
+/** The API's default overlap of the old secret and the new one. */
 const OVERLAP_H = 24;
 
-/** Opens a dialog; `kind` names how it is drawn. */
+/** Opens a dialog; `kind` chooses how it is drawn. */
 function openDialog(kind, more = {}) {
   change({ dialog: { kind, error: undefined, details: [], busy: false, ...more } });
 }
@@ -20,16 +20,16 @@ export const closeDialog = () => change({ dialog: undefined });
 
 /** Asks for a new endpoint. */
 export const openCreate = () => openDialog("create");
-/** Asks what to change of an endpoint. */
+/** Asks what to change about an endpoint. */
 export const openEdit = (endpoint) => openDialog("edit", { endpoint });
-/** Asks how long the old secret is to be good, and gives the new one. */
+/** Asks how long the old secret stays valid, then shows the new one. */
 export const openRotate = (endpoint) => openDialog("rotate", { endpoint });
-/** Asks whether an endpoint is really to go. */
+/** Asks whether to remove an endpoint. */
 export const openRemove = (endpoint) => openDialog("remove", { endpoint });
-/** Asks whether all dead events are to be replayed. */
+/** Asks whether to replay all dead events. */
 export const openReplayAll = (dead) => openDialog("replayAll", { dead });
 
-/** Does what the dialog asks for; an error stays in it, with the fields that it names. */
+/** Submits the dialog; an error is shown in it, beside the fields that it names. */
 async function submit(event, work) {
   event.preventDefault();
   const dialog = state.dialog;
@@ -47,7 +47,7 @@ async function submit(event, work) {
   } catch (error) {
     if (error.status === undefined) throw error;
     set({ error: error.message, details: error.details });
-    // What is folded away and wrong is shown; the first of the fields takes the focus.
+    // Unfold a wrong field if it is hidden; the first wrong field gets the focus.
     const wrong = form.querySelector("[aria-invalid=true]");
     wrong?.closest("details")?.setAttribute("open", "");
     wrong?.focus();
@@ -56,7 +56,7 @@ async function submit(event, work) {
   }
 }
 
-/** Seconds as a number, anything else ("10s", "1m30s", nonsense) as it was typed: the API says what fits. */
+/** Seconds as a number, anything else ("10s", "1m30s", nonsense) as typed: the API checks it. */
 const seconds = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : text);
 
 function fieldsOf({ http_timeout: timeout, secret, ...texts }) {
@@ -70,7 +70,7 @@ function fieldsOf({ http_timeout: timeout, secret, ...texts }) {
 async function create(values) {
   const { endpoint, secret } = await act("POST", "/endpoint", fieldsOf(values));
   location.hash = `#/endpoint/${encodeURIComponent(endpoint.id)}`;
-  openDialog("secret", { title: `${endpoint.name} is added`, secret });
+  openDialog("secret", { title: `${endpoint.name} has been added`, secret });
 }
 
 async function edit(values) {
@@ -96,7 +96,7 @@ async function rotate({ overlap_hours: hours, secret }) {
   openDialog("secret", {
     title: `${endpoint.name} has a new secret`,
     secret: made.secret,
-    about: `Until ${until} webhooks are signed with both secrets: put the new one in place before then.`,
+    about: `Until ${until}, webhooks are signed with both secrets: put the new one in place before then.`,
   });
 }
 
@@ -105,7 +105,7 @@ async function remove() {
   await act("DELETE", path("endpoint", endpoint.id));
   closeDialog();
   location.hash = "#/";
-  say(`${endpoint.name} is removed`);
+  say(`${endpoint.name} has been removed`);
 }
 
 async function replayAll() {
@@ -114,7 +114,7 @@ async function replayAll() {
   say(`${count(replayed, "event")} queued: sent within a minute`);
 }
 
-/** A labelled input, with what it takes and what is wrong with it. */
+/** A labelled input, with a hint and what is wrong with its value. */
 function field(name, label, { about, value = "", ...input } = {}) {
   const wrong = state.dialog.details.find((one) => one.path === name)?.message;
   const described = [wrong && `${name}-wrong`, about && `${name}-about`].filter(Boolean).join(" ");
@@ -133,8 +133,8 @@ function field(name, label, { about, value = "", ...input } = {}) {
 /** A dialog's frame: title, what went wrong, buttons. */
 function form(title, work, content, { button, danger = false, cautious = false }) {
   const { error, details, busy } = state.dialog;
-  // What belongs to a field is said there.
-  const general = error && (details.length === 0 ? error : "Some fields are not right yet.");
+  // Errors of a field are shown beside it.
+  const general = error && (details.length === 0 ? error : "Some fields need correcting.");
   return html`<form novalidate @submit=${(event) => submit(event, work)}>
     <h2 id="dialog-title">${title}</h2>
     <div role="alert">${general ? html`<p class="note" data-tone="bad">${general}</p>` : nothing}</div>
@@ -147,27 +147,27 @@ function form(title, work, content, { button, danger = false, cautious = false }
 }
 
 const ownSecret = () => html`<details class="more">
-  <summary>Choose the secret yourself</summary>
-  ${field("secret", "Secret", { about: "Leave it empty to have a strong one made." })}
+  <summary>Choose your own secret</summary>
+  ${field("secret", "Secret", { about: "Leave it empty to get a strong one." })}
 </details>`;
 
 const endpointFields = (endpoint = {}) => html`
   ${field("name", "Name", { value: endpoint.name, autofocus: true })}
-  ${field("url", "URL", { value: endpoint.url, inputmode: "url", placeholder: "https://example.com/webhooks", about: "It gets a POST for each event, and answers 2xx once it has stored it." })}
+  ${field("url", "URL", { value: endpoint.url, inputmode: "url", placeholder: "https://example.com/webhooks", about: "It gets a POST for each event and must answer 2xx once it has stored it." })}
   ${field("description", "Description", { value: endpoint.description })}
-  ${field("http_timeout", "Timeout", { value: endpoint.http_timeout ? String(endpoint.http_timeout) : "", placeholder: "10", about: "Seconds it has for an answer. The service may keep its own: the endpoint shows what counts." })}
+  ${field("http_timeout", "Timeout", { value: endpoint.http_timeout ? String(endpoint.http_timeout) : "", placeholder: "10", about: "Seconds it may take to answer. The service may keep its own value; the endpoint shows which applies." })}
 `;
 
 function secretDialog({ title, about, secret, language = Object.keys(SNIPPETS)[0] }) {
   return html`
     <h2 id="dialog-title">${title}</h2>
-    <p>This is the secret that its webhooks are signed with. <strong>It is shown this once</strong>: store it where your
-      receiver can read it. If it gets lost, rotate it.</p>
+    <p>Its webhooks are signed with this secret. <strong>It is shown only once</strong>: store it where your receiver can
+      read it. If you lose it, rotate it.</p>
     <p class="secret"><code id="new-secret">${secret}</code>
       <button type="button" class="primary" autofocus @click=${() => copy(secret, "the secret")}>Copy secret</button></p>
     ${about ? html`<p class="note" data-tone="waiting">${about}</p>` : nothing}
     <header class="cardhead">
-      <h3>Check each webhook with it</h3>
+      <h3>Use it to check each webhook</h3>
       <div class="tabs" role="group" aria-label="Language">
         ${Object.keys(SNIPPETS).map(
           (one) =>
@@ -189,8 +189,8 @@ const DIALOGS = {
     form(
       `Rotate the secret of ${endpoint.name}?`,
       rotate,
-      html`<p>A new secret is made, and shown once. For as long as the two overlap, webhooks are signed with both.</p>
-        ${field("overlap_hours", "Overlap", { value: String(OVERLAP_H), inputmode: "numeric", autofocus: true, about: "Hours that the old secret goes on signing: 1 to 168." })}
+      html`<p>A new secret is created and shown once. While the two overlap, webhooks are signed with both.</p>
+        ${field("overlap_hours", "Overlap", { value: String(OVERLAP_H), inputmode: "numeric", autofocus: true, about: "Hours for which the old secret still signs: 1 to 168." })}
         ${ownSecret()}`,
       { button: "Rotate" },
     ),
@@ -198,33 +198,33 @@ const DIALOGS = {
     form(
       `Remove ${endpoint.name}?`,
       remove,
-      html`<p>Nothing more is sent to <code>${endpoint.url}</code>, what waits for it included. This cannot be undone.</p>`,
+      html`<p>Nothing more is sent to <code>${endpoint.url}</code>, not even what is waiting. This cannot be undone.</p>`,
       { button: "Remove", danger: true, cautious: true },
     ),
   replayAll: ({ dead }) =>
     form(
       `Replay ${count(dead, "dead event")}?`,
       replayAll,
-      html`<p>Each is sent again under its own event id, oldest first, up to 1,000 at a time. A receiver that got one before drops it by that id.</p>`,
+      html`<p>Each is sent again with its own event id, oldest first, up to 1,000 at a time. A receiver that already got one recognizes it by that id.</p>`,
       { button: dead === 1 ? "Replay it" : `Replay all ${dead.toLocaleString()}`, cautious: true },
     ),
   secret: secretDialog,
 };
 
-/** What the open dialog shows; nothing where none is open. */
+/** The content of the open dialog; nothing if none is open. */
 export const dialogContent = () =>
   state.dialog ? DIALOGS[state.dialog.kind](state.dialog) : nothing;
 
 /**
- * Escape: closes the dialog at once, not when the browser says that it has; but must not lose a secret that is shown
- * this once.
+ * Handles Escape: closes the dialog at once, not when the browser reports it closed; but a secret that is shown only
+ * once must not get lost.
  */
 export function onCancel(event) {
   event.preventDefault();
   if (state.dialog?.kind !== "secret") closeDialog();
 }
 
-/** Closed by the browser itself, which does not ask twice; by the time it says so another one may be open. */
+/** Handles a close by the browser itself, which does not ask twice; by now another dialog may be open. */
 export function onClose(event) {
   if (!event.currentTarget.open) closeDialog();
 }

@@ -1,4 +1,4 @@
-// The portal: ties the views, the address, the session and the looks together.
+// The portal: connects the views, the address, the session and the polling.
 import { endpointNeeds, endpointView } from "./endpoint.js";
 import { endpointsNeeds, endpointsView } from "./endpoints.js";
 import { eventNeeds, eventView } from "./event.js";
@@ -10,7 +10,7 @@ import { bearer, claims, takeToken } from "./session.js";
 import { answer, begin, change, look, setUp, state } from "./store.js";
 import { SUMMARY } from "./waiting.js";
 
-/** From so long before its end on, the link's end is announced. */
+/** How long before the link expires to announce it. */
 const ENDS_SOON_MS = 10 * 60_000;
 
 const VIEWS = {
@@ -40,12 +40,12 @@ function ended({ message }) {
   const title = expired
     ? "This link has expired"
     : bearer() === undefined
-      ? "This page opens with a link"
-      : "This link is not good";
+      ? "This page opens only with a link"
+      : "This link is not valid";
   return html`<div class="empty card">
     <h1>${title}</h1>
-    <p>Go back to the application that you came from and open your webhooks there again: it gives you a new link.
-      ${bearer() === undefined ? "Reloading this page makes it forget the link; nothing of it is stored in the browser." : nothing}</p>
+    <p>Go back to the application you came from and open your webhooks there again: it gives you a new link.
+      ${bearer() === undefined ? "Reloading this page makes it forget the link, which is not stored in the browser." : nothing}</p>
     ${expired || bearer() === undefined ? nothing : html`<p class="soft">${message}</p>`}
   </div>`;
 }
@@ -54,7 +54,7 @@ function session() {
   const { owner, expiresAt } = claims();
   const left = expiresAt - Date.now();
   return html`
-    ${left > 0 && left < ENDS_SOON_MS ? html`<span class="ends">This link ends in ${span(left)}</span>` : nothing}
+    ${left > 0 && left < ENDS_SOON_MS ? html`<span class="ends">This link expires in ${span(left)}</span>` : nothing}
     ${owner === undefined ? nothing : html`<span class="owner" title="Whose webhooks these are">${owner}</span>`}
   `;
 }
@@ -66,7 +66,7 @@ function page() {
   const tab = (name, href, label, badge = nothing) =>
     html`<a href=${href} aria-current=${view.tab === name ? "page" : nothing}>${label}${badge}</a>`;
   return html`
-    <a class="skip" href="#main" @click=${skip}>Skip to the content</a>
+    <a class="skip" href="#main" @click=${skip}>Skip to content</a>
     <header class="bar">
       <div class="within">
         <span class="brand"><img src="/portal/icon.svg" alt="" width="24" height="24">Webhooks</span>
@@ -105,7 +105,7 @@ function draw() {
       if (document.activeElement === document.body)
         document.getElementById("main").focus({ preventScroll: true });
     } else if (!dialog.open) dialog.showModal();
-    // An open dialog that changes what it asks loses the element that had the focus.
+    // An open dialog that changes its content loses the focused element.
     else dialog.querySelector("[autofocus]")?.focus();
   }
   shown = kind;

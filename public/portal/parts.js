@@ -4,11 +4,11 @@ import { exact, relative } from "./format.js";
 import { html, nothing } from "./lit-html/lit-html.js";
 import { copy } from "./store.js";
 
-/** A time as how long ago it was; the exact one shows where it is pointed at. */
+/** A time as how long ago it was, with the exact one as its tooltip. */
 export const when = (iso) =>
   html`<time datetime=${iso} title=${exact(iso)}>${relative(iso)}</time>`;
 
-/** A word with the colour and the dot of its tone. */
+/** A word with the colour and dot of its tone. */
 export const pill = (tone, word, about) =>
   html`<span class="pill" data-tone=${tone} title=${about || nothing}>${word}</span>`;
 
@@ -16,11 +16,11 @@ export const pill = (tone, word, about) =>
 export const note = (tone, content, action = nothing) =>
   html`<div class="note" data-tone=${tone}><p>${content}</p>${action}</div>`;
 
-/** What went wrong with a question, in the API's words; nothing where nothing did. */
+/** The API's message for a failed request; nothing if there is none. */
 export const failed = (error, what) =>
   error ? note("bad", html`<strong>${what}</strong> ${error.message}`) : nothing;
 
-/** A button that copies; one that says only "Copy" says to a screen reader what. */
+/** A button that copies; if it says only "Copy", a screen reader also hears what. */
 export const copyButton = (label, what, text) =>
   html`<button
     type="button"
@@ -28,7 +28,7 @@ export const copyButton = (label, what, text) =>
     @click=${() => copy(text, what)}
   >${label}</button>`;
 
-/** Names and values; without those that have none. */
+/** Names and values, omitting those without a value. */
 export const facts = (rows) =>
   html`<dl class="facts">
     ${rows
@@ -36,15 +36,15 @@ export const facts = (rows) =>
       .map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}
   </dl>`;
 
-/** What is shown where there is nothing: what that means, and what to do. */
+/** Shown in place of an empty list: what that means, and what to do. */
 export const empty = (title, about, action = nothing) =>
   html`<div class="empty"><h2>${title}</h2><p>${about}</p>${action}</div>`;
 
-/** A view of something that is not there. */
+/** The view of something that does not exist. */
 export const missing = (title, about, href, label) =>
   html`<div class="empty"><h1>${title}</h1><p>${about}</p><a class="button" href=${href}>${label}</a></div>`;
 
-/** What is shown before the first answer. */
+/** Shown before the first answer. */
 export const loading = () => html`<p class="loading">Loading …</p>`;
 
 /** Buttons that turn a list's pages; `pages` are the cursors of those before this one. */

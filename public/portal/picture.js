@@ -1,4 +1,4 @@
-// Deliveries as a small picture, oldest at the left: one bar each, that can be pointed at.
+// Deliveries as a small picture, one bar each, oldest at the left; bars can be pointed at.
 
 import { count, exact, tone } from "./format.js";
 import { html, nothing } from "./lit-html/lit-html.js";
@@ -17,11 +17,11 @@ export function summed(deliveries) {
   return good === all ? `All of the last ${all} succeeded` : `${good} of the last ${all} succeeded`;
 }
 
-/** Slots of what has not come yet, so that the newest is always at the right. */
+/** Empty slots, so that the newest is always at the right. */
 const unused = (slots, used) =>
   Array.from({ length: Math.max(0, slots - used) }, () => html`<i></i>`);
 
-/** The bars alone, for a list, in so many slots. */
+/** Only the bars, in the given number of slots, for a list. */
 export function bars(deliveries, slots) {
   return html`<span class="bars small" role="img" aria-label=${summed(deliveries)} title=${summed(deliveries)}>
     ${unused(slots, deliveries.length)}
@@ -30,8 +30,8 @@ export function bars(deliveries, slots) {
 }
 
 /**
- * The picture, in so many slots: a pointer or the arrow keys choose a bar, a click or Enter calls `onopen` with its
- * delivery.
+ * The picture, in the given number of slots: a pointer or the arrow keys choose a bar, a click or Enter calls `onopen`
+ * with its delivery.
  */
 export function picture(deliveries, slots, onopen) {
   const all = inOrder(deliveries);

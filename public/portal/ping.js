@@ -1,4 +1,4 @@
-// A ping, and seeing it arrive.
+// Sends a ping and follows it until it arrives.
 import { path } from "./api.js";
 import { detailPath, outcome } from "./delivery.js";
 import { between, count, relative } from "./format.js";
@@ -8,7 +8,7 @@ import { answer, failure, press, state } from "./store.js";
 
 const eventPath = (eventId) => path("event", eventId);
 
-/** Sends one, and from then on watches it. */
+/** Sends a ping and watches it from then on. */
 export async function ping(id) {
   const sent = await press("POST", path("endpoint", id, "ping"), undefined, () => "Ping sent");
   if (sent) state.pings.set(id, sent.event_id);
@@ -16,7 +16,7 @@ export async function ping(id) {
 
 const deliveryOf = (id, event) => event?.deliveries?.find((one) => one.endpoint_id === id);
 
-/** What watching an endpoint's ping needs; nothing once it is at its end. */
+/** The paths needed to watch an endpoint's ping; none once it has ended. */
 export function pingNeeds(id) {
   const eventId = state.pings.get(id);
   if (eventId === undefined) return [];
@@ -35,11 +35,11 @@ function words(id, eventId) {
   if (event.state === "pending") {
     return [
       "waiting",
-      event.error ? `Not sent yet: ${event.error}. It is tried again by itself.` : "On its way …",
+      event.error ? `Not sent yet: ${event.error}. It is retried automatically.` : "On its way …",
     ];
   }
   if (event.deliveries === null)
-    return ["waiting", `Sent; whether it arrived is not known: ${event.deliveries_error}`];
+    return ["waiting", `Sent; it is not known whether it arrived: ${event.deliveries_error}`];
   const delivery = deliveryOf(id, event);
   if (!delivery) return ["waiting", "Sent; waiting for its delivery …"];
   const last = answer(detailPath(delivery))?.attempts_made.at(-1);
@@ -55,7 +55,7 @@ function words(id, eventId) {
         `Failed after ${count(delivery.attempts, "attempt")}.${said ? ` The last one: ${said}.` : ""}`,
       ];
     case "Discarded":
-      return ["waiting", "Kept back while the endpoint is not active; it is sent once it is."];
+      return ["waiting", "Held back until the endpoint is active again."];
     default:
       if (delivery.attempts === 0) return ["waiting", "On its way to the receiver …"];
       return [
@@ -65,7 +65,7 @@ function words(id, eventId) {
   }
 }
 
-/** What became of an endpoint's last ping; nothing where none was sent. */
+/** The state of an endpoint's last ping; nothing if none was sent. */
 export function pingNote(id) {
   const eventId = state.pings.get(id);
   if (eventId === undefined) return nothing;

@@ -1,8 +1,8 @@
-// The caller's token: from the link's fragment into memory, and out of the address bar. It is kept nowhere else.
+// The caller's token: moved from the link's fragment in the address bar into memory, and kept nowhere else.
 
 let token;
 
-/** Takes the token out of the address, where a link has just put one. Gives whether it did. */
+/** Takes the token out of the address, if a link has just put one there. Returns whether it did. */
 export function takeToken() {
   const found = /^#token=([^&]+)/.exec(location.hash)?.[1];
   if (found === undefined) return false;
@@ -11,10 +11,10 @@ export function takeToken() {
   return true;
 }
 
-/** The token; undefined where the page was opened without one. */
+/** The token; undefined if the page was opened without one. */
 export const bearer = () => token;
 
-/** Whose page this is and until when (ms), as the token says; {} where there is none to read. */
+/** The page's owner and its expiry (ms), from the token; {} if there is no readable one. */
 export function claims() {
   try {
     const part = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");

@@ -1,35 +1,35 @@
-// What the page knows: answers of the API by their path, kept fresh while somebody looks.
+// What the page knows: the API's answers by path, kept fresh while the page is visible.
 import { ask } from "./api.js";
 
-/** From one look to the next. */
+/** Time between two rounds of requests. */
 const INTERVAL_MS = 2_000;
-/** The same while something is expected any moment, and for how many looks. */
+/** The same while something is expected any moment, and for how many rounds. */
 const QUICK_MS = 500;
 const QUICK_LOOKS = 16;
-/** After a failure of all of a look's questions. */
+/** The same after all requests of a round failed. */
 const TROUBLE_MS = 5_000;
-/** Questions that may wait (`every`) of one look: a long list of endpoints is asked about bit by bit. */
+/** Most requests per round that can wait (`every`): a long list of endpoints is read bit by bit. */
 const SPARE_QUESTIONS = 6;
-/** How long something is said. */
+/** How long a message is shown. */
 const SAID_MS = 4_000;
 
-/** What is shown, besides the API's answers. Changed by `change` alone. */
+/** What is shown, besides the API's answers. Only `change` changes it. */
 export const state = {
   route: { view: "endpoints" },
-  /** The 401 that ended it. */
+  /** The 401 that ended the session. */
   ended: undefined,
-  /** Whether the last look got an answer. */
+  /** Whether the last round got an answer. */
   live: undefined,
   dialog: undefined,
   said: "",
-  /** The delivery that is unfolded: {endpoint, id}. */
+  /** The delivery that is unfolded. */
   opened: undefined,
-  /** The delivery that is pointed at in the picture. */
+  /** The id of the delivery pointed at in the picture. */
   pointed: undefined,
-  /** Event ids of the pings that were sent, by endpoint. */
+  /** Event ids of the pings sent, by endpoint. */
   pings: new Map(),
   filter: { type: "", state: "" },
-  /** Cursors of the pages that were turned, by list. */
+  /** Cursors of the pages turned to, by list. */
   pages: new Map(),
 };
 
@@ -38,13 +38,13 @@ const errors = new Map();
 const readAt = new Map();
 let needs = () => [];
 let draw = () => {};
-// Answers to what was asked before a change may be older than the change: they are dropped.
+// Answers to requests made before a change may be older than it: they are dropped.
 let generation = 0;
 let timer;
 let loop = 0;
 let quick = 0;
 
-/** Sets how the page is drawn, and which paths (or {path, every} in ms) it needs in its present state. */
+/** Sets how the page is drawn, and which paths (or {path, every} in ms) it needs in its current state. */
 export function setUp(drawing, needing) {
   draw = drawing;
   needs = needing;
@@ -53,7 +53,7 @@ export function setUp(drawing, needing) {
 /** The newest answer of a path; undefined before the first. */
 export const answer = (path) => answers.get(path);
 
-/** Why the last question for a path failed; undefined where it did not. */
+/** Why the last request for a path failed; undefined if it did not. */
 export const failure = (path) => errors.get(path);
 
 /** Changes the state and draws it. */
@@ -95,7 +95,7 @@ function due() {
   return [...wanted.filter(({ every }) => every === 0), ...spare].map(({ path }) => path);
 }
 
-/** Looks now, and from now on as long as the page is seen. */
+/** Reads what is needed now, and regularly while the page is visible. */
 export async function look() {
   clearTimeout(timer);
   const mine = ++loop;
@@ -105,20 +105,20 @@ export async function look() {
   if (mine !== loop) return;
   const live = answered.length === 0 || answered.includes(true);
   change({ live });
-  // What an answer made needed, as a delivery's attempts, is asked for at once.
+  // What an answer made necessary, such as a delivery's attempts, is read at once.
   const more = due().some((path) => !readAt.has(path));
   quick = Math.max(0, quick - 1);
   const pause = live ? (quick > 0 ? QUICK_MS : INTERVAL_MS) : TROUBLE_MS;
   timer = setTimeout(look, more && live ? 0 : pause);
 }
 
-/** Looks more often for a while: something is about to happen. */
+/** Reads more often for a while: something is about to happen. */
 export function lookSoon() {
   quick = QUICK_LOOKS;
   void look();
 }
 
-/** Changes something through the API, and looks at what became of it. Gives the answer. Throws ApiError. */
+/** Changes something through the API, then reads the result. Returns the answer. Throws ApiError. */
 export async function act(method, path, body) {
   try {
     return await ask(method, path, body);
@@ -131,7 +131,7 @@ export async function act(method, path, body) {
   }
 }
 
-/** As `act`, for a button: says how it went. */
+/** Like `act`, for a button: shows how it went. */
 export async function press(method, path, body, words) {
   try {
     const done = await act(method, path, body);
@@ -143,7 +143,7 @@ export async function press(method, path, body, words) {
   }
 }
 
-/** Goes on after an end: another token is here. */
+/** Starts again with a new token. */
 export function begin() {
   generation++;
   for (const known of [answers, errors, readAt]) known.clear();
@@ -154,7 +154,7 @@ export function begin() {
 
 let saidTimer;
 
-/** Says something briefly, at the bottom of the page. */
+/** Shows a brief message at the bottom of the page. */
 export function say(said) {
   change({ said });
   clearTimeout(saidTimer);
@@ -167,6 +167,6 @@ export async function copy(text, what) {
     await navigator.clipboard.writeText(text);
     say(`Copied ${what}`);
   } catch {
-    say("The browser did not allow copying: select it and copy it by hand");
+    say("The browser did not allow copying: select the text and copy it by hand");
   }
 }

@@ -1,4 +1,4 @@
-// What states mean, in words, and what to do about them.
+// What states mean, and what to do about them.
 
 /** Event types of the log. */
 export const TYPES = ["created", "updated", "deleted", "failed", "ping"];
@@ -6,27 +6,27 @@ export const TYPES = ["created", "updated", "deleted", "failed", "ping"];
 /** States of an event. */
 export const STATES = ["pending", "accepted", "confirmed", "dead"];
 
-/** An event's state: its tone, and what it means. Nothing more is done of itself once it is finished. */
+/** An event's state: its tone and meaning. Once an event is finished, nothing more happens automatically. */
 export function stateOf({ state, finished_at: finished }) {
   switch (state) {
     case "pending":
-      return ["waiting", "Not sent yet. It is tried again by itself until it gets through."];
+      return ["waiting", "Not sent yet. It is retried automatically until it gets through."];
     case "accepted":
-      if (finished) return ["good", "Taken for delivery."];
+      if (finished) return ["good", "Accepted for delivery."];
       return [
         "info",
-        "Taken for delivery. Whether it was really processed is checked in a few minutes; until then it cannot be replayed.",
+        "Accepted for delivery. A check within a few minutes shows whether it was really processed; until then it cannot be replayed.",
       ];
     case "confirmed":
-      return ["good", "Taken for delivery, and checked."];
+      return ["good", "Accepted for delivery, and checked."];
     case "dead":
-      return ["bad", "Given up. Mend what the error names, then replay it."];
+      return ["bad", "Given up. Fix what the error names, then replay it."];
     default:
       return ["off", ""];
   }
 }
 
-/** Statuses of an endpoint: tone, what is the case, and what to do. */
+/** Statuses of an endpoint: tone, what it means, and what to do. */
 export const STATUSES = {
   active: ["good", ""],
   pausing: ["waiting", "It is being paused."],
@@ -34,7 +34,7 @@ export const STATUSES = {
   activating: ["waiting", "It is active again; what it missed is being sent."],
   inactive: [
     "bad",
-    "It was turned off after too many failures. Mend the receiver, then activate it: what it missed is sent then.",
+    "It was turned off after too many failures. Fix the receiver, then activate it: what it missed is sent then.",
   ],
   missing: [
     "bad",
@@ -42,7 +42,7 @@ export const STATUSES = {
   ],
 };
 
-/** How many of these deliveries ended well, badly, or are not at their end. */
+/** How many of these deliveries succeeded, failed or are being retried. */
 export function tally(deliveries) {
   const count = (...statuses) => deliveries.filter((one) => statuses.includes(one.status)).length;
   return {
@@ -53,7 +53,7 @@ export function tally(deliveries) {
   };
 }
 
-/** What is wrong with an endpoint: {tone, text}; undefined where all is well. */
+/** What is wrong with an endpoint: {tone, text}; undefined if nothing is. */
 export function trouble(endpoint, deliveries = []) {
   const [tone, text] = STATUSES[endpoint.status] ?? ["off", ""];
   if (text !== "") return { tone, text };

@@ -1,4 +1,4 @@
-/** A receiver of its own for `npm run smoke`: keeps what arrives, and whether its signature is good. */
+/** The receiver of `npm run smoke`: records what arrives and whether its signature is valid. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { verifySignature } from "../../examples/receiver/verify.ts";
@@ -8,14 +8,14 @@ export type Arrival = {
   event: string;
   eventId: string;
   sequence: number | null;
-  /** Convoy's idempotency key: another one for a replay. */
+  /** Convoy's idempotency key: a replay has a different one. */
   key: string;
   signed: boolean;
-  /** ms since the receiver began. */
+  /** ms since the receiver started. */
   atMs: number;
 };
 
-/** A running receiver. `secrets`: of the endpoints that it stands for. */
+/** A running receiver. `secrets`: those of the endpoints that lead to it. */
 export type Receiver = {
   port: number;
   arrivals: Arrival[];
@@ -23,7 +23,7 @@ export type Receiver = {
   close: () => Promise<void>;
 };
 
-/** Listens on `port` of this machine, 0 for a free one; on every interface where `everywhere` says so. */
+/** Listens on `port` (0: a free one) of this machine, on every interface if `everywhere`. */
 export async function startReceiver(port: number, everywhere: boolean): Promise<Receiver> {
   const begun = Date.now();
   const arrivals: Arrival[] = [];
@@ -45,7 +45,7 @@ export async function startReceiver(port: number, everywhere: boolean): Promise<
       signed,
       atMs: Date.now() - begun,
     });
-    // Taken even if not signed well: the report says so, and Convoy need not repeat it.
+    // Accepted even with a wrong signature: the report says so, and Convoy need not repeat it.
     response.writeHead(200, { "Content-Type": "application/json" }).end('{"result":"received"}');
   });
   await new Promise<void>((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** What `npm run smoke` does to a Convoy: the tutorial, every event type, a pause, a replay, and nothing left behind. */
+/** What `npm run smoke` does: the tutorial, every event type, a pause, a replay; it leaves nothing behind. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -9,38 +9,38 @@ import { isLoopback, mintToken } from "../../src/token.ts";
 import type { Receiver } from "./receiver.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
-/** How often what is waited for is looked at, and the cron run meanwhile: it is nobody's minute here. */
+/** How often to check what is waited for, and how often to run the cron meanwhile: more than once a minute. */
 const LOOK_MS = 250;
 const CRON_MS = 1_500;
-/** So long a paused endpoint is watched before it is activated. */
+/** How long to watch a paused endpoint before activating it. */
 const PAUSE_MS = 1_500;
 
-/** Which Convoy, where it reaches the receiver, how long it may take. */
+/** Which Convoy to use, where it reaches the receiver, and how long it may take. */
 export type SmokeOptions = {
   convoy: { CONVOY_BASE_URL: string; CONVOY_API_KEY: string; CONVOY_PROJECT_ID: string };
   receiver: Receiver;
   receiverUrl: string;
-  /** Whether to send an event to all endpoints of the owner: not where others have some. */
+  /** Whether to send an event to all the owner's endpoints: not if some are other people's. */
   fanOut: boolean;
   /** Longest wait for one webhook. */
   patienceMs: number;
-  /** From when on an event is looked for in Convoy's list. */
+  /** When to start looking for an event in Convoy's list. */
   auditDelayS: number;
   say: (line: string) => void;
-  /** Ends it early; what was made is removed all the same. */
+  /** Ends the run early; what it created is removed all the same. */
   signal?: AbortSignal;
 };
 
-/** A thing that did not happen: what, and what to look at. */
+/** Something that did not happen: says what, and what to look at. */
 export class SmokeError extends Error {
   override readonly name = "SmokeError";
 }
 
 /**
- * Runs it all against a Worker of its own. Its owner is nobody else's, but for a receiver on this machine:
- * only while AUTH is open may an endpoint be there, and the owner is `default` then.
- * @returns whether the pause was in force at once (Convoy from v26.7.3 on)
- * @throws SmokeError at the first thing that is not as it must be; everything is cleared away even then
+ * Runs all of it against its own Worker. The owner is its own too, unless the receiver is on this machine:
+ * endpoints there are allowed only while AUTH is open, and the owner is then `default`.
+ * @returns whether the pause took effect at once (Convoy from v26.7.3 on)
+ * @throws SmokeError at the first thing that is wrong; everything is removed even then
  */
 export async function smoke(options: SmokeOptions): Promise<{ pausedAtOnce: boolean }> {
   const state = await mkdtemp(path.join(tmpdir(), "todo-smoke-"));
@@ -67,7 +67,7 @@ export async function smoke(options: SmokeOptions): Promise<{ pausedAtOnce: bool
 }
 
 type Reply<T> = { status: number; body: T; eventId: string | null };
-// biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read of it is checked
+// biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
 type Api = <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;
 
 function callerOf(url: URL, token: string): Api {
@@ -86,7 +86,7 @@ async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions)
   const { receiver, receiverUrl, patienceMs, say } = options;
   const { arrivals } = receiver;
 
-  /** Waits for a condition, with the cron running as it would. */
+  /** Waits for a condition, with the cron running meanwhile. */
   async function until(what: string, met: () => boolean | Promise<boolean>): Promise<void> {
     const begun = Date.now();
     for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
@@ -94,7 +94,7 @@ async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions)
       if (Date.now() - begun > patienceMs) {
         const { body } = await api<Health>("GET", "/health?deep");
         throw new SmokeError(
-          `${what} did not happen in ${patienceMs / 1_000} s. ${JSON.stringify(body)}`,
+          `${what} did not happen within ${patienceMs / 1_000} s. ${JSON.stringify(body)}`,
         );
       }
       if (Date.now() - ran < CRON_MS) continue;
@@ -114,7 +114,7 @@ async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions)
 
   const health = await api<Health>("GET", "/health?deep");
   if (health.body.convoy !== "ok") throw new SmokeError(`Convoy: ${health.body.convoy}`);
-  say("Convoy answers, and the key is the project's.");
+  say("Convoy answers, and the key belongs to the project.");
 
   const made = await demand(
     api("POST", "/endpoint", {
@@ -158,7 +158,7 @@ async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions)
   const { pausedAtOnce, event } = await pauseAndActivate(id);
   say(
     pausedAtOnce
-      ? "A pause: nothing arrived meanwhile, and all of it after the activation."
+      ? "A pause: nothing arrived meanwhile, and everything after the activation."
       : "A pause: what was sent meanwhile arrived at once. This Convoy takes up to two minutes (before v26.7.3).",
   );
 
@@ -167,7 +167,7 @@ async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions)
   await demand(api("POST", `/event/${created}/replay`), 202);
   await until("The replay", () => arrived(created, 2));
   const keys = arrivals.filter(({ eventId }) => eventId === created).map(({ key }) => key);
-  say(`A replay: the same event_id again, under the key ${keys.at(-1)}.`);
+  say(`A replay: the same event_id again, with the key ${keys.at(-1)}.`);
 
   const bad = arrivals.filter(({ signed }) => !signed);
   if (bad.length > 0) throw new SmokeError(`${bad.length} signatures are wrong.`);
@@ -181,7 +181,7 @@ async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions)
       200,
     );
     const paused = change.eventId ?? "";
-    // Convoy has it: what an endpoint is sent while it is paused is discarded.
+    // Convoy has the event: it discards what is sent to a paused endpoint.
     await until(
       "Convoy's answer to a paused endpoint's event",
       async () =>
@@ -201,7 +201,7 @@ async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions)
   }
 }
 
-/** Every endpoint and todo of the owner: Convoy keeps nothing of it but its lists of what was sent. */
+/** Removes every endpoint and todo of the owner; Convoy keeps only its lists of what was sent. */
 async function clearAway(api: Api, say: (line: string) => void): Promise<void> {
   const { body: endpoints } = await api("GET", "/endpoint");
   const left: string[] = [];
@@ -213,7 +213,7 @@ async function clearAway(api: Api, say: (line: string) => void): Promise<void> {
   for (const { id } of todos.data ?? []) await api("DELETE", `/todo/${id}`);
   say(
     left.length === 0
-      ? "Cleared away: the endpoint, its subscription, the todos. Convoy's lists of events stay."
-      : `Could not be removed from Convoy, do it by hand: ${left.join("; ")}`,
+      ? "Removed: the endpoint, its subscription and the todos. Convoy's lists of events stay."
+      : `Could not be removed from Convoy; remove by hand: ${left.join("; ")}`,
   );
 }

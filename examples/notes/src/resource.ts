@@ -1,7 +1,7 @@
-/** What the log, KV's projection, webhooks and health know of the noun: a service of another one changes this (docs/adapt.md). */
+/** What the log, KV's projection, webhooks and health know about the noun: change it for another one (docs/adapt.md). */
 import type { EventType } from "./event/schema.ts";
 
-/** The noun's name: its key in a webhook's body, and in messages. The columns `todo` and `todo_id` keep theirs. */
+/** The noun's name: its key in a webhook's body, and in messages. The columns `todo` and `todo_id` keep their names. */
 export const NOUN = "note";
 
 /** `event` and `description` of each type that is about the noun. */

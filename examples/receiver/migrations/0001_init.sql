@@ -1,4 +1,4 @@
--- The copy of the list: what the event with the todo's highest sequence said.
+-- The copy of the list: each todo as of its event with the highest sequence.
 CREATE TABLE todo (
   id INTEGER PRIMARY KEY,
   sequence INTEGER NOT NULL,
@@ -6,10 +6,10 @@ CREATE TABLE todo (
   todo TEXT
 ) STRICT;
 
--- The events that were here. A repeat (a retry, a replay) has the same id.
+-- The events received. A repeat (a retry, a replay) has the same id.
 CREATE TABLE seen (
   event_id TEXT PRIMARY KEY,
-  -- Milliseconds since 1970, what the daily clean-up goes by.
+  -- Milliseconds since 1970, for the daily clean-up.
   seen_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -1,4 +1,4 @@
-// /eventdeliveries: what became of each event at each endpoint, and how to send it again.
+// /eventdeliveries: the state of each event at each endpoint, and sending it again.
 import { Hono } from "hono";
 import { readBody, strings } from "../body.ts";
 import type { Context } from "../context.ts";
@@ -26,7 +26,7 @@ function filters(context: Context, query: URLSearchParams): Condition[] {
   ];
 }
 
-/** Refuses a key that no event has (seen); one whose event has no deliveries is an empty list. */
+/** Refuses a key that no event has (seen); for an event without deliveries, the list is empty. */
 function requireKnownKey(context: Context, key: string | null): void {
   if (!key) return;
   const event = context.db.get(
@@ -41,13 +41,13 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
   let batchRunning = false;
   let batchBegan = Number.NEGATIVE_INFINITY;
-  /** While it works, and for as long as the fault has it run; a clock may be set back. */
+  /** While it works, and for as long as the fault says it runs; the clock may be set back. */
   const isBatchBusy = (now: number): boolean => {
     const ranMs = now - batchBegan;
     return batchRunning || (ranMs >= 0 && ranMs < (context.faults.get().batch_ms ?? 0));
   };
 
-  /** Sends again what a batch retry means; without an endpoint that is nothing (seen with status=Processing). */
+  /** Sends again what a batch retry selects; without an endpoint, nothing (seen with status=Processing). */
   const retryBatch = (query: URLSearchParams, conditions: Condition[]) => {
     if (query.getAll("endpointId").every((id) => id === "")) return;
     const rows = context.db.all<DeliveryRow>(
@@ -85,7 +85,7 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
     return successRaw(200, "Event deliveries fetched successfully", pageJson(rows, pagination));
   });
 
-  // Answers at once and works afterwards; while it works a second one is refused, one batch for the whole project.
+  // Answers at once and works afterwards; meanwhile a second one is refused, in the whole project.
   routes.post("/batchretry", (c) => {
     const query = new URL(c.req.url).searchParams;
     const conditions = filters(context, query);

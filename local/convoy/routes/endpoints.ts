@@ -16,7 +16,7 @@ import {
 import { checkUrl } from "../url.ts";
 import { endpointView } from "../views.ts";
 
-/** What an endpoint is given by a body; what is not sent is empty. http_timeout is read and not heeded (recorded). */
+/** An endpoint's fields from a body; those not sent are empty. http_timeout is checked and ignored (recorded). */
 function fieldsOf(json: Body["json"]) {
   member(json, "http_timeout", "integer");
   return {
@@ -27,7 +27,7 @@ function fieldsOf(json: Body["json"]) {
   };
 }
 
-/** The part of the API that makes and changes endpoints. */
+/** The part of the API that creates and changes endpoints. */
 export function endpointRoutes(context: Context): Hono {
   const routes = new Hono();
 
@@ -66,7 +66,7 @@ export function endpointRoutes(context: Context): Hono {
     return success(200, "Endpoint fetched successfully", endpointView(context, row));
   });
 
-  // It replaces: what is not sent is gone, but for owner, signatures and secrets (seen).
+  // Replaces everything: fields not sent are lost, except owner, signatures and secrets (seen).
   routes.put("/:id", async (c) => {
     const { json } = await readBody(c.req.raw);
     requireEndpoint(context, c.req.param("id"));

@@ -33,7 +33,7 @@ function fieldsOf(json: Body["json"]) {
   };
 }
 
-/** The part of the API that names event types. Every project starts with "*" (recorded). */
+/** The part of the API that manages event types. Every project starts with "*" (recorded). */
 export function eventTypeRoutes(context: Context): Hono {
   const routes = new Hono();
   const insert = (row: Omit<Row, "uid" | "deprecated_at">) => {
@@ -85,7 +85,7 @@ export function eventTypeRoutes(context: Context): Hono {
     const row = context.db.get<Row>("SELECT * FROM event_type WHERE uid = ?", c.req.param("id"));
     if (!row) throw new Refusal(400, "event type not found");
     const fields = fieldsOf(json);
-    // Empty means: leave as it is (Convoy's source).
+    // Empty means unchanged (Convoy's source).
     const changed = {
       ...row,
       category: fields.category || row.category,

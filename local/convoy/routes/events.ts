@@ -14,7 +14,7 @@ function customHeaders(json: Body["json"]): Record<string, string[]> {
   const given = member(json, "custom_headers", "object") ?? {};
   const headers: Record<string, string[]> = {};
   for (const [name, value] of Object.entries(given)) {
-    // What cannot be a header must not break every attempt later.
+    // Refuse what cannot be a header, or it would break every attempt later.
     if (
       typeof value !== "string" ||
       !/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name) ||
@@ -26,7 +26,7 @@ function customHeaders(json: Body["json"]): Record<string, string[]> {
   return headers;
 }
 
-/** The members that every kind of event needs; refuses with Convoy's words for what is missing (recorded). */
+/** The members that every kind of event needs; refuses missing ones with Convoy's messages (recorded). */
 function eventOf({ raw, json }: Body, problems: string[]) {
   const eventType = member(json, "event_type", "string");
   const data = rawMember(raw, "data");
@@ -42,7 +42,7 @@ function eventOf({ raw, json }: Body, problems: string[]) {
   };
 }
 
-/** Which events a list means; those still waiting or swallowed are in none. */
+/** Which events a list shows; those still waiting and swallowed ones are in none. */
 function filters(context: Context, query: URLSearchParams): Condition[] {
   const endpointIds = query.getAll("endpointId").filter((id) => id !== "");
   const marks = endpointIds.map(() => "?").join(", ");
@@ -55,7 +55,7 @@ function filters(context: Context, query: URLSearchParams): Condition[] {
   ];
 }
 
-/** The part of the API that takes events and lists what became of them. */
+/** The part of the API that accepts and lists events. */
 export function eventRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
   const accept = (event: Parameters<typeof acceptEvent>[1]) => {
@@ -84,7 +84,7 @@ export function eventRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
     return success(201, "Endpoint fanout event queued successfully", null);
   });
 
-  // As replay below: says that it worked, and delivers nothing (recorded).
+  // Like replay below: reports success and delivers nothing (recorded).
   routes.post("/batchreplay", (c) => {
     const conditions = filters(context, new URL(c.req.url).searchParams);
     const found = context.db.get<{ events: number }>(
@@ -119,7 +119,7 @@ export function eventRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
     ),
   );
 
-  // Convoy's own replay answers 200 and delivers nothing (recorded), and so does this one.
+  // Convoy's replay answers 200 and delivers nothing (recorded), and so does this one.
   routes.put("/:id/replay", (c) =>
     successRaw(
       200,

@@ -1,4 +1,4 @@
-// /inbox: what people and tests ask the local Convoy itself; faults never touch it.
+// /inbox: how people and tests use the local Convoy itself; faults never affect it.
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { INBOX_DEFAULT_LIMIT, INBOX_MAX_LIMIT, MAX_BODY_BYTES } from "../../config.ts";
@@ -57,7 +57,7 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
     const row = found(c.req.param("id"));
     if (!row) return c.json({ error: "no such delivery" }, 404);
     if (!engine.requeue(row.uid))
-      return c.json({ error: "it is on its way already; try again when it has arrived" }, 409);
+      return c.json({ error: "it is already on its way; try again when it has arrived" }, 409);
     return c.json(inboxDelivery({ ...row, status: "Scheduled" }), 202);
   });
 
@@ -69,13 +69,13 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
   routes.put("/faults", async (c) => {
     const read = readFaults(await jsonOf(c.req.raw));
     if ("problem" in read) return c.json({ error: read.problem }, 400);
-    // First, so that nothing leaves the queue between the old faults and the new ones.
+    // Done first, so that nothing leaves the queue between the old faults and the new ones.
     if (read.faults.redis_lost) engine.lose();
     context.faults.set(read.faults);
     return c.json(read.faults);
   });
 
-  // For tests: Convoy makes an endpoint inactive when its receiver keeps failing, which takes hours.
+  // For tests: Convoy makes an endpoint inactive if its receiver keeps failing, which takes hours.
   routes.put("/endpoints/:id", async (c) => {
     const body = (await jsonOf(c.req.raw)) as { status?: unknown } | undefined;
     const status = body?.status;
@@ -84,7 +84,7 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
     if (!findEndpoint(context, c.req.param("id")))
       return c.json({ error: "no such endpoint" }, 404);
     setEndpointStatus(context, c.req.param("id"), status);
-    // The agent itself does it in the real one, so that it knows.
+    // In the real Convoy the agent itself does this, so it knows.
     context.agent.endpoints.delete(c.req.param("id"));
     return c.json({ status });
   });

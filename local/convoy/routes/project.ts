@@ -1,9 +1,9 @@
-// /projects/:id: the key's own project, whatever id the path has.
+// /projects/:id: the key's own project, whatever the id in the path.
 import { Hono } from "hono";
 import type { Context } from "../context.ts";
 import { success } from "../envelope.ts";
 
-/** The project, with the fields of openapi3.json's ProjectResponse; `config` holds what is the same in every project here. */
+/** The project, with the fields of openapi3.json's ProjectResponse; `config` has what all projects share here. */
 function projectView(context: Context, createdAt: string) {
   return {
     uid: context.options.projectId,
@@ -32,7 +32,7 @@ function projectView(context: Context, createdAt: string) {
   };
 }
 
-/** The part of the API that shows a project. Its health does not exist: the router's own 404, which is no JSON (seen). */
+/** The part of the API that shows a project. It has no health route: the answer is the router's 404, not JSON (seen). */
 export function projectRoutes(context: Context): Hono {
   const routes = new Hono();
   const createdAt = context.timestamp();

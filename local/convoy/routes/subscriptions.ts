@@ -19,7 +19,7 @@ function eventTypesOf(json: Body["json"]): string[] | undefined {
   return filter && strings(filter, "event_types");
 }
 
-/** The part of the API that says which event types an endpoint gets. */
+/** The part of the API that sets which event types an endpoint gets. */
 export function subscriptionRoutes(context: Context): Hono {
   const routes = new Hono();
   const view = (row: SubscriptionRow) =>

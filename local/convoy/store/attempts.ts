@@ -6,7 +6,7 @@ import type { Context } from "../context.ts";
 import type { DeliveryRow, DeliveryStatus } from "./deliveries.ts";
 import type { EndpointRow } from "./endpoints.ts";
 
-/** Writes down an attempt and what follows from it; gives the delivery's new status. */
+/** Records an attempt and its consequences; returns the delivery's new status. */
 export function recordAttempt(
   context: Context,
   row: DeliveryRow,
@@ -36,7 +36,7 @@ export function recordAttempt(
       Object.entries(sent.headers).sort(([one], [other]) => (one < other ? -1 : 1)),
     ),
     response_http_header: answer.headers,
-    // Go leaves out what is empty: an attempt without an answer has none of these (seen).
+    // Go omits empty fields: an attempt without an answer has none of these (seen).
     ...(httpStatus === "" ? {} : { http_status: httpStatus }),
     ...(answer.body === "" ? {} : { response_data: answer.body }),
     ...(answer.error === null ? {} : { error: answer.error }),
@@ -75,7 +75,7 @@ export function recordAttempt(
   return status;
 }
 
-/** Notes for the inbox alone that it was sent: Convoy's own row stays as it was before. */
+/** Notes, for the inbox only, that it was sent: Convoy's own row stays as it was. */
 export function recordArrival(context: Context, uid: string, sent: Sent, answer: Answer): void {
   context.db.run(
     "UPDATE delivery SET url = ?, sent = ?, received_at = coalesce(received_at, ?) WHERE uid = ?",

@@ -6,7 +6,7 @@ import type { Strand } from "../faults.ts";
 import { type EndpointRow, findEndpoint } from "./endpoints.ts";
 import type { EventRow } from "./events.ts";
 
-/** Where a delivery can be, in Convoy's words. */
+/** The statuses of a delivery, as Convoy names them. */
 export type DeliveryStatus =
   | "Scheduled"
   | "Processing"
@@ -40,25 +40,25 @@ export type DeliveryRow = {
   created_at: string;
   updated_at: string;
   hidden: number;
-  /** How a fault stranded it; null where nothing did, and once it is sent again. */
+  /** How a fault stranded it; null if none did, or once it is sent again. */
   strand: Strand | null;
 };
 
-/** What makes a body one message to its receiver: its event_id, else the key it came with. */
+/** What identifies a message to its receiver: the body's event_id, else the key it came with. */
 function messageOf(event: EventRow): string {
   try {
     const body: unknown = JSON.parse(event.data);
     const id = (body as { event_id?: unknown } | null)?.event_id;
     if (typeof id === "string" && id !== "") return id;
   } catch {
-    // Data is JSON by the time it is here; whatever JSON.parse cannot hold is told apart by its key.
+    // Data is valid JSON by now; what JSON.parse cannot handle is identified by its key.
   }
   return event.idempotency_key || event.uid;
 }
 
 /**
- * Makes the delivery of an event to an endpoint: discarded at once unless the endpoint is active (recorded). Gives its
- * uid where it is to be sent.
+ * Creates the delivery of an event to an endpoint: discarded at once unless the endpoint is active (recorded). Returns
+ * its uid if it is to be sent.
  */
 export function insertDelivery(
   context: Context,
@@ -106,27 +106,27 @@ export function findDelivery(context: Context, uid: string): DeliveryRow | undef
   return context.db.get<DeliveryRow>("SELECT * FROM delivery WHERE uid = ?", uid);
 }
 
-/** Those that a restart has to go on with: due now, or at `next_send_at` for a retry. */
+/** The deliveries that a restart resumes: due now, or at `next_send_at` for a retry. */
 export function openDeliveries(context: Context): DeliveryRow[] {
   return context.db.all<DeliveryRow>(
     `SELECT * FROM delivery WHERE status IN ('Scheduled', 'Processing', 'Retry') AND strand IS NULL ORDER BY uid`,
   );
 }
 
-/** Strands what waits in the queue; what is on its way right now is not in there. */
+/** Strands what is waiting in the queue, which excludes what is on its way. */
 export function strandWaitingDeliveries(context: Context): void {
   context.db.run(
     "UPDATE delivery SET strand = 'delivery' WHERE status IN ('Scheduled', 'Retry') AND strand IS NULL",
   );
 }
 
-/** Puts a delivery back to the start, stranded or not; its attempts stay counted. */
+/** Puts a delivery back to Scheduled, stranded or not; its attempts still count. */
 export function rescheduleDelivery(context: Context, uid: string): void {
   context.db.run("UPDATE delivery SET strand = NULL WHERE uid = ?", uid);
   setDeliveryStatus(context, uid, "Scheduled");
 }
 
-/** Sets the status alone. */
+/** Sets the status only. */
 export function setDeliveryStatus(context: Context, uid: string, status: DeliveryStatus): void {
   context.db.run(
     "UPDATE delivery SET status = ?, updated_at = ? WHERE uid = ?",
@@ -139,13 +139,13 @@ export function setDeliveryStatus(context: Context, uid: string, status: Deliver
 /** Statuses that a batch retry sends again; a delivery in Processing stays as it is (seen). */
 const BATCH_RETRIED: readonly DeliveryStatus[] = ["Failure", "Discarded", "Scheduled", "Retry"];
 
-/** Whether a batch retry sends it again: stranded ones too (seen), unless the endpoint is not active. */
+/** Whether a batch retry sends it again: even if stranded (seen), but only if the endpoint is active. */
 export function isBatchRetried(context: Context, row: DeliveryRow): boolean {
   const active = findEndpoint(context, row.endpoint_id)?.status === "active";
   return active && BATCH_RETRIED.includes(row.status);
 }
 
-/** Whether a person may send it again, by Convoy's rules; refuses with its messages (recorded, or from its source). */
+/** Refuses what Convoy does not let people send again, with its messages (recorded, or from its source). */
 export function requireResendable(context: Context, row: DeliveryRow): void {
   if (row.status === "Success") throw new Refusal(400, "event already sent");
   if (row.status !== "Failure" && row.status !== "Discarded")
@@ -156,7 +156,7 @@ export function requireResendable(context: Context, row: DeliveryRow): void {
     throw new Refusal(400, `the endpoint is currently ${endpoint.status}`);
 }
 
-/** max_retry_seconds of a delivery: 0 until it was tried (recorded). */
+/** max_retry_seconds of a delivery: 0 until it has been tried (recorded). */
 export function maxRetrySeconds(row: DeliveryRow): number {
   return row.attempts === 0 ? 0 : MAX_RETRY_SECONDS;
 }

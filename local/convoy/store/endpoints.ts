@@ -9,7 +9,7 @@ import {
 import type { Context } from "../context.ts";
 import { Refusal } from "../envelope.ts";
 
-/** A secret of an endpoint. It signs until `signs_until` (Unix ms; null: no end), whatever `expires_at` says. */
+/** An endpoint's secret. It signs until `signs_until` (Unix ms; null: forever), whatever `expires_at` says. */
 export type Secret = {
   uid: string;
   value: string;
@@ -36,11 +36,11 @@ export type EndpointRow = {
   created_at: string;
   updated_at: string;
   deleted_at: string | null;
-  /** JSON of an object; {} where there is none. */
+  /** JSON of an object; {} if there is none. */
   authentication: string;
 };
 
-/** What creating an endpoint takes; times are seconds, `authentication` is JSON of an object. */
+/** The fields of a new endpoint; times are seconds, `authentication` is JSON of an object. */
 export type EndpointFields = {
   owner_id: string;
   name: string;
@@ -68,20 +68,20 @@ function newSecret(context: Context, value: string): Secret {
   };
 }
 
-/** The endpoint, or undefined; deleted ones are not found unless asked for. */
+/** The endpoint, or undefined; deleted ones only if `deletedToo`. */
 export function findEndpoint(context: Context, uid: string, deletedToo = false) {
   const row = context.db.get<EndpointRow>("SELECT * FROM endpoint WHERE uid = ?", uid);
   return row && (deletedToo || row.deleted_at === null) ? row : undefined;
 }
 
-/** The endpoint; refuses with 404 as Convoy's own lookup does. */
+/** The endpoint; refuses with 404, as Convoy does. */
 export function requireEndpoint(context: Context, uid: string): EndpointRow {
   const row = findEndpoint(context, uid);
   if (!row) throw new Refusal(404, "Resource not found");
   return row;
 }
 
-/** Makes an endpoint with its first secret. */
+/** Creates an endpoint with its first secret. */
 export function createEndpoint(context: Context, fields: EndpointFields): EndpointRow {
   const uid = context.id();
   const secrets = JSON.stringify([newSecret(context, fields.secret)]);
@@ -107,7 +107,7 @@ export function createEndpoint(context: Context, fields: EndpointFields): Endpoi
   return requireEndpoint(context, uid);
 }
 
-/** Replaces an endpoint's fields; what is undefined stays as it is. */
+/** Replaces an endpoint's fields; undefined ones stay as they are. */
 export function updateEndpoint(
   context: Context,
   uid: string,
@@ -134,7 +134,7 @@ export function updateEndpoint(
   return requireEndpoint(context, uid);
 }
 
-/** Sets the status and gives the endpoint; `updated_at` stays as it was (recorded). */
+/** Sets the status and returns the endpoint; `updated_at` does not change (recorded). */
 export function setEndpointStatus(
   context: Context,
   uid: string,
@@ -145,8 +145,8 @@ export function setEndpointStatus(
 }
 
 /**
- * Adds a secret and lets the old one sign for `expiration` hours more. The old one's `expires_at` is reported that many
- * *seconds* ahead: an oddity of the real one (recorded: it still signed long after).
+ * Adds a secret and lets the old one sign for `expiration` more hours. The old one's `expires_at` is reported that many
+ * *seconds* ahead: a quirk of the real one (recorded: it still signed long after).
  */
 export function rotateSecret(
   context: Context,
@@ -181,7 +181,7 @@ export function signingSecrets(context: Context, row: EndpointRow): string[] {
     .map((secret) => secret.value);
 }
 
-/** Deletes the endpoint and its subscription; refuses with 400 where there is none (recorded). */
+/** Deletes the endpoint and its subscriptions; refuses with 400 if there is none (recorded). */
 export function deleteEndpoint(context: Context, uid: string): void {
   if (!findEndpoint(context, uid)) throw new Refusal(400, "endpoint not found");
   const at = context.timestamp();

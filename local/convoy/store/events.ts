@@ -1,4 +1,4 @@
-// Events as they were accepted, and what they turn into: deliveries, one for each subscription that matches.
+// Events as accepted, and the deliveries they turn into, one per matching subscription.
 
 import { agentEndpoint, agentSubscriptions } from "../agent.ts";
 import type { Context } from "../context.ts";
@@ -25,7 +25,7 @@ export type EventRow = {
   swallowed: number;
 };
 
-/** Keeps an accepted event for processing; a swallowed one is kept for the inbox's eyes only. */
+/** Stores an accepted event for processing; a swallowed one, only for the inbox to show. */
 export function acceptEvent(
   context: Context,
   event: Pick<EventRow, "kind" | "target" | "event_type" | "idempotency_key" | "data"> & {
@@ -51,7 +51,7 @@ export function acceptEvent(
   );
 }
 
-/** The oldest events that still wait to be processed. */
+/** The oldest events still waiting to be processed. */
 export function waitingEvents(context: Context, limit: number): EventRow[] {
   return context.db.all<EventRow>(
     "SELECT * FROM event WHERE processed = 0 AND swallowed = 0 ORDER BY uid LIMIT ?",
@@ -59,7 +59,7 @@ export function waitingEvents(context: Context, limit: number): EventRow[] {
   );
 }
 
-/** Leaves what waits to be processed in Retry for ever: its job is lost with Redis's data (seen). */
+/** Leaves what is waiting to be processed in Retry forever: its job is lost with Redis's data (seen). */
 export function strandWaitingEvents(context: Context): void {
   for (const event of context.db.all<EventRow>(
     "SELECT * FROM event WHERE processed = 0 AND swallowed = 0",
@@ -89,8 +89,8 @@ function isDuplicate(context: Context, event: EventRow): boolean {
 }
 
 /**
- * The subscriptions that an event is delivered by. On 26.6 an event for an endpoint without one makes it, and events of
- * one turn do not see each other's (seen: three at once made three); `bare` holds this turn's such endpoints.
+ * The subscriptions through which an event is delivered. On 26.6 an event for an endpoint without one creates it, and
+ * events of one turn do not see each other's (seen: three at once made three); `bare` holds such endpoints of this turn.
  */
 function subscriptionsFor(
   context: Context,
@@ -125,9 +125,9 @@ function finishEvent(
 }
 
 /**
- * Turns an event into deliveries; gives the uids of those to send. A second event with a key already seen is listed as
- * a duplicate, with status Processing, and delivered to nobody, whatever became of the first (seen: a Failure too); one
- * that nobody is subscribed to fails (both recorded). `bare` is one set for all the events of a turn.
+ * Turns an event into deliveries; returns the uids of those to send. An event with a key already used is listed as a
+ * duplicate, with status Processing, and not delivered, whatever happened to the first (seen: even after a Failure); one
+ * without a subscription fails (both recorded). All events of a turn share one `bare`.
  */
 export function processEvent(context: Context, event: EventRow, bare: Set<string>): string[] {
   const endpointIds = endpointIdsOf(context, event);

@@ -24,7 +24,7 @@ export function requireSubscription(context: Context, uid: string): Subscription
   return row;
 }
 
-/** The living subscriptions of an endpoint, oldest first. */
+/** The undeleted subscriptions of an endpoint, oldest first. */
 export function livingSubscriptions(context: Context, endpointId: string): SubscriptionRow[] {
   return context.db.all<SubscriptionRow>(
     "SELECT * FROM subscription WHERE endpoint_id = ? AND deleted_at IS NULL ORDER BY uid",
@@ -38,10 +38,10 @@ export function wants(row: SubscriptionRow, eventType: string): boolean {
   return types.includes("*") || types.includes(eventType);
 }
 
-/** What a subscription is made of. */
+/** The fields of a new subscription. */
 export type SubscriptionFields = { name: string; endpoint_id: string; event_types: string[] };
 
-/** Makes a subscription; refuses where the endpoint is missing or has one already (recorded). */
+/** Creates a subscription; refuses if the endpoint is missing or already has one (recorded). */
 export function createSubscription(context: Context, fields: SubscriptionFields): SubscriptionRow {
   if (!findEndpoint(context, fields.endpoint_id))
     throw new Refusal(400, "failed to find endpoint by id");
@@ -53,7 +53,7 @@ export function createSubscription(context: Context, fields: SubscriptionFields)
   return insertSubscription(context, fields);
 }
 
-/** Makes a subscription, also beside another one of the same endpoint: so the agent of 26.6 does (seen). */
+/** Creates a subscription even if the endpoint already has one, as the agent of 26.6 does (seen). */
 export function insertSubscription(context: Context, fields: SubscriptionFields): SubscriptionRow {
   const uid = context.id();
   const at = context.timestamp();
@@ -70,8 +70,8 @@ export function insertSubscription(context: Context, fields: SubscriptionFields)
 }
 
 /**
- * Changes what is given and leaves the rest. The row given back has the new name but still the old event types: so the
- * real one answers (recorded).
+ * Changes only the given fields. The returned row has the new name but still the old event types, as the real one
+ * answers (recorded).
  */
 export function updateSubscription(
   context: Context,
@@ -88,7 +88,7 @@ export function updateSubscription(
   return { ...requireSubscription(context, uid), event_types: now.event_types };
 }
 
-/** Deletes a subscription; refuses with 404 where there is none. */
+/** Deletes a subscription; refuses with 404 if there is none. */
 export function deleteSubscription(context: Context, uid: string): void {
   requireSubscription(context, uid);
   context.db.run("UPDATE subscription SET deleted_at = ? WHERE uid = ?", context.timestamp(), uid);

@@ -22,7 +22,7 @@ export function accessTests(scene: () => PortalScene, visit: Visit) {
       expect(await focused()).toBe(name);
     };
     await page.keyboard.press("Tab");
-    expect(await focused()).toBe("Skip to the content");
+    expect(await focused()).toBe("Skip to content");
     await page.keyboard.press("Enter");
     expect(await page.evaluate<string>("document.activeElement.id")).toBe("main");
     await tabTo("Add endpoint");

@@ -24,7 +24,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     await dialog().getByLabel("URL").fill(`${scene().receiverUrl}/ok`);
     await dialog().getByLabel("Timeout").fill("10s");
     await button("Add").click();
-    await has(dialog().getByRole("heading"), "Shop backend is added");
+    await has(dialog().getByRole("heading"), "Shop backend has been added");
     const secret = (await page.locator("#new-secret").textContent()) ?? "";
     await page.keyboard.press("Escape");
     await button("Copy secret").click();
@@ -38,7 +38,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     expect(await page.content()).not.toContain(secret);
 
     await has(page.locator(".facts"), "10 s for an answer");
-    await page.getByRole("heading", { name: "Nothing was sent here yet" }).waitFor();
+    await page.getByRole("heading", { name: "Nothing has been sent here yet" }).waitFor();
     await button("Send a ping").click();
     await has(page.locator(".ping"), /Arrived\. The receiver answered 200 OK after \d+ ms/);
     await has(deliveries(), /Success.*ping.*1 attempt of 3/s);
@@ -169,7 +169,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
 
     scene().failing.delete("/later");
     await button("Send again").click();
-    await said("sent again under the same event id");
+    await said("sent again with the same event id");
     await has(deliveries().first(), "Success");
     await link("Show the event").click();
     await has(page.getByRole("heading", { level: 1 }), "is refused");

@@ -24,7 +24,7 @@ export function eventsTests(scene: () => PortalScene, visit: Visit) {
     await page.getByLabel("Type").selectOption("ping");
     await has(page.locator(".filters"), "1 event");
     await page.getByLabel("State").selectOption("dead");
-    await page.getByRole("heading", { name: "No event fits" }).waitFor();
+    await page.getByRole("heading", { name: "No matching events" }).waitFor();
     await button("Show all events").click();
     await has(page.locator(".filters"), "5 events");
 
@@ -93,7 +93,7 @@ export function eventsTests(scene: () => PortalScene, visit: Visit) {
     await scene().convoy.setFaults({ status: 503 });
     const { page, button, link, dialog, deliveries, row, said, glance } = await visit(owner.link);
     await row("Shop backend").click();
-    await has(page.locator(".note"), /deliveries cannot be shown now.*Convoy answered 503/);
+    await has(page.locator(".note"), /deliveries cannot be shown right now.*Convoy answered 503/);
     await button("Send a ping").click();
     await button("Pause").click();
     await said("Convoy answered 503");
@@ -109,7 +109,7 @@ export function eventsTests(scene: () => PortalScene, visit: Visit) {
     await row("Shop backend").click();
     await has(
       page.locator(".ping"),
-      /Not sent yet: Convoy answered 503\. It is tried again by itself/,
+      /Not sent yet: Convoy answered 503\. It is retried automatically/,
     );
     await link("Endpoints").first().click();
     await scene()
@@ -121,12 +121,12 @@ export function eventsTests(scene: () => PortalScene, visit: Visit) {
     await glance();
     await has(
       page.locator(".note"),
-      "1 event waits to be sent, for 4 min. Convoy answered 503. It is tried again by itself.",
+      "1 event is waiting to be sent, for 4 min. Convoy answered 503. It is retried automatically.",
     );
     await link("Events").click();
     await has(row("before"), "accepted");
     await row("ping").click();
-    await has(page.locator(".note"), /deliveries|They cannot be shown now/i);
+    await has(page.locator(".note"), /deliveries|They cannot be shown right now/i);
 
     await scene().convoy.setFaults({});
     await scene().letTimePass();

@@ -31,7 +31,7 @@ export function safetyTests(scene: () => PortalScene, visit: Visit) {
     expect(page.url()).not.toContain(token);
 
     await page.reload();
-    await page.getByRole("heading", { name: "This page opens with a link" }).waitFor();
+    await page.getByRole("heading", { name: "This page opens only with a link" }).waitFor();
   });
 
   test("says that a link has expired, asks no more, and goes on with a new one", async () => {
@@ -50,7 +50,7 @@ export function safetyTests(scene: () => PortalScene, visit: Visit) {
     await row("Shop backend").waitFor();
 
     await goTo("#token=nonsense");
-    await page.getByRole("heading", { name: "This link is not good" }).waitFor();
+    await page.getByRole("heading", { name: "This link is not valid" }).waitFor();
     await has(page.locator("main"), "malformed");
   });
 

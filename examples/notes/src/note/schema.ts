@@ -6,14 +6,14 @@ import { Cursor, EndpointId, Limit, notEmpty, numeral, text } from "../schema.ts
 /** A note's id: a safe integer >= 0. */
 export const NoteId = z.int().check(z.nonnegative());
 
-/** A note as stored and as given out. */
+/** A note as stored and returned. */
 export const Note = z.object({
   id: NoteId,
   title: z.string(),
   body: z.string(),
   pinned: z.boolean(),
 });
-/** A note as stored and as given out. */
+/** A note as stored and returned. */
 export type Note = z.infer<typeof Note>;
 
 const Title = text(1, TITLE_MAX_CHARS);
