@@ -1,16 +1,16 @@
-// A real browser, the one that comes inside a package.
+// A real browser, which comes in an npm package.
 import chromium from "@sparticuz/chromium";
 import { type Browser, chromium as launcher, type Page } from "playwright-core";
 
 /**
- * What the package sets for AWS Lambda and a test must not have: one process (it dies with the first page that closes),
- * and a page without the web's own protection.
+ * Flags that the package sets for AWS Lambda and a test must not have: a single process, which dies with the first page
+ * that closes, and pages without web security.
  */
 const UNWANTED = ["--single-process", "--disable-web-security", "--allow-running-insecure-content"];
 
 /**
- * Starts the browser. Where it cannot start: null, after saying why; with CI set in the environment, the reason is
- * thrown, so that CI cannot pass without these tests.
+ * Starts the browser. If it cannot start, says why and returns null; with CI set in the environment it throws, so
+ * that CI cannot pass without these tests.
  */
 export async function startBrowser(): Promise<Browser | null> {
   try {
@@ -27,7 +27,7 @@ export async function startBrowser(): Promise<Browser | null> {
   }
 }
 
-/** Opens the inbox and waits until it is live. What the page complains of is collected in `complaints`. */
+/** Opens the inbox and waits until it is live. `complaints` collects the page's errors. */
 export async function openInbox(
   browser: Browser,
   url: string,
@@ -49,7 +49,7 @@ export async function openInbox(
   return { page, complaints };
 }
 
-/** What the page put on the clipboard. */
+/** The text on the clipboard. */
 export function clipboard(page: Page): Promise<string> {
   return page.evaluate<string>("navigator.clipboard.readText()");
 }

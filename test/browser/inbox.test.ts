@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { clipboard, openInbox, startBrowser } from "./browser.ts";
 import { type Scene, SECRET, startScene } from "./scene.ts";
 
-/** Not the synchronous one: the receiver of what curl sends is in this process. */
+/** Asynchronous, as the receiver of what curl sends is in this process. */
 const run = promisify(execFile);
 const browser = await startBrowser();
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -52,7 +52,7 @@ describe.skipIf(browser === null)("the inbox page", () => {
     expect(await page.title()).toBe("Inbox · local Convoy");
   });
 
-  test("finds deliveries by what is in them, and filters by type", async () => {
+  test("finds deliveries by their content, and filters by type", async () => {
     await scene.event(endpointId, "created", { id: 1, item: "Buy milk" });
     await scene.event(endpointId, "updated", { id: 2, item: "Water the plants" });
     await scene.event(endpointId, "created", { id: 3, item: "Water the lawn" });
@@ -67,14 +67,14 @@ describe.skipIf(browser === null)("the inbox page", () => {
     await row("lawn").waitFor({ state: "detached" });
     expect(await shown()).toEqual(["#2 Water the plants"]);
 
-    // What arrives and does not fit stays out.
+    // New deliveries that do not match stay out.
     await scene.event(endpointId, "created", { id: 4, item: "Water something else" });
     await scene.event(endpointId, "updated", { id: 5, item: "Water the roof" });
     await row("roof").waitFor();
     expect(await shown()).toEqual(["#5 Water the roof", "#2 Water the plants"]);
   });
 
-  test("keeps what arrives while a list is on its way, since that list is older", async () => {
+  test("keeps what arrives while a list is being fetched, as that list is older", async () => {
     await scene.event(endpointId, "updated", { id: 1, item: "Leaves the list" });
     await row("Leaves").waitFor();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
@@ -135,7 +135,7 @@ describe.skipIf(browser === null)("the inbox page", () => {
     );
   });
 
-  test("says step by step why a signature does not fit", async () => {
+  test("says step by step why a signature does not match", async () => {
     await scene.call(
       "POST",
       "/events",
@@ -163,7 +163,7 @@ describe.skipIf(browser === null)("the inbox page", () => {
     expect(await page.title()).toBe("Inbox · local Convoy");
   });
 
-  test("runs no script but its own, even where one gets into the page", async () => {
+  test("runs no script but its own, even if one gets into the page", async () => {
     const blocked = await page.evaluate<string>(`new Promise((resolve) => {
       document.addEventListener("securitypolicyviolation", (event) => resolve(event.violatedDirective));
       const script = document.createElement("script");
@@ -192,7 +192,7 @@ describe.skipIf(browser === null)("the inbox page", () => {
       expect(copied?.headers[name]).toBe(sent?.headers[name]);
   });
 
-  test("copies lines of TypeScript that verify the delivery, and refuse another secret", async () => {
+  test("copies TypeScript that verifies the delivery, and refuses another secret", async () => {
     await scene.event(endpointId, "created", { id: 1, item: "quotes \" and 'é'" });
     await row("quotes").click();
     await page.getByRole("button", { name: "Copy check in TypeScript" }).click();

@@ -26,7 +26,7 @@ async function get(at: string, headers: Record<string, string> = {}) {
   return { response, text: await response.text() };
 }
 
-test("/openapi.json is the document of today's schemas, for any origin, to be kept and asked for again", async () => {
+test("/openapi.json is made from the current schemas, open to any origin, cached and revalidated", async () => {
   const { response, text } = await get("/openapi.json", { Origin: "https://elsewhere.test" });
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("application/json");
@@ -51,7 +51,7 @@ test.each(["/docs", "/docs/"])(
   },
 );
 
-test("the Worker answers all else, and the assets' settings are not shown", async () => {
+test("the Worker answers everything else, and the assets' settings are not served", async () => {
   for (const at of ["/health", "/_headers", "/"]) {
     const { response } = await get(at);
     expect([at, response.status]).toEqual([at, at === "/health" ? 200 : 404]);
@@ -60,7 +60,7 @@ test("the Worker answers all else, and the assets' settings are not shown", asyn
 });
 
 describe.skipIf(browser === null)("the page", () => {
-  test("shows every route and webhook, lets one try a call, and asks nobody else", async () => {
+  test("shows every route and webhook, lets one try a call, and requests nothing from elsewhere", async () => {
     const context = await browser!.newContext();
     const page = await context.newPage();
     const complaints: string[] = [];
@@ -71,7 +71,7 @@ describe.skipIf(browser === null)("the page", () => {
     await page.goto(new URL("/docs", base).href);
     await page.locator(".webhooks .opblock").first().waitFor();
 
-    // One call for all of them: as text, since Node's types know no page.
+    // One call for all of them, as a string, since Node's types know no DOM.
     const shown = async (within: string) => {
       const text = await page.evaluate<string[]>(
         `[...document.querySelectorAll("${within} .opblock-summary")].map((block) =>
@@ -85,7 +85,7 @@ describe.skipIf(browser === null)("the page", () => {
     expect(await shown(".opblock-tag-section")).toEqual(routes);
     expect(await shown(".webhooks")).toEqual(webhooks.sort());
 
-    // One of each kind opened: what draws with inline styles or scripts would be refused, and complain.
+    // Opens one of each kind: inline styles or scripts would be blocked, which is a complaint.
     for (const id of [
       "#operations-Todos-createTodo",
       "#operations-Service-health",

@@ -1,4 +1,4 @@
-// A local Convoy with a receiver of its own, and short ways to make things happen in it.
+// A local Convoy with its own receiver, and shorthands to make things happen in it.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { serveConvoy } from "../../local/convoy/server.ts";
@@ -33,7 +33,7 @@ export async function startScene() {
     retry: { intervalMs: 1, limit: 3 },
   });
 
-  /** Calls Convoy's API; an object is sent minified, a text as it is. */
+  /** Calls Convoy's API; an object is sent minified, a string as is. */
   const call = async (method: string, path: string, body?: unknown): Promise<Response> =>
     fetch(`${url}/api/v1/projects/local${path}`, {
       method,
@@ -43,7 +43,7 @@ export async function startScene() {
         : { body: typeof body === "string" ? body : JSON.stringify(body) }),
     });
 
-  /** Makes an endpoint with its subscription; gives its id. */
+  /** Creates an endpoint with its subscription. @returns its id */
   const endpoint = async (target = `${receiverUrl}/hook`, name = "Todo endpoint") => {
     const made = await call("POST", "/endpoints", {
       name,

@@ -1,4 +1,4 @@
-// The local Convoy against recorded-calls.json: 54 calls, in order, all compared that it has.
+// The local Convoy against recorded-calls.json: 54 calls, in order, comparing all that it supports.
 import { expect, test } from "vitest";
 import { Ids } from "./compare.ts";
 import { RECORDED_CALLS, type RecordedCall } from "./recorded.ts";
@@ -6,20 +6,20 @@ import { differing, report, startReplay } from "./replay.ts";
 
 const PROJECT = "01M85F4EG11HMK2PSDZM5NDP00";
 
-/** Lists of what several workers of the real one made at the same moment. */
+/** Lists in no fixed order: several workers of the real one made their rows at the same moment. */
 const UNORDERED = new Set([33, 34, 36]);
 
 /** What the local Convoy does not have: an API version of 2023, and Convoy's portal. */
 const GONE = new Set([3, 40, 41]);
 
-/** The call of the old API version, as the current one would have it. */
+/** The call to the old API version, in the form of the current one. */
 const asCurrent = (call: RecordedCall) => ({
   ...(call.request.body as object),
   http_timeout: 10,
   advanced_signatures: false,
 });
 
-/** The lists of the recording also show what an earlier run of the same calls left; it used other names. */
+/** The recorded lists also show what an earlier run of the same calls left, under other names. */
 const EARLIER_RUN = { beforeProcessing: [1, 2, 3, 7, 15, 18, 19, 24, 25], after: [27, 30, 31] };
 
 function ofEarlierRun(at: number): RecordedCall {
@@ -46,7 +46,7 @@ test("each call of recorded-calls.json that is played is answered as recorded", 
   for (const [at, call] of RECORDED_CALLS.entries()) {
     if (at === 3) await send("POST", "/endpoints", asCurrent(call));
     if (GONE.has(at)) continue;
-    // The recorded one got round to its events just before it was asked for a list of them.
+    // The recorded one processed its events just before it was asked for a list of them.
     if (at === 33) await convoy.process();
     const special = {
       ...(call.note === "bad key" ? { key: "wrong" } : {}),

@@ -12,7 +12,7 @@ export class Ids {
   readonly #ours = new Map<string, string>();
   readonly #theirs = new Map<string, string>();
 
-  /** Notes a pair, or checks it against what was noted; false where the two cannot be the same thing. */
+  /** Notes a pair, or checks it against what was noted; false if the two cannot be the same thing. */
   pair(theirs: string, ours: string): boolean {
     if (!this.#ours.has(theirs) && !this.#theirs.has(ours)) {
       this.#ours.set(theirs, ours);
@@ -37,7 +37,7 @@ function isSameText(ids: Ids, theirs: string, ours: string): boolean {
   return MADE_UP_SECRET.test(theirs) && MADE_UP_SECRET.test(ours);
 }
 
-/** Every difference between a recorded value and ours, each with its path; none where they match. */
+/** Every difference between a recorded value and ours, each with its path; empty if they match. */
 export function differences(ids: Ids, theirs: unknown, ours: unknown, path = "body"): string[] {
   const differ = () => [
     `${path}: recorded ${JSON.stringify(theirs)}, here ${JSON.stringify(ours)}`,

@@ -1,4 +1,4 @@
-// The D1 double against the D1 of workerd: one table of calls, asked of both, answered alike.
+// The D1 double against workerd's D1: both must answer the same calls alike.
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { getPlatformProxy } from "wrangler";
@@ -34,16 +34,16 @@ afterAll(async () => {
 
 const bytes = new Uint8Array([1, 2, 255]);
 const CALLS: [string, (db: D1Database) => Promise<unknown>][] = [
-  ["all gives objects", (db) => db.prepare("SELECT * FROM t").all()],
-  ["of two columns of one name the last stays", (db) => db.prepare("SELECT 1 a, 2 a").all()],
-  ["raw gives arrays", (db) => db.prepare("SELECT id, v, id FROM t").raw()],
+  ["all returns objects", (db) => db.prepare("SELECT * FROM t").all()],
+  ["of two columns with one name the last stays", (db) => db.prepare("SELECT 1 a, 2 a").all()],
+  ["raw returns arrays", (db) => db.prepare("SELECT id, v, id FROM t").raw()],
   ["raw names columns", (db) => db.prepare("SELECT id, v FROM t").raw({ columnNames: true })],
   [
     "raw of nothing names columns",
     (db) => db.prepare("SELECT id FROM t WHERE 0").raw({ columnNames: true }),
   ],
-  ["first gives a row", (db) => db.prepare("SELECT * FROM t").first()],
-  ["first gives a column", (db) => db.prepare("SELECT * FROM t").first("v")],
+  ["first returns a row", (db) => db.prepare("SELECT * FROM t").first()],
+  ["first returns a column", (db) => db.prepare("SELECT * FROM t").first("v")],
   ["first of nothing is null", (db) => db.prepare("SELECT * FROM t WHERE 0").first("v")],
   ["first of NULL is null", (db) => db.prepare("SELECT NULL a").first("a")],
   ["first of no such column throws", (db) => db.prepare("SELECT 1 a").first("b")],
@@ -80,7 +80,7 @@ const CALLS: [string, (db: D1Database) => Promise<unknown>][] = [
   ],
   ["? before ?1", (db) => db.prepare("SELECT ? a, ?1 b, ? c").bind(1, 2).all()],
   [
-    "a ? in a string or comment is none",
+    "a ? in a string or comment is not a parameter",
     (db) => db.prepare("SELECT '?''?' a, /* ? */ ? b -- ?\n").bind(1).all(),
   ],
   [
@@ -182,7 +182,7 @@ const CALLS: [string, (db: D1Database) => Promise<unknown>][] = [
         db.prepare("INSERT INTO t (v) VALUES ('a')"),
       ]),
   ],
-  ["a batch that fails left nothing", (db) => db.prepare("SELECT * FROM child").raw()],
+  ["a batch that failed left nothing", (db) => db.prepare("SELECT * FROM child").raw()],
   ["an empty batch", (db) => db.batch([])],
   [
     "exec",
@@ -192,7 +192,7 @@ const CALLS: [string, (db: D1Database) => Promise<unknown>][] = [
         .then(({ count }) => count),
   ],
   ["exec that fails", (db) => db.exec("DELETE FROM child;\nSELEC 1")],
-  ["exec that fails left everything", (db) => db.prepare("SELECT * FROM child").raw()],
+  ["exec that failed left everything", (db) => db.prepare("SELECT * FROM child").raw()],
   [
     "a session",
     async (db) => {
@@ -205,7 +205,7 @@ const CALLS: [string, (db: D1Database) => Promise<unknown>][] = [
     },
   ],
   [
-    "a change of the schema",
+    "a schema change",
     async (db) => {
       const before = await db.prepare("SELECT * FROM child").raw();
       await db.prepare("ALTER TABLE child ADD COLUMN x DEFAULT 5").run();
@@ -218,7 +218,7 @@ const CALLS: [string, (db: D1Database) => Promise<unknown>][] = [
   ],
 ];
 
-/** What a call came to, without what the double does not count (rows_read, durations, sizes). */
+/** A call's outcome, without what the double does not count (rows_read, durations, sizes). */
 async function outcome(call: () => Promise<unknown>): Promise<unknown> {
   try {
     return JSON.parse(JSON.stringify(await call()), (key, value) => {
@@ -242,7 +242,7 @@ test.each(CALLS)("the double answers as D1 does: %s", async (_name, call) => {
   expect(await outcome(() => call(double.db))).toEqual(expected);
 });
 
-test("a call that is cut after it ran has changed the database and never answers", async () => {
+test("a call that is cut off after it ran has changed the database and never answers", async () => {
   const cut = double.view((_call, run) => {
     run();
     return new Promise(() => {});
@@ -256,7 +256,7 @@ test("a call that is cut after it ran has changed the database and never answers
   expect([seen, settled]).toEqual([1, false]);
 });
 
-test("a lost connection is D1's own error, and the change may have happened", async () => {
+test("a connection lost after a change is D1's own error, and the change is kept", async () => {
   const lost = double.view(async (_call, run) => {
     run();
     throw new Error("Network connection lost.");

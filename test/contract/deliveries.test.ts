@@ -15,7 +15,7 @@ type Case = {
   first?: Arrival;
 };
 
-/** The secrets of the endpoints where a case does not name them: those of recorded-more.json. */
+/** The endpoints' secrets if a case does not name them: those of recorded-more.json. */
 const SECRETS: Record<string, string[]> = {
   "/simple": ["whsec_simple_1", "whsec_simple_2"],
   "/advanced": ["whsec_adv_1", "whsec_adv_2"],

@@ -1,4 +1,4 @@
-// The local Convoy against recorded-more.json: 81 calls, in order, all compared that it has.
+// The local Convoy against recorded-more.json: 81 calls, in order, comparing all that it supports.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { RETRY_INTERVAL_MS } from "../../local/config.ts";
 import { RECORDED_MORE } from "./recorded.ts";
@@ -30,7 +30,7 @@ test("each call of recorded-more.json that is played is answered as recorded", a
       vi.advanceTimersByTime(RETRY_INTERVAL_MS);
       await convoy.process();
     },
-    // Five events for an endpoint of their own, of which the window shows two pages of two.
+    // Five events for a separate endpoint, of which the window shows two pages of two.
     75: async () => {
       clock.now = Date.parse("2026-11-24T11:36:16.000Z");
       const made = await send("POST", "/endpoints", { name: "w", url: "http://127.0.0.1:9099/w" });
@@ -66,7 +66,7 @@ test("each call of recorded-more.json that is played is answered as recorded", a
 
   const outcomes = [];
   for (const [at, call] of RECORDED_MORE.entries()) {
-    // Between two recorded calls the real one had the time to get everything done.
+    // Between two recorded calls the real one had time to finish everything.
     await convoy.process();
     await before[at]?.();
     if (at === BROADCAST || at === DYNAMIC) continue;

@@ -1,4 +1,4 @@
-// Every operation of Convoy's openapi3.json either is here or says that it is not.
+// The local Convoy answers each operation of Convoy's openapi3.json, or says that it does not have it.
 import { afterAll, expect, test } from "vitest";
 import { createConvoy } from "../../local/convoy/index.ts";
 import operations from "./recorded/openapi-operations.json" with { type: "json" };
@@ -65,6 +65,6 @@ test.each(operations.filter((one) => !isHere(one)))(
   },
 );
 
-test("what is said to be here is all in openapi3.json", () => {
+test("openapi3.json has every operation listed here", () => {
   expect(operations.filter(isHere)).toHaveLength(HERE.size);
 });

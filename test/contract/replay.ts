@@ -1,4 +1,4 @@
-// Sends recorded calls to a local Convoy, in order, on a clock of its own, and says what differs.
+// Sends recorded calls to a local Convoy, in order, on its own clock, and reports what differs.
 import { createConvoy } from "../../local/convoy/index.ts";
 import { differences, Ids } from "./compare.ts";
 import { type RecordedCall, spacedJson } from "./recorded.ts";
@@ -9,7 +9,7 @@ export type Special = {
   key?: string;
   projectId?: string;
   ids?: Ids;
-  /** The path that was asked in truth, where the recording's is another one. */
+  /** The path that was really called, if the recording has another one. */
   path?: string;
   /** Its rows were made at the same moment by several workers, so that their order is a race. */
   unordered?: boolean;
@@ -17,7 +17,7 @@ export type Special = {
 
 type Row = { uid: string; idempotency_key?: string; is_duplicate_event?: boolean };
 
-/** A list sorted by key, with its cursors told by the row that they point to. */
+/** A list sorted by key; of its cursors only whether they point to the first and to the last row. */
 function withoutOrder(body: unknown): unknown {
   const { data, ...envelope } = body as {
     data: { content: Row[]; pagination: Record<string, unknown> };
@@ -32,13 +32,13 @@ function withoutOrder(body: unknown): unknown {
   return { ...envelope, data: { content, pagination: { ...pagination, first, last } } };
 }
 
-/** How a call comes out: no differences, or each of them. */
+/** A call, and how its answer differs from the recorded one. */
 export type Outcome = { call: RecordedCall; at: number; differences: string[] };
 
 /** The receiver of the recordings: /fail answers 500, everything else 200. */
 const receiver: typeof fetch = async (input) => {
   const failing = new URL(String(input)).pathname === "/fail";
-  // Bytes, so that no Content-Type is made up.
+  // Bytes, so that no Content-Type is added.
   return new Response(new TextEncoder().encode("ok"), {
     status: failing ? 500 : 200,
     headers: {
@@ -49,7 +49,7 @@ const receiver: typeof fetch = async (input) => {
   });
 };
 
-/** A local Convoy that processes only when told to, as the recorded one happened to. `clock.now` is Unix ms. */
+/** A local Convoy that processes only on demand, to match the recording's timing. `clock.now` is Unix ms. */
 export function startReplay(projectId: string, startsAt: string) {
   const clock = { now: Date.parse(startsAt) };
   const convoy = createConvoy({
@@ -123,7 +123,7 @@ export function report(name: string, outcomes: Outcome[], unordered: number): st
   return `${name}: ${matched} of ${outcomes.length} recorded calls matched${note}`;
 }
 
-/** The calls that differ, each in a few lines: what a failing run shows. */
+/** The calls that differ, each with its differences: what a failing run shows. */
 export function differing(outcomes: Outcome[]): string[] {
   return outcomes
     .filter((one) => one.differences.length > 0)

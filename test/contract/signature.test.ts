@@ -1,4 +1,4 @@
-// The 17 published signature vectors, against the check that the inbox shows and against what signs.
+// The 17 published signature vectors, against the inbox's check and against the signing code.
 import { expect, test } from "vitest";
 import { type Encoding, type Hash, sign, verify } from "../../local/convoy/signature.ts";
 import vectors from "../fixtures/signature-vectors.json" with { type: "json" };
@@ -26,7 +26,7 @@ test.each(vectors)("$name: $description", (vector) => {
 });
 
 test.each(vectors.filter((one) => one.valid && !/multi|not_first/.test(one.name)))(
-  "signing gives the header of $name",
+  "signing produces the header of $name",
   (vector) => {
     const { payload, secret, advanced, hash, encoding } = inputOf(vector);
     const timestampS = Number(/t=(\d+)/.exec(vector.header)?.[1] ?? 0);

@@ -11,11 +11,11 @@ type Scene = {
   client: Client;
   clock: { now: number };
   got: ReturnType<typeof receiver>["got"];
-  /** Posts an event and waits until it was delivered, or not. */
+  /** Posts an event and waits until Convoy is idle. */
   sends(endpointId: string, key: string): Promise<void>;
   /** The newest event of the API's list. */
   newest(): Promise<{ status: string; endpoints: string[]; failure_reason?: string }>;
-  /** The deliveries' statuses of the API's list, newest first. */
+  /** The statuses in the API's list of deliveries, newest first. */
   statuses(): Promise<string[]>;
 };
 
@@ -50,7 +50,7 @@ const withoutSubscription = async ({ client }: Scene): Promise<string> => {
 const pause = ({ client }: Scene, id: string) => client.call("PUT", `/endpoints/${id}/pause`);
 const paths = ({ got }: Scene) => got.map((one) => one.path);
 
-/** What one sees on either version; `see` begins with a new Convoy. */
+/** What each version shows; `see` starts with a new Convoy. */
 type Difference = {
   what: string;
   see(scene: Scene): Promise<unknown>;
@@ -60,7 +60,7 @@ type Difference = {
 
 const DIFFERENCES: Difference[] = [
   {
-    what: "a fan-out to nobody is a Failure, with its reason or without",
+    what: "a fan-out to nobody is a Failure, with or without a reason",
     async see({ client, newest }) {
       await client.call("POST", "/events/fanout", { owner_id: "o", event_type: "t", data: {} });
       await client.convoy.idle();
@@ -85,7 +85,7 @@ const DIFFERENCES: Difference[] = [
     "26.7": ["Failure", 0, 0],
   },
   {
-    what: "its first three events at once make three subscriptions, so that later ones come three times",
+    what: "the first three events at once for such an endpoint make later ones come three times, or none come",
     async see(at) {
       const id = await withoutSubscription(at);
       await Promise.all(["a", "b", "c"].map((key) => at.client.event(id, key)));
@@ -98,7 +98,7 @@ const DIFFERENCES: Difference[] = [
     "26.7": [0, 0],
   },
   {
-    what: "an endpoint that is active again: what it is sent is Discarded for up to two minutes, or arrives",
+    what: "events for a reactivated endpoint are Discarded for up to two minutes, or arrive",
     async see(at) {
       const id = await at.client.endpoint();
       await pause(at, id);
@@ -137,7 +137,7 @@ const DIFFERENCES: Difference[] = [
     "26.7": [["Success"], ["Success"]],
   },
   {
-    what: "an endpoint that is paused: it gets events for up to two minutes, or none",
+    what: "a paused endpoint still gets events for up to two minutes, or none",
     async see(at) {
       const id = await at.client.endpoint();
       await at.sends(id, "active");
@@ -168,7 +168,7 @@ const DIFFERENCES: Difference[] = [
     "26.7": ["/old", "/new", "/new"],
   },
   {
-    what: "a new secret signs after up to two minutes, or at once; the inbox knows what its receiver thinks",
+    what: "a new secret signs after up to two minutes, or at once; the inbox checks as its receiver would",
     async see(at) {
       const id = await at.client.endpoint({ secret: "old" });
       const signatures: unknown[] = [];
@@ -200,7 +200,7 @@ const DIFFERENCES: Difference[] = [
     ],
   },
   {
-    what: "a subscription that is gone counts for up to half a minute, or not at all",
+    what: "a subscription's old filter applies for up to half a minute, or not at all",
     async see(at) {
       const id = await at.client.endpoint();
       await at.sends(id, "a");
@@ -219,7 +219,7 @@ const DIFFERENCES: Difference[] = [
     "26.7": 1,
   },
   {
-    what: "without Redis every call is a 429 with a time, or only a fan-out fails",
+    what: "without Redis every call is a 429 with Retry-After, or only a fan-out fails",
     async see({ client, clock }) {
       const id = await client.endpoint();
       await client.faults({ redis_down: true });
@@ -265,7 +265,7 @@ describe.each(VERSIONS)("on %s", (version) => {
     expect(await see(open(version))).toEqual(expected);
   });
 
-  test("a project is the key's own, whatever the path says, and needs the key; it has no health", async () => {
+  test("the project is the key's, whatever the path says, and needs the key; it has no health route", async () => {
     const { client } = open(version);
     const ask = (path: string, key = "local") =>
       client.request(`/api/v1/projects/${path}`, { headers: { Authorization: `Bearer ${key}` } });
@@ -282,7 +282,7 @@ describe.each(VERSIONS)("on %s", (version) => {
     });
   });
 
-  test("an unknown key: no events, but a refusal of deliveries; an unknown endpoint: no deliveries", async () => {
+  test("an unknown idempotency key lists no events, but is refused for deliveries; an unknown endpoint lists none", async () => {
     const { client, sends } = open(version);
     const events = await client.call<Paged<unknown>>("GET", "/events?idempotencyKey=unknown");
     expect([events.status, events.data.content]).toEqual([200, []]);
@@ -296,7 +296,7 @@ describe.each(VERSIONS)("on %s", (version) => {
     expect([known.status, known.data.content.length]).toEqual([200, 1]);
   });
 
-  test("the key of a Failure is burnt: posted again it is a duplicate, Processing for ever", async () => {
+  test("the key of a Failure is burnt: posted again it is a duplicate and stays in Processing", async () => {
     const { client, got } = open(version);
     const post = async () => {
       const event = { owner_id: "o", event_type: "t", data: {}, idempotency_key: "k" };
@@ -315,7 +315,7 @@ describe.each(VERSIONS)("on %s", (version) => {
     expect(got).toEqual([]);
   });
 
-  test("a PUT replaces: what is not sent is gone, but for secrets, signatures and owner; owner_id is stored", async () => {
+  test("a PUT clears what it omits, except secrets, signatures and owner, and stores owner_id", async () => {
     const { client } = open(version);
     const authentication = { type: "api_key", api_key: { header_name: "k", header_value: "v" } };
     const set = { authentication, rate_limit: 5, rate_limit_duration: 60, description: "d" };
@@ -343,7 +343,7 @@ describe.each(VERSIONS)("on %s", (version) => {
     expect(await now()).toMatchObject({ ...names, ...set, owner_id: "bob" });
   });
 
-  test("http_timeout is 10, whatever is asked: another needs a licence", async () => {
+  test("http_timeout is 10, whatever is requested: any other needs a licence", async () => {
     const { client } = open(version);
     const made = await client.call<{ uid: string }>("POST", "/endpoints", {
       name: "e",

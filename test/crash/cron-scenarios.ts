@@ -1,4 +1,4 @@
-/** Crash scenarios of the cron: everything that it may find to do. */
+/** Crash scenarios of the cron: everything it may have to do. */
 import type { Actor } from "../support/actors.ts";
 import { pass } from "../support/virtual-clock.ts";
 import type { World } from "../support/world.ts";
@@ -82,9 +82,9 @@ export const CRON_SCENARIOS: Scenario[] = [
       await world.ask("PUT", "/todo/1", { item: "cream" });
       await pass(3 * MINUTE_MS);
       await world.cron();
-      // Ten minutes on, or it would not be looked at yet.
+      // The scrub does not look at anything younger than ten minutes.
       await pass(10 * MINUTE_MS);
-      // A put of the first version that landed late, of a worker that is gone.
+      // A late put of the first version, by a worker that is gone.
       const [key] = [...world.kv.now().keys()];
       const late = JSON.stringify({ id: 1, item: "milk", completed: false });
       world.kv.write(key!, late, { seq: 1 });
@@ -134,7 +134,7 @@ export const CRON_SCENARIOS: Scenario[] = [
   }),
 ];
 
-/** The patience is over, what was accepted is posted or asked for again, and accepted as before. */
+/** Waits out the audit's patience: accepted events are posted or looked up again, and accepted as before. */
 async function acceptedAgain(world: World): Promise<void> {
   await pass(11 * MINUTE_MS);
   await world.cron();

@@ -1,4 +1,4 @@
-// A Worker cut off or failed at any step of the cron breaks no promise.
+// A Worker that is cut off, or fails, at any step of the cron breaks no promise.
 import { CRON_SCENARIOS } from "./cron-scenarios.ts";
 import { testMatrix } from "./test-matrix.ts";
 

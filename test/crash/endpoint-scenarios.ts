@@ -11,14 +11,14 @@ function onEndpoint(method: string, rest: string, body?: Record<string, unknown>
   };
 }
 
-/** An endpoint that is paused, with a webhook that was discarded meanwhile. */
+/** A paused endpoint, with a webhook discarded during the pause. */
 async function aPausedEndpoint(world: World): Promise<void> {
   await anEndpoint(world);
   await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
   await world.ask("POST", "/todo", { id: 1, item: "milk" });
 }
 
-/** A todo whose event Convoy refuses for good: too large, it says. */
+/** A todo whose event Convoy refuses for good, as too large. */
 async function aDeadEvent(world: World): Promise<void> {
   await anEndpoint(world);
   await world.convoy.setFaults({ status: 413, message: "too large" });
@@ -27,7 +27,7 @@ async function aDeadEvent(world: World): Promise<void> {
   await pass(95_000);
 }
 
-/** A replay that never began is asked for again. */
+/** Asks again for a replay that never began. */
 async function replayTheDead(world: World): Promise<boolean> {
   if (world.rows("SELECT 1 FROM event WHERE state = 'dead'").length === 0) return false;
   await world.ask("POST", "/event/replay", { state: "dead" });
@@ -39,7 +39,7 @@ function eventId(world: World): string {
   return world.history()[0]!.id;
 }
 
-/** Every changing route that is not under /todo. */
+/** Every changing route under /endpoint and /event. */
 export const OTHER_SCENARIOS: Scenario[] = [
   {
     route: "POST /endpoint",

@@ -1,4 +1,4 @@
-// A Worker cut off or failed at any step of endpoints and replay breaks no promise.
+// A Worker that is cut off, or fails, at any step of an endpoint's change or a replay breaks no promise.
 import { OTHER_SCENARIOS } from "./endpoint-scenarios.ts";
 import { testMatrix } from "./test-matrix.ts";
 

@@ -1,4 +1,4 @@
-/** The crash matrix: a scenario is broken at each step that it really takes, in every way. */
+/** The crash matrix: breaks a scenario at each step that it really takes, in every way. */
 import { createIsolate } from "../support/actors.ts";
 import { type Break, breakAt, MODES } from "../support/breaks.ts";
 import { brokenEndpoints, brokenMoves } from "../support/endpoint-records.ts";
@@ -7,7 +7,7 @@ import { goOnUntil } from "../support/virtual-clock.ts";
 import type { World } from "../support/world.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** What was tried, and what broke, each with its point. */
+/** How many points were tried, and what broke, each with its point. */
 export type MatrixReport = { points: number; broken: string[] };
 
 const MONTH_MS = 30 * 86_400_000;
@@ -32,7 +32,7 @@ export async function runMatrix(world: World, scenario: Scenario): Promise<Matri
     for (const mode of DEEP ? MODES : MODES.filter((one) => one !== "lost after")) {
       const steps = await tried({ index, mode });
       if (mode.startsWith("cut") || (mode.startsWith("lost") && !DEEP)) continue;
-      // What comes after an error are steps of their own: looking up, trying again, undoing.
+      // An error leads to other steps: looking up, retrying, undoing.
       for (const next of newSteps(clean, steps, index)) {
         for (const second of ["cut before", "cut after"] as const) {
           await tried({ index, mode }, { index: next, mode: second });
@@ -43,14 +43,14 @@ export async function runMatrix(world: World, scenario: Scenario): Promise<Matri
   return report;
 }
 
-/** Indexes after `index` where an invocation did something else than the clean one. */
+/** Indexes after `index` where an invocation differs from the clean one. */
 function newSteps(clean: string[], steps: string[], index: number): number[] {
   return steps.flatMap((step, i) => (i > index && step !== clean[i] ? [i] : []));
 }
 
 async function runPoint(world: World, scenario: Scenario, breaks: Break[]) {
   await world.reset();
-  // Deliveries are looked through in recovery.test.ts: here each run of the cron would do it again.
+  // Looking through deliveries is for recovery.test.ts: here each run of the cron would do it again.
   world.d1.sqlite.exec(
     `INSERT INTO delivery_walk (project, status, since, due_at)
      SELECT 'local', value, ${Date.now()}, ${Date.now() + MONTH_MS}
@@ -79,7 +79,7 @@ async function runPoint(world: World, scenario: Scenario, breaks: Break[]) {
   return { steps: actor.steps.map(({ store, what }) => `${store} ${what}`), broken };
 }
 
-/** Who was told "unknown" can ask GET /event/:id, and the answer is the truth. */
+/** Where GET /event/:id misinforms a caller whose outcome was unknown. */
 async function lookUps(world: World): Promise<string[]> {
   const broken: string[] = [];
   for (const { status, eventId } of [...world.calls]) {

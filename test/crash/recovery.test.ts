@@ -1,4 +1,4 @@
-// No delivery is forgotten: what Convoy discarded, or will never send, arrives in the end, whoever paused and whatever died.
+// No delivery is forgotten: what Convoy discarded, or will never send, still arrives, whoever paused and whatever died.
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { createActor } from "../support/actors.ts";
 import { breakAt, MODES } from "../support/breaks.ts";
@@ -9,7 +9,7 @@ import { anEndpoint, endpointId } from "./scenario.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
-/** What was made and what arrived, of each kind. */
+/** How many deliveries of each kind were made, and how many arrived. */
 const tried = { discarded: 0, scheduled: 0, retry: 0, processing: 0, broughtBack: 0 };
 afterAll(() => console.info(`forgotten deliveries: ${JSON.stringify(tried)}`));
 
@@ -34,7 +34,7 @@ async function minutes(world: World, count: number): Promise<void> {
   for (let i = 0; i < count; i++) await world.cron();
 }
 
-/** Each todo arrived, at each endpoint, and once. */
+/** These items arrived, each once, and nothing else is left. */
 async function expectArrived(world: World, items: string[]): Promise<void> {
   const all = await deliveries(world);
   const arrived = all.filter(({ status }) => status === "Success");
@@ -59,9 +59,9 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     return () => world.close();
   });
 
-  /** Some minutes pass, in which something is changed, and discarded. */
+  /** Lets some minutes pass, then makes changes that Convoy discards. */
   async function discarded(count: number): Promise<string[]> {
-    // The agent of 26.6 has to hear of the pause.
+    // 26.6's agent takes a while to hear of the pause.
     await pass(3 * MINUTE_MS);
     const items = Array.from({ length: count }, (_, i) => `item ${Date.now()} ${i}`);
     const before = (await statuses(world)).Discarded ?? 0;
@@ -71,7 +71,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     return items;
   }
 
-  test("what was discarded while Convoy had disabled the endpoint arrives once its dashboard activates it", async () => {
+  test("what was discarded while Convoy had disabled the endpoint arrives after the dashboard activates it", async () => {
     await disable(world);
     const items = await discarded(3);
     await minutes(world, 20);
@@ -83,7 +83,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += items.length;
   });
 
-  test("so does what was discarded while a wrong project was set and the record was missing", async () => {
+  test("what was discarded during a pause arrives, though it ended while a wrong project was set", async () => {
     await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
     const items = await discarded(3);
     world.stores.settings.CONVOY_PROJECT_ID = "another";
@@ -100,7 +100,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += items.length;
   });
 
-  test("so does what was discarded before the key was another project's, whose list is empty, for a day", async () => {
+  test("what was discarded arrives after a day with another project's key, whose list is empty", async () => {
     await disable(world);
     const items = await discarded(3);
     await minutes(world, 6);
@@ -126,7 +126,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += items.length;
   });
 
-  test("so does what was discarded during a pause of ours that ended outside, the record missing", async () => {
+  test("what was discarded during a pause arrives, though the dashboard ended it while the record was missing", async () => {
     await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
     const items = await discarded(3);
     world.d1.sqlite.exec("UPDATE endpoint SET status = 'missing'");
@@ -137,7 +137,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += items.length;
   });
 
-  test("so does what was discarded during a pause outside that nobody saw", async () => {
+  test("what was discarded during a pause in the dashboard that we never saw arrives", async () => {
     await minutes(world, 6);
     await inDashboard(world, "PUT", "/pause");
     const items = await discarded(3);
@@ -147,7 +147,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += items.length;
   });
 
-  test("so does what was discarded during a pause of ten days, whoever ends it", async () => {
+  test("what was discarded during a pause of ten days arrives after the dashboard ends it", async () => {
     await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
     const items = await discarded(2);
     await minutes(world, 10);
@@ -162,7 +162,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += items.length;
   });
 
-  test("so does what was being retried when the pause began", async () => {
+  test("what was being retried when a pause began arrives after it", async () => {
     await world.convoy.setFaults({ deliveries: { status: 500 } });
     await change(world, "failing");
     await pass(12 * MINUTE_MS);
@@ -178,7 +178,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack++;
   });
 
-  test("what happens in the two minutes after our own activation arrives too", async () => {
+  test("events in the two minutes after our own activation arrive, too", async () => {
     await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
     const items = await discarded(4);
     expect((await world.ask("POST", `/endpoint/${endpointId(world)}/activate`)).status).toBe(200);
@@ -188,7 +188,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
       await change(world, `after ${i}`);
     }
     const lost = (await statuses(world)).Discarded ?? 0;
-    // The agent's cache: this is where 12 of 31 were lost on a real one.
+    // The agent's cache: a real one lost 12 of 31 here.
     if (version === "26.6") expect(lost).toBeGreaterThan(0);
     tried.discarded += lost;
     await minutes(world, 15);
@@ -196,7 +196,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += items.length - 12 + lost;
   });
 
-  test("a batch that is refused, since another one runs, is asked for again until it is taken", async () => {
+  test("a batch refused because another one is running is requested again until it is taken", async () => {
     await disable(world);
     const items = await discarded(3);
     await world.convoy.setFaults({ batch_ms: 60 * MINUTE_MS });
@@ -229,7 +229,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     },
   );
 
-  test("what Redis lost with its data is sent within the hour", async () => {
+  test("what Redis lost with its data is sent within 70 minutes", async () => {
     await world.convoy.setFaults({ stall: true });
     await world.convoy.setFaults({ deliveries: { status: 500 } });
     for (const item of ["a", "b"]) await change(world, item);
@@ -241,7 +241,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += 2;
   });
 
-  test("a delivery left in Processing is posted again, to its endpoint alone, under one key, once", async () => {
+  test("each delivery left in Processing is posted again once, to its endpoint alone, under its own key", async () => {
     await world.ask("POST", "/endpoint", { name: "two", url: "https://webhook.test/two" });
     await world.convoy.setFaults({ strand: { what: "processing", rate: 1 } });
     await change(world, "a");
@@ -261,7 +261,28 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     tried.broughtBack += 2;
   });
 
-  test("what is not stuck is left alone: a delivery that is retried, an event of somebody else's", async () => {
+  test("the event of a delivery left in Processing gets no next key until its own posting is over", async () => {
+    await world.convoy.setFaults({ strand: { what: "processing", rate: 1 } });
+    await change(world, "a");
+    await world.convoy.setFaults({});
+    await minutes(world, 10);
+    const far = Date.now() + DAY_MS;
+    // Replayed, and in somebody's lease: what that records would take a key of ours back.
+    world.rows(
+      `UPDATE event SET state = 'pending', replays = 1, due_at = ${far}, finished_at = NULL RETURNING 1`,
+    );
+    await minutes(world, 50);
+    expect(world.rows("SELECT * FROM event")).toMatchObject([{ replays: 1 }]);
+    expect(await deliveries(world)).toHaveLength(1);
+    world.rows("UPDATE event SET state = 'confirmed', due_at = NULL, finished_at = 1 RETURNING 1");
+    await minutes(world, 20);
+    const again = (await deliveries(world)).filter(({ status }) => status === "Success");
+    expect(again.map((one) => one.idempotency_key)).toEqual([expect.stringMatching(/:2$/)]);
+    tried.processing++;
+    tried.broughtBack++;
+  });
+
+  test("a delivery that is being retried and another producer's event are left alone", async () => {
     await world.convoy.setFaults({ deliveries: { status: 500 } });
     await change(world, "failing");
     await world.convoy.setFaults({ strand: { what: "processing" } });
@@ -282,7 +303,7 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
   });
 });
 
-describe("a subscription that somebody removed", () => {
+describe("a removed subscription", () => {
   let world: World;
   beforeEach(async () => {
     world = openWorld();
@@ -297,9 +318,9 @@ describe("a subscription that somebody removed", () => {
   });
 
   test.each([
-    ["of one endpoint", (world: World) => `?endpoint=${endpointId(world)}`, "dead"],
-    ["of all", () => "", "confirmed"],
-  ] as const)("is made again by a replay of an event %s, which arrives", async (_, ask, state) => {
+    ["for one endpoint", (world: World) => `?endpoint=${endpointId(world)}`, "dead"],
+    ["for all endpoints", () => "", "confirmed"],
+  ] as const)("is restored by a replay of an event %s, which arrives", async (_, ask, state) => {
     await world.ask("POST", `/todo${ask(world)}`, { id: 1, item: "x" });
     await minutes(world, 15);
     const [event] = world.rows<{ id: string; state: string }>("SELECT * FROM event");
@@ -308,7 +329,7 @@ describe("a subscription that somebody removed", () => {
     await expectArrived(world, ["x"]);
   });
 
-  test("is made again by a replay of all that are dead", async () => {
+  test("is restored by a replay of all dead events", async () => {
     await world.ask("POST", `/todo?endpoint=${endpointId(world)}`, { id: 1, item: "x" });
     await minutes(world, 15);
     expect((await world.ask("POST", "/event/replay", { state: "dead" })).status).toBe(202);
@@ -334,12 +355,12 @@ describe("what it costs", () => {
     return () => world.close();
   });
 
-  test("without endpoints nothing is asked", async () => {
+  test("without endpoints Convoy is not asked", async () => {
     await minutes(world, 30);
     expect(calls).toEqual([]);
   });
 
-  test("where nothing is stuck: a call a status every five minutes, and one for whose project it is", async () => {
+  test("with nothing stuck: a call per status every five minutes, and one to check the project", async () => {
     await anEndpoint(world);
     await change(world, "x");
     await minutes(world, 10);
@@ -349,7 +370,7 @@ describe("what it costs", () => {
     expect(calls).toHaveLength(5 * 12);
   });
 
-  test("an endpoint that stays paused is asked after four times an hour", async () => {
+  test("an endpoint that stays paused is checked four times an hour", async () => {
     await anEndpoint(world);
     await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
     await change(world, "x");
@@ -370,7 +391,7 @@ describe("a run that is cut off, or fails, at any step", () => {
   const points = { tried: 0 };
   afterAll(() => console.info(`recoveries cut: ${JSON.stringify(points)}`));
 
-  /** Something of everything is stuck. */
+  /** One delivery of each kind is stuck. */
   async function setup(): Promise<void> {
     await world.reset();
     await anEndpoint(world);
@@ -386,7 +407,7 @@ describe("a run that is cut off, or fails, at any step", () => {
     await pass(34 * MINUTE_MS);
   }
 
-  test("leaves nothing behind, and posts nothing under more than one key", {
+  test("still delivers everything, and posts nothing under more than one new key", {
     timeout: 600_000,
   }, async () => {
     for (const mode of MODES.filter((one) => !one.startsWith("lost"))) {

@@ -5,8 +5,8 @@ import { OTHER_SCENARIOS } from "./endpoint-scenarios.ts";
 import { TODO_SCENARIOS } from "./todo-scenarios.ts";
 
 /**
- * A link is a signature over the caller's name and the time: there is no I/O to cut, and nothing to be left behind.
- * A rebuild is an operator's, with a token of its own, and is run again from the page that it stopped at: test/worker/rebuild.
+ * A link is only a signature over the caller's name and the time: no I/O to cut, and nothing to leave behind.
+ * A rebuild needs an operator's token, and is rerun from the page it stopped at: test/worker/rebuild.test.ts.
  */
 const LEFT_OUT = ["POST /portal-link", "POST /rebuild"];
 

@@ -1,4 +1,4 @@
-/** What a crash scenario is, and the helpers that its setup uses. */
+/** What a crash scenario is, and helpers for its setup. */
 import { type Actor, createActor } from "../support/actors.ts";
 import { cutBefore } from "../support/breaks.ts";
 import { goOnUntil, pass } from "../support/virtual-clock.ts";
@@ -10,11 +10,11 @@ export type Scenario = {
   name: string;
   setup: (world: World) => Promise<void>;
   act: (world: World, actor: Actor) => void;
-  /** What goes on at the same time in the same isolate, in invocations that are not broken. */
+  /** Concurrent invocations in the same isolate, which are not broken. */
   company?: (world: World, begin: () => Actor) => void;
-  /** A put landed after its lease: only the scrub can tell. */
+  /** A put landed after its lease, which only the scrub can notice. */
   late?: boolean;
-  /** What its caller does in the end, where nothing has come of it; true if anything was done. */
+  /** What the caller does in the end if the call came to nothing; true if it did anything. */
   again?: (world: World) => Promise<boolean>;
 };
 
@@ -26,7 +26,7 @@ export async function anEndpoint(world: World, name = "one"): Promise<void> {
   await world.ask("POST", "/endpoint", { name, url: `${WEBHOOK_URL}/${name}` });
 }
 
-/** Creates an endpoint and a todo, and lets so much time pass that no cache knows better. */
+/** Creates an endpoint and a todo, and lets enough time pass for every cache to expire. */
 export async function aTodo(world: World): Promise<void> {
   await anEndpoint(world);
   await world.ask("POST", "/todo", { id: 1, item: "milk" });
@@ -53,7 +53,7 @@ export async function cutCall(
   if (!cut.over()) throw new Error(`${call[0]} ${call[1]} has no step ${kind}`);
 }
 
-/** Lets time pass until the clock shows this minute of an hour. */
+/** Lets time pass until this minute of the hour. */
 export async function passToMinute(minute: number): Promise<void> {
   const hour = 3_600_000;
   const ahead = (minute * 60_000 - (Date.now() % hour) + hour) % hour;

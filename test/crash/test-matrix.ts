@@ -1,10 +1,10 @@
-// The crash matrix as tests: one for each scenario, and the points counted in the end.
+// The crash matrix as tests: one for each scenario, and a count of the points at the end.
 import { afterAll, expect, test } from "vitest";
 import { openWorld } from "../support/world.ts";
 import { runMatrix } from "./matrix.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** Defines the tests of some scenarios; `title` names them where the points are printed. */
+/** Defines a test for each scenario; `title` names them in the printed count of points. */
 export function testMatrix(title: string, scenarios: Scenario[]): void {
   const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
   const tried = { points: 0, broken: 0 };
@@ -15,7 +15,7 @@ export function testMatrix(title: string, scenarios: Scenario[]): void {
   });
 
   test.for(scenarios)(
-    "$route, $name: no step can break a promise",
+    "$route, $name: no crash or error at any step breaks a promise",
     { timeout: 600_000 },
     async (scenario) => {
       const { points, broken } = await runMatrix(world, scenario);

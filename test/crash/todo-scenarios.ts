@@ -4,7 +4,7 @@ import { anEndpoint, aTodo, endpointId, type Scenario } from "./scenario.ts";
 const named = { ask: (id: string) => `?endpoint=${id}`, name: " for one endpoint" };
 const fanout = { ask: () => "", name: "" };
 
-/** Who settles takes along what others in the isolate have to record: here it is broken with theirs in its hands. */
+/** A request also settles for others in its isolate: here it is broken while it does. */
 const TOGETHER: Scenario[] = [
   { method: "POST", url: "/todo", body: { id: 7, item: "bread" }, setup: anEndpoint },
   { method: "PUT", url: "/todo/1", body: { completed: true }, setup: aTodo },
@@ -23,7 +23,7 @@ const TOGETHER: Scenario[] = [
   },
 }));
 
-/** Every route under /todo, with and without ?endpoint, with and without an id, hit and miss. */
+/** Every changing route under /todo, with and without ?endpoint, with and without an id, hit and miss. */
 const ALONE: Scenario[] = [named, fanout].flatMap((way) => [
   {
     route: "POST /todo",
@@ -83,5 +83,5 @@ const ALONE: Scenario[] = [named, fanout].flatMap((way) => [
   },
 ]);
 
-/** Every route under /todo, alone and in company. */
+/** Every changing route under /todo, alone and in company. */
 export const TODO_SCENARIOS: Scenario[] = [...ALONE, ...TOGETHER];

@@ -1,4 +1,4 @@
-// A Worker cut off or failed at any step of a change of a todo breaks no promise.
+// A Worker that is cut off, or fails, at any step of a todo's change breaks no promise.
 
 import { testMatrix } from "./test-matrix.ts";
 import { TODO_SCENARIOS } from "./todo-scenarios.ts";

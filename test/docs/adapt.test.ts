@@ -1,4 +1,4 @@
-/** docs/adapt.md by doing it: examples/notes turns a copy of src/ into a service of notes, which is checked and run. */
+/** docs/adapt.md in practice: examples/notes turns a copy of src/ into a notes service, which is checked and run. */
 import { execFile } from "node:child_process";
 import {
   cpSync,
@@ -43,7 +43,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(copy, { recursive: true }));
 
-/** What each file under src/, or another folder, holds, by its path there. */
+/** The text of each file under src/, or another folder, by its path there. */
 function sources(project: string, folder = "src"): Map<string, string> {
   const src = path.join(project, folder);
   const files = readdirSync(src, { recursive: true, encoding: "utf8" }).sort();
@@ -54,7 +54,7 @@ function sources(project: string, folder = "src"): Map<string, string> {
   );
 }
 
-/** Files that the copy has otherwise or that are new there. */
+/** Files that are changed or new in the copy. */
 function changes(folder: string): string[] {
   const before = sources(root, folder);
   return [...sources(copy, folder)].flatMap(([file, text]) =>
@@ -63,7 +63,7 @@ function changes(folder: string): string[] {
 }
 
 describe("the recipe for another noun", () => {
-  it("changes the files that it names, none of event/ and convoy/, and loses no other", () => {
+  it("changes only files that it names, none of event/ and convoy/, and removes only todo/", () => {
     const changed = changes("src");
     expect(changed).toEqual([
       "answers.ts",
@@ -82,12 +82,12 @@ describe("the recipe for another noun", () => {
     expect(named.filter((name) => !doc.includes(`\`${name}\``))).toEqual([]);
   });
 
-  it("leaves nothing outside todo/, the table of contents and the answers that imports todo/, but resource.ts", () => {
+  it("can rely on only answers.ts, app.ts and resource.ts importing todo/", () => {
     const users = [...sources(root)].filter(([, text]) => /from "\.\.?\/todo\//.test(text));
     expect(users.map(([file]) => file)).toEqual(["answers.ts", "app.ts", "resource.ts"]);
   });
 
-  it("gives a service that tsc passes", async () => {
+  it("makes a service that passes tsc", async () => {
     const tsc = path.join(root, "node_modules/.bin/tsc");
     const checked = await promisify(execFile)(tsc, [
       "-p",
@@ -96,7 +96,7 @@ describe("the recipe for another noun", () => {
     expect(checked.stdout).toBe("");
   });
 
-  it("gives an API document of notes, whose examples are what its schemas take", async () => {
+  it("makes an API document of notes, whose webhook examples fit their schemas", async () => {
     const file = path.join(copy, "openapi/document.ts");
     const { buildDocument } = (await import(/* @vite-ignore */ file)) as typeof document;
     const made = buildDocument();
@@ -113,7 +113,7 @@ describe("the recipe for another noun", () => {
   });
 });
 
-describe("the service of notes", () => {
+describe("the notes service", () => {
   let world: World;
   beforeAll(async () => {
     const file = path.join(copy, "src/index.ts");
@@ -138,7 +138,7 @@ describe("the service of notes", () => {
       .map(({ event, description, note }) => ({ event, description, note }));
   };
 
-  it("sends a webhook with the note in it for each change", async () => {
+  it("sends a webhook with the note for each change", async () => {
     const created = await create();
     expect(created).toMatchObject({ status: 201, answer: { data: "Note added", note: NOTE } });
     await world.ask("PUT", "/note/1", { pinned: true });
@@ -150,7 +150,7 @@ describe("the service of notes", () => {
     ]);
   });
 
-  it("gives notes out, refuses what is none, and has no todos", async () => {
+  it("returns notes, refuses invalid ones, and has no todos", async () => {
     await create();
     await world.rest();
     expect((await world.ask("GET", "/note")).answer).toEqual({ data: [NOTE] });
@@ -189,12 +189,12 @@ describe("the service of notes", () => {
     expect(world.states()).toEqual({ confirmed: 3 });
   });
 
-  it("has the scrub put a note into KV again that KV has lost", async () => {
+  it("has the scrub restore a note that KV has lost", async () => {
     await create();
     await world.rest();
     world.kv.clear();
     await world.recover();
-    await pass(KV_STALE_MS); // what the scrub read
+    await pass(KV_STALE_MS); // until KV's stale reads end
     expect((await world.ask("GET", "/note/1")).answer).toEqual(NOTE);
   });
 });

@@ -50,7 +50,7 @@ describe("the catalogue", () => {
     expect(await listed(convoy)).toEqual(before);
   });
 
-  it("brings an event type up to date that was changed by hand", async () => {
+  it("updates an event type that was changed by hand", async () => {
     const convoy = localConvoy();
     await registerEventTypes(convoy);
     const [ping] = await listed(convoy);
@@ -63,7 +63,7 @@ describe("the catalogue", () => {
     expect((await listed(convoy))[0]?.json_schema).toEqual(CATALOGUE[0]?.schema);
   });
 
-  it("says what Convoy says where it refuses", async () => {
+  it("reports why Convoy refused", async () => {
     await expect(registerEventTypes(localConvoy("wrong"))).rejects.toThrow(
       /^Convoy refused to list event types: 401 /,
     );

@@ -12,7 +12,7 @@ import { checkSecretsFiles } from "../../scripts/secrets-file.ts";
 import { type CloudflareApi, startCloudflareApi } from "../support/cloudflare-api.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
-/** Largest bundle, gzipped: a small one starts fast. The aim is 40 KiB, which endpoint life, jose and zod are over. */
+/** Largest bundle, gzipped: a small one starts fast. The aim is 40 KiB, which endpoint handling, jose and zod exceed. */
 const BUNDLE_MAX_BYTES = 52 * 1024;
 
 const SECRETS = ["AUTH_SECRET", "CONVOY_API_KEY", "CONVOY_PROJECT_ID"];
@@ -49,7 +49,7 @@ test("a dry run builds a bundle that is small enough, and names every binding", 
   const bundle = readFileSync(path.join(directory, "index.js"));
   const bytes = gzipSync(bundle).length;
   console.info(`bundle: ${bytes} bytes gzipped`);
-  // All of it: an empty file is small, too.
+  // An empty file is small, too.
   expect(bundle.length).toBeGreaterThan(100_000);
   expect(bytes).toBeLessThanOrEqual(BUNDLE_MAX_BYTES);
 });
@@ -69,16 +69,16 @@ describe("a file of secrets", () => {
   test.each<[name: string, text: string, says: RegExp]>([
     ["AUTH", `AUTH_SECRET=${VALUE}\nAUTH="open"`, /names AUTH:/],
     ["AUTH, indented and exported", `  export AUTH = open`, /names AUTH:/],
-    ["AUTH as wrangler reads it too", `AUTH: open`, /names AUTH:/],
+    ["AUTH with a colon, which wrangler reads, too", `AUTH: open`, /names AUTH:/],
     ["AUTH in JSON", JSON.stringify({ CONVOY_API_KEY: VALUE, AUTH: "open" }), /names AUTH:/],
     ["OPEN_HOSTS", `OPEN_HOSTS=api.example`, /names OPEN_HOSTS:/],
-    ["a setting that is for development", `CONVOY_BASE_URL=http://127.0.0.1/api`, /\[vars\]/],
-    ["a name that is misspelt", `AUTH_SERCET=${VALUE}`, /names AUTH_SERCET:/],
+    ["a setting for development", `CONVOY_BASE_URL=http://127.0.0.1/api`, /\[vars\]/],
+    ["a misspelt name", `AUTH_SERCET=${VALUE}`, /names AUTH_SERCET:/],
     ["a weak AUTH_SECRET", `AUTH_SECRET=weak`, /at least 32 bytes/],
     ["the documents' placeholder", `AUTH_SECRET=…`, /at least 32 bytes/],
     ["a weak PORTAL_SECRET", `{"PORTAL_SECRET": "weak"}`, /at least 32 bytes/],
-    ["JSON that is none", `{"AUTH_SECRET": "${VALUE}" // comment\n}`, /not valid JSON/],
-  ])("that holds %s is refused, however it is named", (_, text, says) => {
+    ["invalid JSON", `{"AUTH_SECRET": "${VALUE}" // comment\n}`, /not valid JSON/],
+  ])("with %s is refused, however the option is spelled", (_, text, says) => {
     const file = write(text);
     for (const args of [
       ["--secrets-file", file],
@@ -92,14 +92,14 @@ describe("a file of secrets", () => {
     expect(() => checkSecretsFiles([...good, "--secrets-file=none"], ROOT)).toThrow(/no such file/);
   });
 
-  test("that holds secrets alone is taken", () => {
+  test("with only secrets is accepted", () => {
     const lines = [...SECRETS, "PORTAL_SECRET"].map((name) => `${name}=${VALUE}\n`).join("");
     checkSecretsFiles(["--secrets-file", write(`# AUTH=open\n${lines}`)], ROOT);
     checkSecretsFiles(["--secrets-file", "secrets"], directory);
   });
 });
 
-test("the database is the one that wrangler.toml binds, also after Cloudflare's deploy button wrote its id", () => {
+test("the database is the one that wrangler.toml binds, even after Cloudflare's deploy button wrote its id", () => {
   expect(databaseOf(path.join(ROOT, "wrangler.toml"))).toEqual({
     name: "todo-webhooks",
     id: undefined,
@@ -133,7 +133,7 @@ describe("npm run deploy", () => {
     return only.sqlite;
   };
 
-  test("makes the database and KV, migrates, deploys, and says what is missing; then uses them again", async () => {
+  test("creates the database and KV, migrates, deploys, says what is missing, and reuses them next time", async () => {
     const before = toml();
     const first = await deploy();
     expect(first).toMatchObject({ code: 0 });
@@ -179,7 +179,7 @@ describe("npm run deploy", () => {
     expect(database().prepare("SELECT id FROM endpoint").all()).toEqual([{ id: "kept" }]);
   });
 
-  test("a migration that fails stops it before any traffic meets the new code", async () => {
+  test("a migration that fails stops it before the new code is uploaded", async () => {
     const sqlite = new DatabaseSync(":memory:");
     sqlite.exec("CREATE TABLE event (in_the_way INTEGER)");
     api.databases.set("1", { name: "todo-webhooks", sqlite });

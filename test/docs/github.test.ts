@@ -1,4 +1,4 @@
-/** What GitHub reads: parsed, and true to the repository. GitHub itself is not asked. */
+/** What GitHub reads: it parses, and fits the repository. GitHub itself is not asked. */
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseYaml } from "@redocly/openapi-core";
@@ -33,13 +33,13 @@ describe.each(WORKFLOWS)("%s", (file) => {
   const jobs = Object.values(workflow.jobs);
   const steps = jobs.flatMap((job) => job.steps ?? []);
 
-  test("may only read, and takes nothing that can be moved under it", () => {
+  test("may only read, and pins actions to commits", () => {
     expect(workflow.permissions).toEqual({ contents: "read" });
     for (const { uses } of steps) if (uses) expect(uses).toMatch(/^[\w-]+\/[\w-]+@[0-9a-f]{40}$/);
     for (const { uses } of jobs) if (uses) expect(existsSync(path.join(ROOT, uses))).toBe(true);
   });
 
-  test("runs what is there, with the oldest Node that is allowed, and ends in time", () => {
+  test("runs what exists, with the oldest Node allowed, and has a time limit", () => {
     for (const { run } of steps) {
       if (run === undefined) continue;
       const script = /^npm run (\w+)$/.exec(run)?.[1];
@@ -58,7 +58,7 @@ describe.each(WORKFLOWS)("%s", (file) => {
   });
 });
 
-test("a fork deploys nothing until its owner says so, and then only what has passed", () => {
+test("a fork deploys nothing until its owner says so, and then only what has passed the checks", () => {
   const { jobs, on } = yaml<Workflow>(".github/workflows/deploy.yml");
   expect(Object.keys(on)).not.toContain("pull_request");
   const { check, deploy } = jobs;
@@ -69,7 +69,7 @@ test("a fork deploys nothing until its owner says so, and then only what has pas
   expect(secrets).toEqual([".github/workflows/deploy.yml"]);
 });
 
-test("Dependabot looks after npm and the actions", () => {
+test("Dependabot covers npm and the actions", () => {
   const { version, updates } = yaml<{
     version: number;
     updates: { "package-ecosystem": string }[];
@@ -78,7 +78,7 @@ test("Dependabot looks after npm and the actions", () => {
   expect(updates.map((one) => one["package-ecosystem"])).toEqual(["npm", "github-actions"]);
 });
 
-test("issue forms have what GitHub demands of one", () => {
+test("issue forms have what GitHub requires", () => {
   for (const file of list(".github/ISSUE_TEMPLATE")) {
     if (file.endsWith("config.yml")) continue;
     type Field = { type: string; id?: string; attributes: { label?: string; value?: string } };
@@ -93,7 +93,7 @@ test("issue forms have what GitHub demands of one", () => {
   }
 });
 
-test(".dev.vars.example names the Worker's secrets, and holds none", async () => {
+test(".dev.vars.example names the Worker's secrets, and contains none", async () => {
   const lines = read(".dev.vars.example")
     .split("\n")
     .filter((line) => /^\w/.test(line));

@@ -1,4 +1,4 @@
-/** The documents lead where they say, and name what there is. */
+/** The documents' links work, and what they name exists. */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
@@ -10,13 +10,13 @@ const DOCUMENTS = globSync(["*.md", "docs/*.md", "examples/**/*.md", ".github/**
   exclude: (name) => String(name).includes("node_modules"),
 });
 const read = (file: string) => readFileSync(path.join(ROOT, file), "utf8");
-/** The text without its code, where brackets are no links. */
+/** The text without its code, where brackets are not links. */
 const prose = (file: string) =>
   read(file)
     .replaceAll(/^ *```[\s\S]*?^ *```/gm, "")
     .replaceAll(/`[^`\n]*`/g, "");
 
-/** As GitHub makes them: lower case, without punctuation, blanks as hyphens. */
+/** Anchors as GitHub makes them: lower case, without punctuation, spaces as hyphens. */
 function anchorsOf(file: string): string[] {
   const headings = read(file)
     .replaceAll(/^ *```[\s\S]*?^ *```/gm, "")
@@ -31,7 +31,7 @@ function anchorsOf(file: string): string[] {
 }
 
 describe.each(DOCUMENTS)("%s", (file) => {
-  test("has no link within the repository that leads nowhere", () => {
+  test("has no broken link within the repository", () => {
     const links = prose(file).matchAll(/\]\(([^)\s]+)\)|(?:srcset|src)="([^"]+)"/g);
     const broken = [...links].flatMap(([, link, source]) => {
       const [to = "", anchor] = (link ?? source ?? "").split("#");
@@ -43,7 +43,7 @@ describe.each(DOCUMENTS)("%s", (file) => {
     expect(broken).toEqual([]);
   });
 
-  test("names only scripts of npm that there are", () => {
+  test("names only npm scripts that exist", () => {
     const { scripts } = JSON.parse(read("package.json"));
     const named = [...read(file).matchAll(/npm run (?:--silent )?([a-z]\w*)/g)];
     const missing = named.map(([, name = ""]) => name).filter((name) => !(name in scripts));
@@ -61,6 +61,6 @@ test("docs/settings.md has every setting, and no other", () => {
   expect(named.sort()).toEqual([...SETTING_NAMES].sort());
 });
 
-test("README.md fits what a front door is for", () => {
+test("README.md has fewer than 150 lines", () => {
   expect(read("README.md").split("\n").length).toBeLessThan(150);
 });

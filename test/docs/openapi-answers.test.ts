@@ -1,4 +1,4 @@
-/** The check of every answer in the tests notices what the document does not say. */
+/** The tests' check of every answer notices what the API document does not say. */
 import { describe, expect, it } from "vitest";
 import { type Answered, undocumented } from "../support/documented.ts";
 
@@ -19,7 +19,7 @@ describe("the check of answers", () => {
       "an error with a header",
       { status: 429, headers: { "Retry-After": "10" }, body: { error: "x" } },
     ],
-    ["a path that is not there", { path: "/x", status: 404, body: { error: "x" } }],
+    ["an unknown path", { path: "/x", status: 404, body: { error: "x" } }],
     [
       "the fixed path before the pattern",
       {
@@ -39,7 +39,7 @@ describe("the check of answers", () => {
       },
     ],
     [
-      "a wrong method where a pattern fits as well",
+      "a wrong method on a path that also fits a pattern",
       {
         method: "DELETE",
         path: "/event/replay",
@@ -48,19 +48,19 @@ describe("the check of answers", () => {
         body: { error: "x" },
       },
     ],
-  ])("takes %s", (_, change) => {
+  ])("accepts %s", (_, change) => {
     expect(undocumented(answered(change))).toEqual([]);
   });
 
   it.each<[string, Parameters<typeof answered>[0], RegExp]>([
-    ["a status", { status: 418 }, /no answer 418/],
-    ["a field that is missing", { body: { id: 1, item: "x" } }, /completed/],
-    ["a field that is too much", { body: { ...todo, owner: "o" } }, /owner/],
-    ["a field of another type", { body: { ...todo, id: "1" } }, /type/],
+    ["an undocumented status", { status: 418 }, /no answer 418/],
+    ["a missing field", { body: { id: 1, item: "x" } }, /completed/],
+    ["an extra field", { body: { ...todo, owner: "o" } }, /owner/],
+    ["a field of the wrong type", { body: { ...todo, id: "1" } }, /type/],
     ["another content type", { headers: { "Content-Type": "text/html" } }, /text\/html/],
-    ["a header that is missing", { status: 429, body: { error: "x" } }, /Retry-After/],
+    ["a missing header", { status: 429, body: { error: "x" } }, /Retry-After/],
     [
-      "a header with another value",
+      "a header with a wrong value",
       {
         status: 429,
         headers: { "Retry-After": "soon" },
@@ -79,7 +79,7 @@ describe("the check of answers", () => {
       },
       /Allow/,
     ],
-    ["an answer where nothing is", { path: "/x", body: {} }, /not 404/],
+    ["a success on an unknown path", { path: "/x", body: {} }, /not 404/],
   ])("notices %s", (_, change, problem) => {
     expect(undocumented(answered(change)).join("\n")).toMatch(problem);
   });

@@ -1,4 +1,4 @@
-/** `npm run rebuild`, against a Worker that answers two pages: its own answers are test/worker/rebuild.test.ts's. */
+/** `npm run rebuild` against a fake Worker that answers two pages; test/worker/rebuild.test.ts tests the real one. */
 import { execFile } from "node:child_process";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -61,7 +61,7 @@ test("npm run rebuild goes through all pages as an operator, prints what differe
   expect(decodeJwt(asked[0]?.token ?? "")).toMatchObject({ scope: "operator" });
 });
 
-test("npm run rebuild -- --dry-run changes nothing and says so; TOKEN comes before AUTH_SECRET", async () => {
+test("npm run rebuild -- --dry-run asks for a dry run and says so; TOKEN goes before AUTH_SECRET", async () => {
   const { code, output } = await run(["--dry-run", "--from", "kv"], { AUTH_SECRET, TOKEN: "mine" });
   expect(output).toContain("Nothing was changed");
   expect(code).toBe(0);
@@ -71,7 +71,7 @@ test("npm run rebuild -- --dry-run changes nothing and says so; TOKEN comes befo
   ]);
 });
 
-test("npm run rebuild says what it needs, and what the Worker refused", async () => {
+test("npm run rebuild shows its usage, and the Worker's refusal", async () => {
   const refused = await run([], { TOKEN: "bad" });
   expect(refused).toMatchObject({ code: 1, output: expect.stringContaining("403") });
   for (const args of [["--url", "nowhere"], ["--from", "disk"], ["--what"]]) {

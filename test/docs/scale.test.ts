@@ -1,4 +1,4 @@
-/** The simulation behind docs/scale.md: what it must show whatever the times are. */
+/** The simulation behind docs/scale.md: what it must show whatever the timings. */
 import { describe, expect, test } from "vitest";
 import { type Load, shardOf, simulate } from "../../bench/scale/simulate.ts";
 
@@ -17,7 +17,7 @@ describe("owners are spread over databases", () => {
     for (const count of counts) expect(Math.abs(count - 1_000)).toBeLessThan(150);
   });
 
-  test("so that a fifth database takes a fifth of them, and no other one moves", () => {
+  test("so that a fifth database takes a fifth of them, and no others move", () => {
     const moved = owners.filter((owner) => shardOf(owner, 4) !== shardOf(owner, 5));
     expect(moved.every((owner) => shardOf(owner, 5) === 4)).toBe(true);
     expect(Math.abs(moved.length - 800)).toBeLessThan(150);
@@ -27,7 +27,7 @@ describe("owners are spread over databases", () => {
 describe("the simulation", () => {
   test("is as busy as the sum of its statements", () => {
     const found = simulate({ ...load, isolates: 1_000 }, busy);
-    // Nearly all settle alone: 100 changes a second of 2.1 ms.
+    // Nearly all settle alone: 100 changes a second at 2.1 ms each.
     expect(found.busy).toBeGreaterThan(0.19);
     expect(found.busy).toBeLessThan(0.23);
     expect(found.statements).toBeGreaterThan(1.9);
@@ -35,7 +35,7 @@ describe("the simulation", () => {
     expect(found.p99).toBeGreaterThan(found.p50);
   });
 
-  test("says that a database beyond its means only falls behind, and that four are within them", () => {
+  test("shows that an overloaded database falls behind, and that four keep up", () => {
     const over = simulate({ ...load, owners: 1_000, rate: 1_000 }, busy);
     expect(over.busy).toBeGreaterThan(1);
     expect(over.p99).toBeGreaterThan(1_000);
@@ -44,7 +44,7 @@ describe("the simulation", () => {
     expect(four.p99).toBeLessThan(100);
   });
 
-  test("lets requests of one isolate settle together, and those of a queue still more", () => {
+  test("lets requests of one isolate settle together, and those of a queue even more", () => {
     const rate = 400;
     const spread = simulate({ ...load, rate, isolates: 64 }, busy).statements;
     const close = simulate({ ...load, rate, isolates: 4 }, busy).statements;

@@ -1,4 +1,4 @@
-// Whoever sees only the webhooks of the real Worker, late, twice and in any order, comes to hold its list exactly.
+// A receiver that gets only the real Worker's webhooks, late, twice and in any order, ends up with exactly its list.
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { createActor } from "../support/actors.ts";
@@ -9,7 +9,7 @@ import { openWorld, type World } from "../support/world.ts";
 const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
 afterAll(() => world.close());
 
-/** What callers do at the same time, and what happens meanwhile. */
+/** What concurrent callers do, and what happens meanwhile. */
 const burst = fc.record({
   calls: fc.array(
     fc.record({
@@ -20,7 +20,7 @@ const burst = fc.record({
     }),
     { minLength: 1, maxLength: 4 },
   ),
-  /** Whether Convoy is away, so that the sweeper posts these events, after later ones. */
+  /** Whether Convoy is down, so that the cron posts these events, after later ones. */
   outage: fc.boolean(),
   replay: fc.boolean(),
   minutes: fc.nat({ max: 2 }),
@@ -47,7 +47,7 @@ function setConvoy(up: boolean): Promise<void> {
 async function play({ calls, outage, replay, minutes }: Burst, endpoint: string): Promise<void> {
   await setConvoy(!outage);
   for (const call of calls) begin(call, endpoint);
-  // Long enough for waitUntil to give up on a Convoy that is away.
+  // Long enough for waitUntil to give up on a Convoy that is down.
   await goOnUntil(() => false);
   await setConvoy(true);
   if (replay) {
@@ -63,7 +63,7 @@ async function webhooks(of: World): Promise<string[]> {
   return deliveries.map(({ body }) => body).reverse();
 }
 
-test("the copy is the list, whatever the order and the repeats", { timeout: 60_000 }, async () => {
+test("the copy equals the list, whatever the order and repeats", { timeout: 60_000 }, async () => {
   const seen = { applied: 0, late: 0, repeat: 0, ignored: 0 };
   const shuffle = fc.infiniteStream(fc.nat());
   const history = fc.array(burst, { minLength: 1, maxLength: 5 });
@@ -93,7 +93,7 @@ test("the copy is the list, whatever the order and the repeats", { timeout: 60_0
     }),
     { numRuns: Number(process.env.CONVERGENCE ?? 200) },
   );
-  // Else the order of arrival would prove nothing.
+  // Otherwise the order of arrival would prove nothing.
   expect(Math.min(seen.applied, seen.late, seen.repeat)).toBeGreaterThan(50);
   console.info(`convergence: ${JSON.stringify(seen)}`);
 });

@@ -1,4 +1,4 @@
-/** `npm run dev` as a person has it: ready, reachable, and gone without a trace however it ends. */
+/** `npm run dev` as a person uses it: ready, reachable, and gone without a trace however it ends. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -9,18 +9,18 @@ import { allProcesses, commandLine, familyOf, freePort, isRunning } from "../sup
 import { ROOT } from "../support/system.ts";
 import { until } from "../support/until.ts";
 
-/** In a setting and nowhere else. */
+/** Must appear in a setting and nowhere else. */
 const SECRET = "a-secret-of-at-least-32-characters-for-HS256";
 
 let folder: string;
-/** All that was seen of what the tests started. */
+/** All processes seen that the tests started. */
 const started: number[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), "todo-dev-"));
 });
 afterAll(async () => {
-  // A test that fails half-way must not leave a server behind; the folder's name is in its arguments,
-  // but not in those of a workerd without its parent.
+  // A test that fails halfway must not leave a server behind; the folder's name is in its arguments,
+  // but not in those of an orphaned workerd.
   const servers = allProcesses().filter((pid) => commandLine(pid).includes(folder));
   const left = [...started, ...servers.flatMap(familyOf)];
   for (const pid of left.filter(isRunning)) process.kill(pid, "SIGKILL");
@@ -30,7 +30,7 @@ afterAll(async () => {
 
 /** Starts npm in a process group of its own, as a terminal would; what it prints is collected. */
 function npmRunDev(args: string[], settings: Record<string, string> = {}) {
-  // Without Vitest's marks: tools behave differently when they see them.
+  // Without Vitest's variables: tools behave differently when they see them.
   const clean = Object.entries(process.env).filter(([name]) => !/^(VITEST|NODE_)/.test(name));
   const npm = spawn("npm", ["run", "--silent", "dev", "--", ...args], {
     cwd: ROOT,
@@ -56,7 +56,7 @@ describe.concurrent("npm run dev", () => {
     ["SIGKILL of the server", (npm) => process.kill(serverOf(npm) ?? 0, "SIGKILL")],
   ];
   test.each(ends)(
-    "answers under each local name, and leaves nothing after %s",
+    "answers under each local name, and leaves nothing running after %s",
     async (how, end) => {
       const [port, convoyPort] = [await freePort(), await freePort()];
       const state = path.join(folder, how.replaceAll(/\W/g, "-"));
@@ -89,7 +89,7 @@ describe.concurrent("npm run dev", () => {
     },
   );
 
-  test("leaves nothing after SIGTERM of npm alone, while it is still starting", async () => {
+  test("leaves nothing running after SIGTERM of npm alone, while it is still starting", async () => {
     const args = ["--port", `${await freePort()}`, "--convoy-port", `${await freePort()}`];
     const { npm } = npmRunDev([...args, "--state", path.join(folder, "starting")]);
     await until("the server's process", () => serverOf(npm.pid ?? 0) !== undefined);

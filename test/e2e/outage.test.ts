@@ -15,7 +15,7 @@ test("every /todo route answers while Convoy hangs, and each event arrives once 
   const endpoint = await createEndpoint(call, receiver.url);
   receiver.trust(endpoint.secret);
 
-  // A hanging call is answered only after the faults have changed: that comes later than the answers.
+  // A hanging call is answered only once the faults change, which is after the answers below.
   await convoy.setFaults({ hang: true });
   const changes = [
     await call("POST", `/todo?endpoint=${endpoint.id}`, { id: 1, item: "Named" }),

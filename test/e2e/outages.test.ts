@@ -1,4 +1,4 @@
-/** What Convoy's outages cost, and that they cost no event: hours of them, on a virtual clock. */
+/** What Convoy's outages cost, and that they lose no event: hours of them, on a virtual clock. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
@@ -34,7 +34,7 @@ async function open(settings: Partial<Bindings> = {}): Promise<void> {
 
 const OUTAGE = { status: 400, message: "UNKNOWN: redis eval error: connection refused" };
 
-/** Creates `count` todos, with what waitUntil does about them. */
+/** Creates `count` todos, including their waitUntil. */
 async function createTodos(count: number, endpointId?: string): Promise<void> {
   expect(await world.createMany(count, endpointId)).toHaveLength(count);
 }
@@ -63,7 +63,7 @@ describe("an outage of ten minutes with 1,000 changes", () => {
       await createTodos(100, endpoint);
       calls = [];
       await world.cron();
-      // Five at the most, all for the one endpoint; and a look at each of Convoy's lists.
+      // At most five, all for the one endpoint; and a look at each of Convoy's lists.
       probes += calls.filter((call) => call === "POST events").length;
       expect(calls.length).toBeLessThanOrEqual(7);
     }
@@ -83,7 +83,7 @@ describe("an outage of ten minutes with 1,000 changes", () => {
 });
 
 describe("a Convoy that says 201 and forgets", () => {
-  it("is found out: all of 200 events are delivered, none twice", async () => {
+  it("is found out: all 200 events are delivered, none twice", async () => {
     await open({ SUBREQUEST_BUDGET: "10000" });
     await world.convoy.setFaults({ swallow: true, rate: 0.5 });
     await createTodos(200, endpoint);
@@ -102,7 +102,7 @@ describe("a Convoy that says 201 and forgets", () => {
   });
 });
 
-describe("Convoy's 400 that is an outage", () => {
+describe("a 400 from Convoy that means an outage", () => {
   const recorded = path.resolve(import.meta.dirname, "../contract/recorded/recorded-more.json");
   const calls = JSON.parse(readFileSync(recorded, "utf8")) as {
     note: string;
@@ -129,7 +129,7 @@ describe("Convoy's 400 that is an outage", () => {
 });
 
 describe("an hour with", () => {
-  it("a wrong key: no event given up, no endpoint lost, all delivered once it is right", async () => {
+  it("a wrong key: no event given up, no endpoint lost, all delivered once the key is right", async () => {
     await open();
     world.stores.settings.CONVOY_API_KEY = "wrong";
     await createTodos(5, endpoint);
@@ -143,7 +143,7 @@ describe("an hour with", () => {
     await expectEachOnce();
   });
 
-  it("another project's key: the same, and the endpoint's record stays", async () => {
+  it("another project's key: no event given up, the record kept, all delivered once the key is right", async () => {
     await open();
     const other = localConvoy({ projectId: "other" });
     world.stores.convoy = other;
@@ -159,12 +159,12 @@ describe("an hour with", () => {
     // Events for an endpoint that Convoy did not know back off for up to an hour.
     for (let minute = 0; minute < 90; minute++) await world.cron();
     expect(world.states()).toEqual({ confirmed: 10 });
-    // It was refused as unknown, until Convoy listed an event of it again.
+    // It was missing, until Convoy listed an event for it again.
     expect(world.rows("SELECT status FROM endpoint")).toEqual([{ status: "active" }]);
     await expectEachOnce();
   });
 
-  it("another project's key: 200 endpoints that it did not know are back within the hour", async () => {
+  it("another project's key: 200 endpoints made missing are back within 25 runs", async () => {
     await open();
     const ids = [endpoint];
     for (let i = 1; i < 200; i++) {
@@ -176,7 +176,7 @@ describe("an hour with", () => {
       ids.push(uid);
     }
     world.rows("UPDATE endpoint SET status = 'missing', due_at = NULL RETURNING 1");
-    // Each of them is listed once, and never again.
+    // Convoy lists one event for each of them, and no other.
     for (const [i, endpoint_id] of ids.entries()) {
       const event = { event_type: "created", idempotency_key: `other ${i}`, data: {} };
       await world.convoy.api("POST", "/events", { ...event, endpoint_id });

@@ -1,4 +1,4 @@
-/** Many callers at once against the built Worker. */
+/** Many concurrent callers of the built Worker. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { allTodos, createEndpoint } from "../support/client.ts";
 import { type System, startSystem } from "../support/system.ts";
@@ -17,7 +17,7 @@ afterAll(() => system?.close());
 const times = <T>(n: number, make: (index: number) => Promise<T>) =>
   Promise.all(Array.from({ length: n }, (_, index) => make(index)));
 
-/** Waits until everything is posted and delivered, whoever has to do it. */
+/** Waits until everything is posted, by the requests or by the cron, and delivered. */
 async function settled(events: number): Promise<void> {
   await until(`${events} events at Convoy`, async () => {
     const accepted = (await system.convoy.events()).length;
@@ -27,7 +27,7 @@ async function settled(events: number): Promise<void> {
   await system.convoy.idle();
 }
 
-test("100 creates at once leave 100 todos in the list and 100 deliveries", async () => {
+test("100 concurrent creates leave 100 todos in the list and 100 deliveries", async () => {
   const answers = await times(100, (n) =>
     system.call("POST", "/todo", { id: n, item: `No. ${n}` }),
   );
@@ -40,7 +40,7 @@ test("100 creates at once leave 100 todos in the list and 100 deliveries", async
   expect(system.receiver.received.filter(({ refused }) => refused)).toEqual([]);
 });
 
-test("50 creates of one id at once: one 201, 49 times 409, one webhook", async () => {
+test("50 concurrent creates of one id: one 201, 49 times 409, one webhook", async () => {
   const before = (await system.convoy.events()).length;
   const answers = await times(50, (n) =>
     system.call("POST", "/todo", { id: 1_000, item: `Try ${n}` }),
@@ -52,14 +52,14 @@ test("50 creates of one id at once: one 201, 49 times 409, one webhook", async (
   expect(created.map(({ body }) => body.event)).toEqual(["created"]);
 });
 
-test("updates of item and of completed at once lose neither", async () => {
+test("concurrent updates of item and of completed lose neither", async () => {
   const id = 2_000;
   await system.call("POST", "/todo", { id, item: "Before" });
   const answers = await times(10, (n) =>
     system.call("PUT", `/todo/${id}`, n % 2 === 0 ? { item: "After" } : { completed: true }),
   );
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-  // Ten updates in one second are more than KV takes of one key; the last word is put later.
+  // Ten updates in one second are more than KV takes for one key; the last one is put later.
   const todo = await until("both fields in KV", async () => {
     const { body } = await system.call("GET", `/todo/${id}`);
     return body.item === "After" && body.completed === true && body;

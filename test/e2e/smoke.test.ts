@@ -1,4 +1,4 @@
-/** `npm run smoke` against both kinds of Convoy: what it promises of a Convoy is what this API needs of one. */
+/** `npm run smoke` against both versions of Convoy: it checks what this API needs from a Convoy. */
 import { expect, test } from "vitest";
 import type { ConvoyVersion } from "../../local/convoy/index.ts";
 import { serveConvoy } from "../../local/convoy/server.ts";
@@ -9,7 +9,7 @@ test.concurrent.each<[ConvoyVersion, atOnce: boolean]>([
   ["26.6", false],
   ["26.7", true],
 ])(
-  "all of it passes with Convoy %s, and nothing is left behind there",
+  "it passes with Convoy %s, and leaves no endpoint or subscription behind",
   async (version, pausedAtOnce) => {
     const { url, close } = await serveConvoy({ port: 0, version });
     const receiver = await startReceiver(0, false);

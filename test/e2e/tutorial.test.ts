@@ -70,14 +70,14 @@ test("the tutorial's two commands end in one webhook with a valid signature, kep
     todo: { id: 1, item: "Setup a convoy webhook project and publish my first webhook" },
   });
 
-  // Nothing was left undone, and doing it again changes nothing.
+  // Nothing was left undone: a sweep changes nothing.
   await system.letTimePass();
   await system.sweep();
   await system.convoy.idle();
   expect(await system.convoy.deliveries()).toHaveLength(1);
 });
 
-test("a receiver on this machine gets each kind of event once, signed with the secret of its endpoint", async () => {
+test("a receiver on this machine gets each kind of event once, signed with its endpoint's secret", async () => {
   const { call, convoy, receiver } = system;
   const endpoint = await createEndpoint(call, `${receiver.url}/hook`);
   receiver.trust(endpoint.secret);
@@ -100,7 +100,7 @@ test("a receiver on this machine gets each kind of event once, signed with the s
   await system.letTimePass();
   await system.sweep();
   await convoy.idle();
-  // Naming an endpoint means that one alone.
+  // An event for a named endpoint goes to that one alone.
   expect(await elsewhere()).toBe(before);
   expect(receiver.received.map(({ refused }) => refused)).toEqual(steps.map(() => undefined));
   const kinds = receiver.received.map(({ body }) => body.event).sort();

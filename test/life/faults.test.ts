@@ -1,5 +1,5 @@
-// What real servers did with Redis killed and starved, on the local Convoy of both versions: every acknowledged
-// change is delivered by itself, once but for what Convoy repeats. FAULTS=400 makes as many changes as were made there.
+// What real servers did with Redis killed and starved, on both versions of the local Convoy: every acknowledged
+// change is delivered without help, once but for Convoy's own repeats. FAULTS=400 makes as many changes as there.
 import { afterEach, expect, it } from "vitest";
 import type { Faults } from "../../local/convoy/index.ts";
 import { FRESH } from "../support/kv.ts";
@@ -11,7 +11,7 @@ const CHANGES = Number(process.env.FAULTS ?? 40);
 const MINUTE_MS = 60_000;
 /** Half an hour until what is stuck is looked for, an hour of backing off, and some more. */
 const MINUTES_MAX = 180;
-/** So long that what stays in Processing has been posted again. */
+/** Long enough for what stays in Processing to be posted again. */
 const MINUTES_MIN = 60;
 
 type Delivery = {
@@ -41,7 +41,7 @@ it.each(
     FAULTS.map((fault) => [version, ...fault] as const),
   ),
 )(
-  "on Convoy %s, where %s, every change arrives",
+  "on Convoy %s, though %s, every change arrives",
   { timeout: 600_000 },
   async (version, name, during, after) => {
     world = openWorld({
@@ -67,7 +67,7 @@ it.each(
 
     const arrived = async () => {
       const all = await world!.convoy.inbox<Delivery>("deliveries", 10_000);
-      // Stuck in Processing it has arrived all the same (recorded).
+      // One stuck in Processing has arrived all the same (recorded).
       const there = all.filter(
         (each) =>
           each.status === "Success" || (each.status === "Processing" && each.received_at !== null),
@@ -103,7 +103,7 @@ it.each(
       `${version}, ${name}: ${ids.length} acknowledged, ${lost.length} lost, ${keys.length} under a second key, longest delay ${longest} min`,
     );
     expect(lost).toEqual([]);
-    // A second key only where Convoy never finished the first.
+    // A second key only if Convoy never finished the first.
     if (!/Processing|events|loses/.test(name)) expect(keys).toEqual([]);
   },
 );

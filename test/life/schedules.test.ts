@@ -56,7 +56,7 @@ async function play(seed: number) {
   });
   recordEndpoints(world, ["good", "gone", "poisoned"]);
 
-  // A worker that dies never goes on; a slow one does half of its step, and comes back late.
+  // A worker that dies never goes on; a slow one is held up before and after its step.
   const frail = (): Around => {
     let dead = false;
     const dies = () => {

@@ -1,4 +1,4 @@
-// The log at the size where its first version broke: bursts, backlogs, neighbours, budgets that end in the middle.
+// The log at the size where its first version broke: bursts, backlogs, other endpoints, budgets that end midway.
 import { afterEach, expect, it } from "vitest";
 import type { Bindings } from "../../src/config.ts";
 import { todoKey } from "../../src/todo/kv.ts";
@@ -39,7 +39,7 @@ function expectEachOnce(ids: string[]): void {
   expect([...counts.keys()]).toEqual([1]);
 }
 
-/** BURST=10000 is the size that was asked for; the first version never finished 4,300. */
+/** BURST=10000 is the required size; the first version never finished 4,300. */
 const BURST = Number(process.env.BURST ?? 6_000);
 const OLD = BURST / 5;
 
@@ -47,7 +47,7 @@ it(`confirms a burst of ${BURST} at the default budget, each page of Convoy's li
   timeout: 120_000,
 }, async () => {
   open({ RETENTION_DAYS: "1" }, ["e", "pausing"]);
-  // What a crash and older days left: purge and endpoint life must not wait for the burst.
+  // What older days left: the purge must not wait for the burst.
   const old = await world.createMany(OLD);
   await cronUntil(() => world.states().confirmed === OLD, 20);
   await pass(DAY_MS);
@@ -65,7 +65,7 @@ it(`confirms a burst of ${BURST} at the default budget, each page of Convoy's li
   expect(await brokenPromises(world)).toEqual([]);
 });
 
-it("keeps up with eight events a second in the project, other producers' too", {
+it("keeps up with eight events a second in the project, other producers' included", {
   timeout: 60_000,
 }, async () => {
   open();
@@ -83,7 +83,7 @@ it("keeps up with eight events a second in the project, other producers' too", {
   expect(await brokenPromises(world)).toEqual([]);
 });
 
-it("sends the others' events in the next run while 50 endpoints are gone at Convoy, with 10 events each", async () => {
+it("sends other endpoints' events in the next run, though 50 with 10 events each are gone at Convoy", async () => {
   const gone = [...Array(50).keys()].map((n) => `gone${n}`);
   open({}, [...gone, "swallowed", "waiting"], { gone: (id) => id.startsWith("gone") });
   for (const id of gone) await world.createMany(10, id);
@@ -99,12 +99,12 @@ it("sends the others' events in the next run while 50 endpoints are gone at Conv
   expect(world.rows("SELECT DISTINCT status FROM endpoint WHERE id LIKE 'gone%'")).toEqual([
     { status: "missing" },
   ]);
-  // What Convoy swallowed is found out all the same.
+  // What Convoy swallowed is found all the same.
   await cronUntil(() => swallowed.every((id) => world.convoy.deliveredOf(id) === 1), 15);
   expectEachOnce(swallowed);
 });
 
-it("delivers 500 events once whose posts were taken and whose answers were lost", async () => {
+it("delivers 500 events once each, though the answers to their posts were lost", async () => {
   open();
   world.convoy.trouble.mode = "lost";
   const ids = await world.createMany(500, "e");
@@ -117,21 +117,21 @@ it("delivers 500 events once whose posts were taken and whose answers were lost"
   expect(await brokenPromises(world)).toEqual([]);
 });
 
-it("finds an event by its key under more repeats than a page holds", async () => {
+it("finds an event by its key among more duplicates than a page holds", async () => {
   open();
   const [id] = await world.createMany(1, "e");
   await pass(10_000);
   expect(world.convoy.deliveredOf(id!)).toBe(1);
   const [original] = world.convoy.records;
   for (let n = 0; n < 40; n++) world.convoy.records.push({ ...original!, duplicate: true });
-  // The walk is over its time, and the row has been posted again before.
+  // The walk is past it, and the row has been posted again already.
   world.d1.sqlite.exec(`UPDATE cron_state SET walk_since = ${Date.now() + DAY_MS};
     UPDATE event SET lookups = 1, due_at = 1`);
   await world.cron();
   expect(world.rows()).toMatchObject([{ state: "confirmed", replays: 0 }]);
 });
 
-it("posts each event once to a Convoy that takes 4.8 s, with a budget that time ends", async () => {
+it("posts each event once to a Convoy that takes 4.8 s, in runs that time ends", async () => {
   open({ SUBREQUEST_BUDGET: "9000" });
   world.convoy.trouble.mode = "down";
   const ids = await world.createMany(200, "e");
@@ -143,7 +143,7 @@ it("posts each event once to a Convoy that takes 4.8 s, with a budget that time 
   expect(world.convoy.posts).toHaveLength(ids.length);
 });
 
-it("posts what is due although KV refuses every write, and asks KV for little", async () => {
+it("posts what is due though KV refuses every write, and tries few writes", async () => {
   open();
   let puts = 0;
   world.kv.kv.put = () => {
@@ -159,7 +159,7 @@ it("posts what is due although KV refuses every write, and asks KV for little", 
   expect(puts).toBeLessThanOrEqual(10 * runs);
 });
 
-it("writes no row of the backlog while Convoy asks for time", async () => {
+it("writes no row of the backlog while Convoy asks us to wait", async () => {
   open();
   world.convoy.trouble.mode = "down";
   await world.createMany(1_000, "e");
@@ -201,7 +201,7 @@ it("purges 5,000 rows of one todo in a few runs, and none before its older ones"
   expect(world.rows()).toEqual([]);
 });
 
-it("compares every one of 3,000 todos with KV, not only the newest", async () => {
+it("repairs the oldest of 3,000 todos in KV", async () => {
   open();
   const ids = await world.createMany(3_000);
   await cronUntil(() => world.states().confirmed === ids.length, 20);
@@ -216,7 +216,7 @@ it("compares every one of 3,000 todos with KV, not only the newest", async () =>
   expect(world.rows("SELECT 1 FROM event WHERE due_at IS NOT NULL")).toEqual([]);
 });
 
-it("drains 2,000 events at nine tenths of what six connections can do", async () => {
+it("drains 2,000 events at nine tenths or more of what six connections can do", async () => {
   open({ SUBREQUEST_BUDGET: "10000" });
   world.convoy.trouble.mode = "down";
   await world.createMany(2_000, "e");

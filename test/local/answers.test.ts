@@ -1,4 +1,4 @@
-// What a receiver answers, over HTTP, and what its attempt then shows: redirects, empty answers, none at all.
+// What a receiver answers over HTTP, and what its attempt then shows: redirects, empty answers, no answer.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
@@ -38,7 +38,7 @@ afterEach(() => client.convoy.close());
 
 type Attempt = Record<string, unknown> & { error?: string };
 
-/** Delivers one event to a receiver that answers so. */
+/** Delivers one event to a receiver that gives this answer. */
 async function deliverTo(reply: typeof answer, path = "/hook") {
   answer = reply;
   await client.event(await client.endpoint({ url: `${url}${path}` }), "k");
@@ -76,7 +76,7 @@ describe("a redirect is followed, and the final answer counts", () => {
     expect([status, attempt.http_status]).toEqual(["Retry", "404 Not Found"]);
   });
 
-  test("a circle ends after ten", async () => {
+  test("a loop ends after ten", async () => {
     const { status, attempt } = await deliverTo((_, response) =>
       response.writeHead(302, { Location: "/hook" }).end(),
     );
@@ -84,12 +84,12 @@ describe("a redirect is followed, and the final answer counts", () => {
     expect(arrivals).toHaveLength(11);
   });
 
-  test("off this machine it is not followed: the inbox keeps it", async () => {
+  test("one off this machine is not followed, and counts as a success", async () => {
     const { status } = await deliverTo(redirecting(307, "https://elsewhere.test/"));
     expect([status, arrivals.length]).toEqual(["Success", 1]);
   });
 
-  test.each(["ftp://127.0.0.1/", "http://["])("to %s it is an error", async (to) => {
+  test.each(["ftp://127.0.0.1/", "http://["])("one to %s is an error", async (to) => {
     const { status, attempt } = await deliverTo(redirecting(302, to));
     expect([status, attempt.error]).toEqual(["Retry", expect.stringContaining(to)]);
   });
@@ -112,19 +112,19 @@ describe("an attempt", () => {
     expect(attempt).not.toHaveProperty("response_data");
   });
 
-  test("fails with EOF where an answer is said to be gzip and is empty, as wrangler's 204 is", async () => {
+  test("fails with EOF if an answer claims to be gzip but is empty, as wrangler's 204 does", async () => {
     const { status, attempt } = await deliverTo((_, response) =>
       response.writeHead(204, { "Content-Encoding": "gzip" }).end(),
     );
     expect([status, attempt.error]).toEqual(["Retry", "EOF"]);
   });
 
-  test("succeeds with a 204 that is not said to be gzip", async () => {
+  test("succeeds with a 204 that does not claim to be gzip", async () => {
     const { status } = await deliverTo((_, response) => response.writeHead(204).end());
     expect(status).toBe("Success");
   });
 
-  test("shows a gzip body as the text that it is", async () => {
+  test("shows a gzip body as text", async () => {
     const { status, attempt } = await deliverTo((_, response) =>
       response.writeHead(200, { "Content-Encoding": "gzip" }).end(gzipSync("thanks")),
     );

@@ -1,4 +1,4 @@
-// The API where the recordings do not reach: bad input, paging backwards, windows, raw data.
+// What the recordings do not cover of the API: bad input, paging backwards, windows, raw data.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { compactJson, rawMember } from "../../local/convoy/json.ts";
 import { type Client, type Paged, receiver, start } from "./client.ts";
@@ -69,7 +69,7 @@ describe("pages", () => {
     return { names: data.content.map((one) => one.name), ...pagination };
   };
 
-  test("go forwards from the cursor's own row, and backwards to where one came from", async () => {
+  test("go forwards from the cursor's own row, and back to the previous page", async () => {
     for (const name of ["1", "2", "3", "4", "5"]) await client.endpoint({ name });
     const first = await names("perPage=2");
     expect(first).toMatchObject({ names: ["5", "4"], has_next_page: true, has_prev_page: false });
@@ -87,7 +87,7 @@ describe("pages", () => {
     expect(back.names).toEqual(["5", "4"]);
   });
 
-  test("a window takes what was processed from its start to its end, to the second, in UTC", async () => {
+  test("a window covers what was processed from its start to its end, to the second, in UTC", async () => {
     await client.convoy.close();
     const clock = { now: 0 };
     client = start({ now: () => clock.now });
@@ -136,16 +136,16 @@ describe("raw JSON", () => {
     expect(rawMember(raw, "data")).toBe(expected);
   });
 
-  test("compacting takes the spaces outside strings and nothing else", () => {
+  test("compacting removes spaces outside strings and nothing else", () => {
     expect(compactJson('{ "a b" :\t[ 1.0 ,\r\n "\\" x \\\\" , { } ] }')).toBe(
       '{"a b":[1.0,"\\" x \\\\",{}]}',
     );
-    // A megabyte of escapes must not be too much for the expression.
+    // A megabyte of escapes must not be too much for the regular expression.
     const long = JSON.stringify('"\\'.repeat(200_000));
     expect(compactJson(` ${long} `)).toBe(long);
   });
 
-  test("an event is listed with its data byte by byte", async () => {
+  test("an event is listed with its data byte for byte", async () => {
     await client.call(
       "POST",
       "/events/fanout",
@@ -159,7 +159,7 @@ describe("raw JSON", () => {
   });
 });
 
-test("an event type can be changed; what is empty stays", async () => {
+test("an event type can be changed; an empty field keeps its value", async () => {
   const made = await client.call<{ uid: string }>("POST", "/event-types", {
     name: "created",
     description: "d",
@@ -174,7 +174,7 @@ test("an event type can be changed; what is empty stays", async () => {
   });
 });
 
-test("a reset leaves nothing of endpoints, events, deliveries and faults", async () => {
+test("a reset clears endpoints, events, deliveries and faults", async () => {
   const id = await client.endpoint();
   await client.event(id, "k");
   await client.faults({ status: 500 });
@@ -186,7 +186,7 @@ test("a reset leaves nothing of endpoints, events, deliveries and faults", async
   expect([status, data.content]).toEqual([200, []]);
 });
 
-test("clearing the inbox takes its rows out of it and leaves Convoy's own lists alone", async () => {
+test("clearing the inbox empties it and leaves Convoy's own lists alone", async () => {
   await client.event(await client.endpoint(), "k");
   await client.convoy.idle();
   await client.inbox("DELETE", "/deliveries");
@@ -195,7 +195,7 @@ test("clearing the inbox takes its rows out of it and leaves Convoy's own lists 
   expect(data.content).toHaveLength(1);
 });
 
-test("two thousand deliveries are listed in one answer, newest first, and searched", async () => {
+test("two thousand deliveries are listed in one answer, newest first, and can be searched", async () => {
   const id = await client.endpoint();
   for (let at = 0; at < 2_000; at++) await client.event(id, `key-${at}`);
   await client.convoy.idle();

@@ -1,4 +1,4 @@
-// Short ways to use a local Convoy in this process.
+// Shorthands for using a local Convoy in this process.
 
 import type { InboxDelivery, listEvents } from "../../local/convoy/inbox.ts";
 import {
@@ -8,7 +8,7 @@ import {
   type Faults,
 } from "../../local/convoy/index.ts";
 
-/** An answer of the API, read. */
+/** A parsed answer of the API. */
 export type Answer<Data = unknown> = {
   status: number;
   headers: Headers;
@@ -52,7 +52,7 @@ export function clientOf(convoy: Convoy) {
     request,
     call,
     inbox,
-    /** Makes an endpoint and its subscription; gives its id. */
+    /** Creates an endpoint and its subscription. @returns its id */
     async endpoint(fields: Record<string, unknown> = {}) {
       const made = await call<{ uid: string }>("POST", "/endpoints", {
         name: "e",
@@ -78,7 +78,7 @@ export function clientOf(convoy: Convoy) {
   };
 }
 
-/** A receiver in this process: keeps what it got, and answers what it is told to. */
+/** A receiver in this process: keeps what it got, and answers with the status that `answer` gives. */
 export function receiver(
   answer: (path: string, count: number) => number | Promise<number> = () => 200,
 ) {
@@ -93,7 +93,7 @@ export function receiver(
   return { got, deliver };
 }
 
-/** A local Convoy whose deliveries go to that receiver. */
+/** Starts a local Convoy and wraps it. */
 export function start(options: ConvoyOptions = {}): Client {
   return clientOf(createConvoy(options));
 }

@@ -59,7 +59,7 @@ describe("retries", () => {
   });
 
   test.each([
-    ["an error of the network", () => Promise.reject(new TypeError("fetch failed"))],
+    ["a network error", () => Promise.reject(new TypeError("fetch failed"))],
     ["a redirect to nowhere", () => Promise.resolve(307)],
   ])("are made after %s", async (_, answer) => {
     client = start({ deliver: receiver(answer).deliver });
@@ -70,7 +70,7 @@ describe("retries", () => {
 });
 
 describe("the idempotency key", () => {
-  test("lets the first of twenty posts at once through; the others are listed as duplicates", async () => {
+  test("lets one of twenty concurrent posts through; the others are listed as duplicates", async () => {
     const { got, deliver } = receiver();
     client = start({ deliver });
     const id = await client.endpoint();
@@ -90,7 +90,7 @@ describe("the idempotency key", () => {
     ).toHaveLength(19);
   });
 
-  test("is not needed: events without one are all delivered, without the header", async () => {
+  test("is optional: events without one are all delivered, without the header", async () => {
     const { got, deliver } = receiver();
     client = start({ deliver });
     const id = await client.endpoint();
@@ -112,14 +112,14 @@ describe("a paused endpoint", () => {
     return { got, id };
   };
 
-  test("gets nothing; what came meanwhile stays discarded when it is active again", async () => {
+  test("gets nothing; what came meanwhile stays discarded once it is active again", async () => {
     const { got, id } = await pausedWith(["a"]);
     await client.call("PUT", `/endpoints/${id}/pause`);
     await client.convoy.idle();
     expect([got, await statuses()]).toEqual([[], ["Discarded"]]);
   });
 
-  test("gets it all by a batch retry, which takes no other beside it", async () => {
+  test("gets it all by a batch retry, which allows no other beside it", async () => {
     const { got, id } = await pausedWith(["a", "b", "c"]);
     await client.call("PUT", `/endpoints/${id}/pause`);
     const path = `/eventdeliveries/batchretry?endpointId=${id}&status=Discarded`;
@@ -174,7 +174,7 @@ test("an inactive endpoint gets nothing until it is activated", async () => {
   expect(got).toHaveLength(1);
 });
 
-test("a rotated secret signs beside the new one for the hours asked for, then no more", async () => {
+test("a rotated secret signs beside the new one for the requested hours, then no longer", async () => {
   const clock = { now: Date.parse("2026-11-24T12:00:00Z") };
   const { got, deliver } = receiver();
   client = start({ deliver, now: () => clock.now });
@@ -242,7 +242,7 @@ test("a host off this machine gets nothing: the inbox keeps the delivery, signed
   expect(kept).toMatchObject({ status: "Success", kept: true, signature: { valid: true } });
 });
 
-test("with publicHosts it is sent", async () => {
+test("with publicHosts it is sent there", async () => {
   const { got, deliver } = receiver();
   client = start({ deliver, publicHosts: true });
   await client.event(await client.endpoint({ url: "https://webhook.site/x" }), "k");
@@ -250,7 +250,7 @@ test("with publicHosts it is sent", async () => {
   expect(got).toHaveLength(1);
 });
 
-test("a receiver slower than http_timeout is given up, and tried again", async () => {
+test("a receiver slower than http_timeout is given up on, for a retry", async () => {
   const deliver: typeof fetch = () => new Promise(() => {});
   const timeouts: number[] = [];
   vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
@@ -266,7 +266,7 @@ test("a receiver slower than http_timeout is given up, and tried again", async (
   ]);
 });
 
-test("the message that a receiver already has is marked as a duplicate, whatever its key", async () => {
+test("a message that a receiver already has is marked as a duplicate, whatever its key", async () => {
   client = start({ deliver: receiver().deliver });
   const id = await client.endpoint();
   await client.event(id, "k", { event_id: "m1" });

@@ -70,7 +70,7 @@ async function layOut(installed: Packages | undefined, node = true): Promise<voi
   if (installed) await writeLock("node_modules/.package-lock.json", installed);
 }
 
-test("nothing is installed again where all packages of this platform are there", async () => {
+test("nothing is reinstalled if all packages for this platform are there", async () => {
   await layOut(INSTALLED);
   expect(missing(root)).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-// Faults on request: what each does, that it ends, and that the inbox never feels it.
+// Faults on request: what each does, that it ends, and that the inbox is never affected.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Client, receiver, start } from "./client.ts";
 
@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => client.convoy.close());
 
-test("status answers with it, its message and Retry-After, and does nothing", async () => {
+test("status answers with it, the message and Retry-After, and does nothing else", async () => {
   await client.faults({ status: 429, message: "slow down", retry_after_s: 7 });
   const answer = await client.event(id, "k");
   expect([answer.status, answer.message]).toEqual([429, "slow down"]);
@@ -21,7 +21,7 @@ test("status answers with it, its message and Retry-After, and does nothing", as
   expect([got, await client.events()]).toEqual([[], []]);
 });
 
-test("swallow says 201 and forgets: not listed, not delivered, but seen in the inbox's events", async () => {
+test("swallow says 201 and forgets: not listed, not delivered, but shown in the inbox's events", async () => {
   await client.faults({ swallow: true });
   expect((await client.event(id, "k")).status).toBe(201);
   await client.faults({});
@@ -32,7 +32,7 @@ test("swallow says 201 and forgets: not listed, not delivered, but seen in the i
     { idempotency_key: "k", swallowed: true, endpoint_id: id, is_duplicate: false },
   ]);
 
-  // And the key is free: the same event posted again is no duplicate.
+  // The key is free: the same event posted again is not a duplicate.
   await client.event(id, "k");
   await client.convoy.idle();
   expect(got).toHaveLength(1);
@@ -61,7 +61,7 @@ test("hang holds the call until the faults change; then it is dropped without ef
   expect([got, await client.events()]).toEqual([[], []]);
 });
 
-test("hang lets a client go that leaves", async () => {
+test("hang lets a client abort its call", async () => {
   await client.faults({ hang: true });
   const leaving = new AbortController();
   const call = client.request("/api/v1/projects/local/endpoints", { signal: leaving.signal });
@@ -76,7 +76,7 @@ test("latency_ms delays the call, and ends early when the faults change", async 
   expect((await call).status).toBe(201);
 });
 
-test("rate hits that share of the calls", async () => {
+test("rate affects that share of calls", async () => {
   const random = vi.spyOn(Math, "random");
   await client.faults({ status: 500, rate: 0.25 });
   random.mockReturnValue(0.249);
@@ -90,7 +90,7 @@ describe("on the receivers' side", () => {
   test.each([
     [{ status: 503 }, "503 Service Unavailable"],
     [{ drop: true }, "the connection was closed without an answer"],
-  ])("%j fails the delivery, which is tried again", async (deliveries, error) => {
+  ])("%j fails the delivery, which goes to Retry", async (deliveries, error) => {
     await client.faults({ deliveries });
     await client.event(id, "k");
     await client.convoy.idle();
@@ -112,7 +112,7 @@ describe("on the receivers' side", () => {
   });
 });
 
-describe("what is no fault", () => {
+describe("an invalid fault", () => {
   test.each([
     [[], "the body must be a JSON object; {} resets"],
     [{ status: 42 }, "status: must be a whole number from 200 to 599"],
@@ -135,7 +135,7 @@ describe("what is no fault", () => {
     expect(await client.inbox("GET", "/faults")).toEqual({ status: 418 });
   });
 
-  test("text that is no JSON is a 400 too", async () => {
+  test("that is not JSON is a 400, too", async () => {
     const response = await client.request("/inbox/faults", { method: "PUT", body: "{hang" });
     expect(response.status).toBe(400);
   });

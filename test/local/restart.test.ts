@@ -1,4 +1,4 @@
-// State in a file: what was accepted survives an end in the middle, orderly or by kill -9.
+// State in a file: what was accepted survives a stop midway, orderly or by kill -9.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -21,7 +21,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const keys = Array.from({ length: 100 }, (_, at) => `key-${at}`);
 const keyOf = (headers: Headers) => headers.get("X-Convoy-Idempotency-Key");
 
-test("accepted but not processed: the next start delivers it, once", async () => {
+test("events accepted but not processed are delivered once after the next start", async () => {
   const before = clientOf(createConvoy({ file, autoDeliver: false }));
   const id = await before.endpoint();
   for (const key of keys) await before.event(id, key);
@@ -34,7 +34,7 @@ test("accepted but not processed: the next start delivers it, once", async () =>
   expect(got.map((one) => keyOf(one.headers)).sort()).toEqual([...keys].sort());
 });
 
-test("closed while deliveries are on their way: all arrive after the next start", async () => {
+test("deliveries in flight when it closes all arrive after the next start", async () => {
   const halfway = receiver((_, count) => (count <= 20 ? 200 : new Promise<number>(() => {})));
   const before = clientOf(createConvoy({ file, deliver: halfway.deliver }));
   const id = await before.endpoint();
@@ -52,7 +52,7 @@ test("closed while deliveries are on their way: all arrive after the next start"
   expect(arrived.size).toBe(100);
 });
 
-test("a retry that was waiting is made after the next start, at its time", async () => {
+test("a waiting retry is made after the next start, at its time", async () => {
   const clock = { now: Date.parse("2026-11-24T12:00:00Z") };
   const now = () => clock.now;
   const before = clientOf(createConvoy({ file, now, deliver: receiver(() => 500).deliver }));
@@ -82,7 +82,7 @@ test("a retry that was waiting is made after the next start, at its time", async
   expect(due.got).toHaveLength(1);
 });
 
-test("a file of an earlier version is taken as it is", async () => {
+test("a file from an earlier version still works", async () => {
   const before = clientOf(createConvoy({ file }));
   const id = await before.endpoint();
   await before.convoy.close();
@@ -100,7 +100,7 @@ test("a file of an earlier version is taken as it is", async () => {
   expect([got.length, data]).toMatchObject([1, { uid: id, authentication: {} }]);
 });
 
-/** A local Convoy in a process of its own, to be killed. */
+/** A local Convoy in its own process, to be killed. */
 const PROGRAM = `
   const [file, index] = process.argv.slice(1);
   const { serveConvoy } = await import(index);
@@ -108,7 +108,7 @@ const PROGRAM = `
   process.stdout.write(url + "\\n");
 `;
 
-test("kill -9 in the middle of deliveries loses none", async () => {
+test("kill -9 in the midst of deliveries loses none", async () => {
   const arrived = new Map<string, number>();
   let killAt = () => {};
   const server = createServer((request, response) => {

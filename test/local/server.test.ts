@@ -1,4 +1,4 @@
-// Over HTTP: only for this machine, only up to a size, and with the page's policy.
+// The local Convoy over HTTP: only for this machine, only up to a size, and with the page's policy.
 import { request as httpRequest } from "node:http";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { MAX_BODY_BYTES } from "../../local/config.ts";
@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => served.close());
 
-/** fetch does not let anybody set Host; node:http does. */
+/** fetch cannot set Host; node:http can. */
 function ask(path: string, headers: Record<string, string>): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(`${served.url}${path}`, { headers }, (response) => {
@@ -28,13 +28,13 @@ describe("who may ask", () => {
     ["IPv6 loopback", { Host: "[::1]:8081" }, 200],
     ["the tutorial's 0.0.0.0", { Host: "0.0.0.0:8081" }, 200],
     ["a foreign Host: DNS rebinding", { Host: "attacker.example" }, 403],
-    ["a Host that only begins well", { Host: "localhost.attacker.example" }, 403],
-    ["a Host that is none", { Host: "@" }, 400],
+    ["a Host that only starts like localhost", { Host: "localhost.attacker.example" }, 403],
+    ["an invalid Host", { Host: "@" }, 400],
     ["its own page", { Host: "127.0.0.1:8081", Origin: "http://127.0.0.1:8081" }, 200],
     ["a page at its port 80", { Host: "localhost", Origin: "http://localhost" }, 200],
     ["a page at another port", { Host: "127.0.0.1:8081", Origin: "http://127.0.0.1:3000" }, 403],
     ["a page at port 80", { Host: "127.0.0.1:8081", Origin: "http://127.0.0.1" }, 403],
-    ["a page of another name", { Host: "127.0.0.1:8081", Origin: "http://localhost:8081" }, 403],
+    ["a page under another name", { Host: "127.0.0.1:8081", Origin: "http://localhost:8081" }, 403],
     ["a page over TLS", { Host: "127.0.0.1:8081", Origin: "https://127.0.0.1:8081" }, 403],
     ["another site's script", { Origin: "https://attacker.example" }, 403],
     ["a sandboxed page", { Origin: "null" }, 403],
@@ -44,7 +44,7 @@ describe("who may ask", () => {
       403,
     ],
     [
-      "an image tag of a page at another port",
+      "an image tag on a page at another port",
       { "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors" },
       403,
     ],
@@ -79,7 +79,7 @@ test("a webhook to its own address is refused, and does not empty the inbox", as
   });
 });
 
-test("LOCAL_CONVOY_VERSION names the version that is played, and no other word does", async () => {
+test("LOCAL_CONVOY_VERSION chooses the version to play, and must be a known one", async () => {
   const failureOf = async () => {
     const { url, convoy, close } = await serveConvoy({ port: 0 });
     const ask = (method: string, path: string, body?: object) =>
@@ -128,7 +128,7 @@ test.each([
   expect(response.status).toBe(413);
 });
 
-test("the page may run its own script and style and nothing else, and not be framed", async () => {
+test("the page may run its own script and style and nothing else, and may not be framed", async () => {
   const response = await fetch(served.url);
   expect(await response.text()).not.toMatch(
     /<script(?! type="module" src="\/assets\/main\.js">)|<style| style=| on\w+=/,
@@ -155,7 +155,7 @@ test("a dropped call is a closed connection", async () => {
   await (await faults("{}")).body?.cancel();
 });
 
-test("the stream tells of each delivery as it changes, and of a cleared inbox", async () => {
+test("the stream reports each delivery as it changes, and a cleared inbox", async () => {
   const leaving = new AbortController();
   const stream = await fetch(`${served.url}/inbox/stream`, { signal: leaving.signal });
   const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();

@@ -72,20 +72,17 @@ describe("a stranded delivery", () => {
   test.each<[Strand, string]>([
     ["delivery", "Scheduled"],
     ["retry", "Retry"],
-  ])(
-    "of the kind %s comes back by a batch retry of its endpoint and status",
-    async (what, status) => {
-      const { got } = open();
-      const id = await client.endpoint();
-      await client.faults({ strand: { what } });
-      for (const key of ["a", "b", "c"]) await sends(id, key);
-      await client.faults({});
-      for (const query of [`status=${status}`, `endpointId=other&status=${status}`])
-        expect([await retry(query), got.length]).toEqual([200, 0]);
-      expect([await retry(`endpointId=${id}&status=${status}`), got.length]).toEqual([200, 3]);
-      expect((await deliveries()).map((one) => one.status)).toEqual(Array(3).fill("Success"));
-    },
-  );
+  ])("of kind %s is sent by a batch retry of its endpoint and status", async (what, status) => {
+    const { got } = open();
+    const id = await client.endpoint();
+    await client.faults({ strand: { what } });
+    for (const key of ["a", "b", "c"]) await sends(id, key);
+    await client.faults({});
+    for (const query of [`status=${status}`, `endpointId=other&status=${status}`])
+      expect([await retry(query), got.length]).toEqual([200, 0]);
+    expect([await retry(`endpointId=${id}&status=${status}`), got.length]).toEqual([200, 3]);
+    expect((await deliveries()).map((one) => one.status)).toEqual(Array(3).fill("Success"));
+  });
 
   test("in Processing is not touched by a batch retry", async () => {
     const { got } = open();
@@ -97,7 +94,7 @@ describe("a stranded delivery", () => {
     expect((await deliveries()).map((one) => one.status)).toEqual(["Processing"]);
   });
 
-  test("is one of the share that is asked for", async () => {
+  test("occurs at the requested rate", async () => {
     const { got } = open();
     const id = await client.endpoint();
     await client.faults({ strand: { rate: 0.25 } });
@@ -125,7 +122,7 @@ test("a stranded event stays in Retry without deliveries, and its key is burnt",
   expect(got.map((one) => one.headers.get("X-Convoy-Idempotency-Key"))).toEqual(["k:1"]);
 });
 
-test("a stalled queue keeps what is accepted, and goes on when the fault ends", async () => {
+test("a stalled queue keeps what is accepted, and continues when the fault ends", async () => {
   const { got } = open();
   const id = await client.endpoint();
   await client.faults({ stall: true });
@@ -140,7 +137,7 @@ describe("when Redis loses its data", () => {
   test("what is queued is never sent: events stay in Retry, deliveries Scheduled; later ones are delivered", async () => {
     const { got } = open();
     const id = await client.endpoint();
-    // 32 are on their way and never answered; the rest is queued.
+    // 32 are in flight and never answered; the rest are queued.
     await client.faults({ deliveries: { hang: true } });
     for (let at = 0; at < 40; at++) await client.event(id, `k${at}`);
     await vi.waitUntil(async () => (await events()).length === 40);
@@ -168,7 +165,7 @@ describe("when Redis loses its data", () => {
     expect(got).toHaveLength(9);
   });
 
-  test("a retry that was planned is never made, though its time comes", async () => {
+  test("a planned retry is never made, even when its time comes", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { clock, got } = open(500);
     const id = await client.endpoint();
@@ -205,7 +202,7 @@ describe("when Redis loses its data", () => {
   });
 });
 
-test("a batch retry keeps others out for as long as the fault says", async () => {
+test("a batch retry keeps others out for as long as batch_ms says", async () => {
   const { clock } = open();
   const id = await client.endpoint();
   await client.faults({ batch_ms: 5_000 });

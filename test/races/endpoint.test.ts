@@ -1,4 +1,4 @@
-// Changes of one endpoint at the same time, runs of the cron that overlap, workers that die: no field and no delivery is lost.
+// Concurrent changes to one endpoint, overlapping cron runs, workers that die: no field and no delivery is lost.
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { createActor } from "../support/actors.ts";
@@ -24,7 +24,7 @@ async function anEndpoint(): Promise<string> {
   return String(made.answer?.["Endpoint ID"]);
 }
 
-test(`two PUTs, a pause and a cron at once lose no field that was answered for: ${SCHEDULES} schedules`, {
+test(`two concurrent PUTs, a pause and a cron lose no acknowledged field: ${SCHEDULES} schedules`, {
   timeout: 600_000,
 }, async () => {
   const plans = fc.record({
@@ -56,7 +56,7 @@ test(`two PUTs, a pause and a cron at once lose no field that was answered for: 
       if (first.status === 200) expect(there.name).toBe("N");
       if (second.status === 200) expect(there.description).toBe("D");
       if (pause?.status === 200) expect(there.status).toBe("paused");
-      // Nobody waits so long that it is refused, but for who comes after one that died.
+      // No PUT waits so long that it is refused, unless one before it died.
       if (!dies) expect([first.status, second.status]).toEqual([200, 200]);
       expect(await brokenEndpoints(world)).toEqual([]);
     }),
@@ -64,7 +64,7 @@ test(`two PUTs, a pause and a cron at once lose no field that was answered for: 
   );
 });
 
-test(`crons that overlap, one of which may die, bring back each delivery once: ${SCHEDULES} schedules`, {
+test(`overlapping crons, one of which may die, recover each delivery once: ${SCHEDULES} schedules`, {
   timeout: 600_000,
 }, async () => {
   const plans = fc.record({

@@ -1,5 +1,5 @@
 // A worker that comes back after its lease ran out races sweepers, one of which may die, and another change.
-// No put lands after its lease here: KV must come right without the scrub, and the lease alone sees to that.
+// No put lands after its lease here: the lease alone must get KV right, without the scrub.
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { createActor } from "../support/actors.ts";
@@ -25,9 +25,9 @@ const cast = fc.record({
     ["DELETE", "POST"],
   ),
   sweepers: fc.integer({ min: 1, max: 2 }),
-  /** Which sweeper dies once it has put a todo; 2: none. */
+  /** Which sweeper dies once it has put a todo; 2 is none. */
   dies: fc.constantFrom(0, 0, 0, 1, 2),
-  /** Whether KV has had its second before each write, so that none is refused. */
+  /** Whether a second passes before each KV write, so that none is refused. */
   slow: fc.constantFrom(true, true, false),
 });
 
@@ -36,7 +36,7 @@ function change(method: string): [string, string, Record<string, unknown>?] {
   return method === "PUT" ? [method, "/todo/1", { completed: true }] : [method, "/todo/1"];
 }
 
-test(`only who holds a row marks or settles it: ${SCHEDULES} schedules`, {
+test(`a worker that is back after its lease breaks no promise: ${SCHEDULES} schedules`, {
   timeout: 600_000,
 }, async () => {
   await fc.assert(

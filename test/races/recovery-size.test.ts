@@ -1,4 +1,4 @@
-// At the size where it would break: thousands of discarded deliveries of hundreds of endpoints, and a small budget each run.
+// Recovery at scale: thousands of discarded deliveries of hundreds of endpoints, on a small budget per run.
 import { afterAll, expect, test } from "vitest";
 import { convoyOf } from "../../src/convoy/client.ts";
 import { recoverDeliveries } from "../../src/endpoint/recover.ts";
@@ -10,7 +10,7 @@ import { openWorld } from "../support/world.ts";
 const world = openWorld();
 afterAll(() => world.close());
 
-/** RECOVERY=2000 is the size that was asked for; it takes minutes. */
+/** RECOVERY=2000 is the required size; it takes minutes. */
 const ENDPOINTS = Number(process.env.RECOVERY ?? 200);
 const EACH = 5;
 const BUDGET = 8;
@@ -30,7 +30,7 @@ test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive,
     ids.push(uid);
   }
   for (let i = 0; i < ENDPOINTS * EACH; i++) {
-    // One after the other, so that a page does not hold all endpoints of a group.
+    // One endpoint after the other, so that no page has all endpoints of a group.
     const endpoint_id = ids[Math.floor(i / EACH)];
     await api("POST", "/events", {
       endpoint_id,
@@ -40,7 +40,7 @@ test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive,
     });
   }
   await world.convoy.idle();
-  // Half of them stay inactive: theirs stay discarded, and are not forgotten.
+  // Half of them stay inactive: their deliveries stay discarded, but are not forgotten.
   const active = ids.filter((_, i) => i % 2 === 0);
   for (const uid of active) await setStatus(uid, "active");
 
@@ -76,7 +76,7 @@ test(`${ENDPOINTS * EACH} discarded deliveries of ${ENDPOINTS} endpoints arrive,
   };
   const half = (ENDPOINTS * EACH) / 2;
   const first = { runs: await until(half), calls };
-  // Hours in which those that are not active are asked after: what is not looked at is not forgotten.
+  // Hours in which the inactive ones are checked: their deliveries are not forgotten.
   for (let minute = 0; minute < 240; minute++) await run();
   expect(await counts()).toBe(half);
   for (const uid of ids) await setStatus(uid, "active");

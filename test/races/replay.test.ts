@@ -21,7 +21,7 @@ function begin(around: Around, ...call: [string, string, Record<string, unknown>
   world.call(createActor(world.stores, around), ...call);
 }
 
-test(`an old event replayed while later ones are due for purge brings no past back: ${SCHEDULES} schedules`, {
+test(`replaying an old event while later ones are due for purge breaks no promise: ${SCHEDULES} schedules`, {
   timeout: 600_000,
 }, async () => {
   const plans = fc.record({ dies: fc.boolean(), slow: fc.boolean(), twice: fc.boolean() });
@@ -49,7 +49,7 @@ test(`an old event replayed while later ones are due for purge brings no past ba
   );
 });
 
-test(`a worker that comes back late takes no replay away: ${SCHEDULES} schedules`, {
+test(`a worker that comes back late breaks no promise of a replay: ${SCHEDULES} schedules`, {
   timeout: 600_000,
 }, async () => {
   const plans = fc.record({ dies: fc.boolean(), slow: fc.boolean() });

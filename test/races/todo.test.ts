@@ -1,7 +1,7 @@
 /**
- * Concurrent calls of the Worker's own fetch and scheduled on the same todo, in an order that fast-check draws,
- * on a KV as it really is. Steps may wait past their worker's lease, workers may die, days may pass and the log
- * be purged between two waves. RACES=n runs more schedules than CI does.
+ * Concurrent calls of the Worker's own fetch and scheduled on the same todo, in an order drawn by fast-check,
+ * on a realistic KV. Steps may outlast their worker's lease, workers may die, and days may pass and the log be
+ * purged between two waves. RACES=n runs more schedules than CI does.
  */
 import fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
@@ -15,7 +15,7 @@ import { type Call, openWorld } from "../support/world.ts";
 
 const SCHEDULES = Number(process.env.RACES ?? 1_000);
 const DAY_MS = 86_400_000;
-/** Sweeps begin with the calls, or some time in two leases after them. */
+/** Sweeps begin with the calls, or within two leases after them. */
 const SWEEPS_MS = 180_000;
 
 const world = openWorld({
@@ -72,14 +72,14 @@ it(`keeps its promises on ${SCHEDULES} schedules`, { timeout: 600_000 }, async (
         await world.recover();
         if (plan.daysPass) {
           await pass(DAY_MS + 5 * 60_000);
-          // Half of the time the purge has run in between, half of the time it races.
+          // Half the time the purge runs in between, half the time it races.
           if (random() < 0.5) await world.cron();
         }
       }
       await world.recover();
       expect(await broken()).toEqual([]);
     }),
-    // Shrinking takes minutes; the seed and path of a failure are printed, SHRINK=1 goes on from there.
+    // Shrinking takes minutes, so only SHRINK=1 does it; a failure's seed and path are printed.
     { numRuns: SCHEDULES, endOnFailure: !process.env.SHRINK },
   );
   console.info(`races: ${tried} schedules tried, 0 broken, ${deaths} workers died in them`);
@@ -112,7 +112,7 @@ async function broken(): Promise<string[]> {
   return [...(await brokenPromises(world)), ...world.calls.filter(isWrong).map(describe)];
 }
 
-/** Only these answers fit, and only a change, and one whose outcome is unknown, names an event. */
+/** Whether an answer is none of those expected; only a change or an unknown outcome may name an event. */
 function isWrong({ url, status, eventId }: Call): boolean {
   if (status === null || url.endsWith("/replay")) return false;
   if (status < 300) return eventId === null;

@@ -1,5 +1,5 @@
-// Runs of the cron at once walk Convoy's list, some of them dying, while events come in: nothing is
-// confirmed that Convoy does not list, nothing is left, and no page is read by each of them.
+// Concurrent cron runs, one of which may die, walk Convoy's list while events come in: every event is
+// confirmed, and none is replayed.
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { createActor } from "../support/actors.ts";
@@ -21,7 +21,9 @@ const cast = fc.record({
   dies: fc.constantFrom(undefined, undefined, "D1", "Convoy", "D1 UPDATE event"),
 });
 
-test(`two walks at once are one: ${SCHEDULES} schedules`, { timeout: 600_000 }, async () => {
+test(`concurrent walks confirm all events: ${SCHEDULES} schedules`, {
+  timeout: 600_000,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(cast, fc.scheduler(), async ({ before, crons, dies }, scheduler) => {
       await world.reset();

@@ -10,7 +10,7 @@ beforeEach(() => {
   receiver = startReceiver();
 });
 
-/** A webhook of todo 1, sequence 12, with what is given in its place. */
+/** A webhook of todo 1, sequence 12, with these fields replaced. */
 function webhook(fields: Partial<Webhook> = {}): Webhook {
   return {
     event: "created",
@@ -31,7 +31,7 @@ describe("a change", () => {
     expect(await receiver.list()).toEqual([{ id: 1, item: "Buy milk", completed: false }]);
   });
 
-  test("that comes again with another idempotency key is dropped by its event_id", async () => {
+  test("that arrives again with another idempotency key is dropped by its event_id", async () => {
     await receiver.post(webhook(), { "X-Convoy-Idempotency-Key": "a" });
     const again = webhook({ sequence: 99, todo: { id: 1, item: "other", completed: true } });
     const answer = await receiver.post(again, { "X-Convoy-Idempotency-Key": "a:1" });
@@ -39,21 +39,21 @@ describe("a change", () => {
     expect(await receiver.list()).toEqual([{ id: 1, item: "Buy milk", completed: false }]);
   });
 
-  test("that comes after a later one of the same todo changes nothing", async () => {
+  test("that arrives after a later one of the same todo changes nothing", async () => {
     await receiver.post(webhook({ event: "updated", event_id: "b", sequence: 13 }));
     const late = webhook({ event_id: "a", todo: { id: 1, item: "old", completed: false } });
     expect(await result(await receiver.post(late))).toEqual([200, { result: "late" }]);
     expect((await receiver.list())[0]?.item).toBe("Buy milk");
   });
 
-  test("keeps what a later version adds to a todo, and any text", async () => {
+  test("keeps unknown fields of a todo, and any text", async () => {
     const item = "<b>\"é中\u2028\ud800😀' -- \0";
     const body = { ...webhook(), todo: { id: 1, item, completed: true, due: null } };
     await receiver.post(body);
     expect(await receiver.list()).toEqual([{ id: 1, item, completed: true, due: null }]);
   });
 
-  test("is not answered with a 2xx when the database fails, and Convoy's next try applies it", async () => {
+  test("is a 503 when the database fails, and Convoy's next try applies it", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     const { double } = receiver;
     receiver.env.DB = double.view(async () => {
@@ -73,7 +73,7 @@ test.each<[string, object]>([
   ["retrieved", { ...webhook({ event: "retrieved" }), sequence: undefined }],
   ["failure of a change", webhook({ event: "failure", todo: { id: 1 } })],
   ["failure of a read", { ...webhook({ event: "failure" }), sequence: undefined }],
-  ["a type still to come", webhook({ event: "archived" })],
+  ["a future type", webhook({ event: "archived" })],
   ["a change without sequence", { ...webhook(), sequence: undefined }],
 ])("what does not change the list is a 200 with a body: %s", async (_name, body) => {
   await receiver.post(webhook({ event_id: "first", sequence: 1 }));
@@ -88,8 +88,8 @@ describe("a signature", () => {
 
   test.each<[string, Record<string, string>]>([
     ["missing", {}],
-    ["of another secret", { "X-Convoy-Signature": advanced(["other"], body) }],
-    ["of other bytes", { "X-Convoy-Signature": advanced([SECRET], `${body} `) }],
+    ["made with another secret", { "X-Convoy-Signature": advanced(["other"], body) }],
+    ["made over other bytes", { "X-Convoy-Signature": advanced([SECRET], `${body} `) }],
     ["from an hour ago", { "X-Convoy-Signature": advanced([SECRET], body, hourAgo) }],
     ["simple", { "X-Convoy-Signature": sign(SECRET, body) }],
   ])("that is %s is a 401 and changes nothing", async (_name, headers) => {
@@ -99,14 +99,14 @@ describe("a signature", () => {
     expect(await receiver.list()).toEqual([]);
   });
 
-  test("of the old secret alone is accepted while WEBHOOK_SECRET_OLD has it", async () => {
+  test("made with the old secret alone is accepted while WEBHOOK_SECRET_OLD has it", async () => {
     const headers = { "X-Convoy-Signature": advanced(["before"], body) };
     expect((await receiver.post(body, headers)).status).toBe(401);
     receiver.env.WEBHOOK_SECRET_OLD = "before";
     expect((await receiver.post(body, headers)).status).toBe(200);
   });
 
-  test("cannot be checked without a secret: 503 that names the setting", async () => {
+  test("is a 503 that names the setting if there is no secret to check it with", async () => {
     receiver.env.WEBHOOK_SECRET = "";
     const answer = await receiver.post(body, { "X-Convoy-Signature": advanced([""], body) });
     expect(await result(answer)).toEqual([503, { error: "WEBHOOK_SECRET is not set" }]);
@@ -114,15 +114,15 @@ describe("a signature", () => {
 });
 
 test.each<[string, unknown]>([
-  ["no JSON", "{"],
+  ["text that is not JSON", "{"],
   ["null", "null"],
   ["an array", "[]"],
-  ["an event that is no text", { event: 1 }],
+  ["an event that is not a string", { event: 1 }],
   ["an empty event_id", webhook({ event_id: "" })],
-  ["a sequence that is text", { ...webhook(), sequence: "12" }],
+  ["a sequence that is a string", { ...webhook(), sequence: "12" }],
   ["a sequence past 2^53", webhook({ sequence: 2 ** 60 })],
   ["a todo without item", webhook({ todo: { id: 1, completed: true } })],
-  ["a todo with a text for an id", { ...webhook(), todo: { id: "1", item: "x", completed: true } }],
+  ["a todo with a string as id", { ...webhook(), todo: { id: "1", item: "x", completed: true } }],
   ["a deleted todo without id", { ...webhook({ event: "deleted" }), todo: {} }],
 ])("a signed body is a 400 and changes nothing: %s", async (_name, body) => {
   const answer = await receiver.post(body);
@@ -131,12 +131,12 @@ test.each<[string, unknown]>([
   expect(receiver.double.sqlite.prepare("SELECT count(*) n FROM seen").get()).toEqual({ n: 0 });
 });
 
-test("a body of more than 64 KiB is a 413 before it is checked", async () => {
+test("a body of more than 64 KiB is a 413", async () => {
   const answer = await receiver.post(webhook({ description: "x".repeat(70_000) }));
   expect(answer.status).toBe(413);
 });
 
-test("the page shows the list, and an item is text, never markup", async () => {
+test("the page shows the list, with items as text, never as markup", async () => {
   await receiver.post(
     webhook({ todo: { id: 1, item: "<script>alert(1)</script>", completed: true } }),
   );
@@ -165,7 +165,7 @@ test("a database without tables is a 503 that says what to do", async () => {
   ]);
 });
 
-test("the daily clean-up forgets event ids of more than 30 days ago, and a repeat then is late", async () => {
+test("the daily clean-up forgets event ids older than 30 days, and a repeat is then late", async () => {
   await receiver.post(webhook());
   receiver.double.sqlite.exec("UPDATE seen SET seen_at = seen_at - 31 * 86400000");
   await receiver.post(webhook({ event: "updated", event_id: "b", sequence: 13 }));

@@ -1,4 +1,4 @@
-// A receiver that sees only the webhooks, late, twice and in any order, comes to hold the list exactly.
+// A receiver that gets only the webhooks, late, twice and in any order, ends up with exactly the list.
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { startReceiver, type Webhook } from "../support/receiver.ts";
@@ -18,7 +18,7 @@ const action: fc.Arbitrary<Action> = fc.record({
   completed: fc.boolean(),
 });
 
-/** The webhooks of a history and the list it ends in; `sequence` grows with gaps, as other owners use it too. */
+/** The webhooks of a history and the list it ends in; `sequence` grows with gaps, as other owners use it, too. */
 function play(actions: Action[]) {
   const todos = new Map<number, Webhook["todo"]>();
   const webhooks: Webhook[] = [];
@@ -57,13 +57,13 @@ const history = fc
     fc.record({
       webhooks: fc.shuffledSubarray(webhooks, { minLength: webhooks.length }),
       fates: fc.array(fate, { minLength: webhooks.length, maxLength: webhooks.length }),
-      /** Whether all arrive at the same moment, not one after the other. */
+      /** Whether all arrive at once, not one after the other. */
       atOnce: fc.boolean(),
       list: fc.constant(list),
     }),
   );
 
-test("whatever the order, the repeats and the failures: the copy is the list", async () => {
+test("the copy equals the list, whatever the order, the repeats and the failures", async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   await fc.assert(
     fc.asyncProperty(history, async ({ webhooks, fates, atOnce, list }) => {

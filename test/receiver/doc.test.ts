@@ -1,4 +1,4 @@
-// docs/receiving.md is true: its example, its table of fields, its limit and its SQL.
+// docs/receiving.md is right: its example, its table of fields, its limit and its SQL.
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -8,7 +8,7 @@ import { RECEIVER } from "../support/receiver.ts";
 import { block, DOC, EXAMPLE } from "./document.ts";
 
 const openssl = spawnSync("openssl", ["version"]).status === 0;
-test.skipIf(!openssl)("the shell command of the example prints its signature", () => {
+test.skipIf(!openssl)("the example's shell command prints its signature", () => {
   const printed = execFileSync("sh", ["-c", block("sh")], { encoding: "utf8" });
   const claimed = /which prints `(.*)`/.exec(DOC)![1]!;
   expect(printed).toContain(claimed);
@@ -42,7 +42,7 @@ test("the table of fields has every field and every event of this product, and n
   );
 });
 
-test("a body stays under the 16 KiB that it promises", () => {
+test("the largest body stays under the promised 16 KiB", () => {
   const todo = JSON.stringify({
     id: Number.MAX_SAFE_INTEGER,
     item: "\u0001".repeat(2_000),
@@ -60,7 +60,7 @@ test("a body stays under the 16 KiB that it promises", () => {
   expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(16 * 1024);
 });
 
-test("the statement that orders is the receiver's own", () => {
+test("the ordering statement is the receiver's own", () => {
   const plain = (sql: string) => sql.replace(/\s+/g, " ").trim();
   const own = plain(fs.readFileSync(path.join(RECEIVER, "apply.ts"), "utf8"));
   const conflict = plain(block("sql").slice(block("sql").indexOf("ON CONFLICT")));

@@ -1,4 +1,4 @@
-// docs/receiving.md, taken apart: its worked example and its blocks of code.
+// Reads docs/receiving.md: its worked example and its code blocks.
 import fs from "node:fs";
 import path from "node:path";
 

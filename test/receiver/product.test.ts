@@ -1,4 +1,4 @@
-// Whole: the built Worker, the local Convoy and the example receiver, over HTTP. What the API holds, the copy holds.
+// End to end: the built Worker, the local Convoy and the example receiver, over HTTP. The copy follows the API.
 import http from "node:http";
 import { text } from "node:stream/consumers";
 import { createGunzip } from "node:zlib";
@@ -22,11 +22,11 @@ let call: Call;
 let endpoint: string;
 
 beforeAll(async () => {
-  // As often as it takes: ten tries of a receiver that fails half of the time are too few, once in a thousand.
+  // As often as it takes: once in a thousand, ten tries are too few for a receiver that fails half the time.
   convoy = await serveConvoy({ port: 0, retry: { intervalMs: 50, limit: 100 } });
   ({ url: receiverUrl } = await receiver.listen());
   await receiver.getWorker().applyD1Migrations("DB");
-  // Accepted is the end: a replay need not wait until Convoy's list confirms what it is of.
+  // Accepted is the end: a replay need not wait until Convoy's list confirms its event.
   const settings = { ...localSettings(`${convoy.url}/api`), AUDIT: "off" };
   await product.update({
     root: ROOT,
@@ -58,13 +58,13 @@ const converged = () =>
 
 type Delivery = { idempotency_key: string; status: string; body: string; attempts: number };
 
-/** What Convoy says of its deliveries, newest first. */
+/** Convoy's deliveries, newest first. */
 async function deliveries(): Promise<Delivery[]> {
   const inbox = await callerOf(convoy.url)("GET", "/inbox/deliveries?limit=10000");
   return inbox.body.data as Delivery[];
 }
 
-/** Eight todos made, changed and partly removed, all at once. */
+/** Creates eight todos, then changes all and removes half of them, all at once. */
 async function change(from: number): Promise<void> {
   const ids = Array.from({ length: 8 }, (_, i) => from + i);
   const item = "Buy <b>milk</b> é 😀\u2028";
@@ -78,13 +78,13 @@ async function change(from: number): Promise<void> {
   );
 }
 
-test("what is made, changed and removed at once arrives in the copy", async () => {
+test("concurrent creates, changes and removals arrive in the copy", async () => {
   await change(100);
   await converged();
   expect(await copy()).toHaveLength(4);
 });
 
-test("a receiver that fails half of the time comes to hold the list all the same", async () => {
+test("a receiver that fails half the time still ends up with the list", async () => {
   const faults = (set: object) => callerOf(convoy.url)("PUT", "/inbox/faults", set);
   await faults({ deliveries: { status: 500, rate: 0.5 } });
   await change(200);
@@ -99,7 +99,7 @@ test("a replay arrives again with another key and changes nothing", async () => 
   await call("PUT", "/todo/300", { item: "later" });
   await converged();
   const before = await copy();
-  // Its todo was changed at once: it is finished when KV has that change, a second later.
+  // Its todo was changed at once, so it is finished only when KV has that change, a second later.
   const replayed = async () =>
     expect(await call("POST", `/event/${id}/replay`)).toMatchObject({ status: 202 });
   await vi.waitFor(replayed, { timeout: 10_000 });
@@ -124,7 +124,7 @@ test("a ping and reads arrive and change nothing", async () => {
   expect(await copy()).toEqual(before);
 });
 
-test("the answer to a ping can be read by who asks for gzip, as Convoy does", async () => {
+test("the answer to a ping can be read by a client that accepts gzip, as Convoy does", async () => {
   const body = JSON.stringify({ event: "ping", event_id: "p" });
   const headers = { "Accept-Encoding": "gzip", "X-Convoy-Signature": advanced([SECRET], body) };
   const answer = await new Promise<http.IncomingMessage>((resolve, reject) => {
@@ -134,12 +134,12 @@ test("the answer to a ping can be read by who asks for gzip, as Convoy does", as
       .end(body);
   });
   const zipped = answer.headers["content-encoding"] === "gzip";
-  // An empty body with this header, what a 204 gets here, ends in an error.
+  // An empty body with this header, as a 204 gets here, ends in an error.
   const read = await text(zipped ? answer.pipe(createGunzip()) : answer);
   expect([answer.statusCode, read]).toEqual([200, '{"result":"ignored"}']);
 });
 
-test("what happens during a pause arrives after it", async () => {
+test("changes during a pause arrive after it", async () => {
   expect((await call("POST", `/endpoint/${endpoint}/pause`)).status).toBe(200);
   const before = await copy();
   await change(400);
@@ -155,7 +155,7 @@ test("what happens during a pause arrives after it", async () => {
   await converged();
 });
 
-test("a receiver that has the old secret alone goes on while a rotated one overlaps", async () => {
+test("a receiver with the old secret alone keeps up while a rotation overlaps", async () => {
   const rotated = await call("POST", `/endpoint/${endpoint}/rotate-secret`);
   expect(rotated.status).toBe(200);
   expect(rotated.body.secret).not.toBe(SECRET);

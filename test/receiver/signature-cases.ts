@@ -1,4 +1,4 @@
-// What a signature check has to say, whatever language it is written in.
+// What a signature check must answer, whatever language it is written in.
 import recorded from "../fixtures/recorded-deliveries.json" with { type: "json" };
 import vectors from "../fixtures/signature-vectors.json" with { type: "json" };
 import { advanced, sign } from "../support/sign.ts";
@@ -46,19 +46,19 @@ const ACCEPTED: Record<string, Partial<SignatureCase>> = {
   "as far ahead as allowed": { now: nowS - 300 },
   "in base64": { header: `t=${nowS},v1=${base64(v1)}` },
   "with spaces": { header: `t=${nowS}, v1=${v1}` },
-  "beside a scheme still to come": { header: `t=${nowS},v2=xyz,v1=${v1}` },
+  "beside a future scheme": { header: `t=${nowS},v2=xyz,v1=${v1}` },
   "the tenth v1": { header: `t=${nowS},${padding(9)},v1=${v1}` },
-  "simple, in hex, where the receiver says simple": { simple: true, header: sign(secret, body) },
-  "simple, in base64, where the receiver says simple": {
+  "simple, in hex, if the receiver says simple": { simple: true, header: sign(secret, body) },
+  "simple, in base64, if the receiver says simple": {
     simple: true,
     header: base64(sign(secret, body)),
   },
 };
 
 const REFUSED: Record<string, Partial<SignatureCase>> = {
-  "simple, where the receiver did not say so": { header: sign(secret, body) },
-  "advanced, where the receiver says simple": { simple: true },
-  // What an old delivery signed is `t,body`: without its timestamp it would do for ever.
+  "simple, if the receiver did not say so": { header: sign(secret, body) },
+  "advanced, if the receiver says simple": { simple: true },
+  // An old delivery signs `t,body`: as a simple signature, without a timestamp, it would be good forever.
   "an old delivery sent again as a simple one, in hex": {
     body: `${nowS},${body}`,
     header: v1,
@@ -89,9 +89,9 @@ const REFUSED: Record<string, Partial<SignatureCase>> = {
   "the end missing": { header: `t=${nowS},v1=${v1.slice(0, -2)}` },
   "something after the end": { header: `t=${nowS},v1=${v1}00` },
   "neither hex nor base64": { header: `t=${nowS},v1=${"é".repeat(32)}` },
-  "bytes that are no text": { header: `t=${nowS},v1=\udcff` },
+  "bytes that are not text": { header: `t=${nowS},v1=\udcff` },
   "bad base64": { header: `t=${nowS},v1====` },
-  "the eleventh v1: a stuffed header buys no work": {
+  "the eleventh v1: a stuffed header costs no work": {
     header: `t=${nowS},${padding(10)},v1=${v1}`,
   },
   ...Object.fromEntries(
@@ -136,7 +136,7 @@ const RECORDED = recorded.flatMap(({ case: name, secret, secrets, received }) =>
   ),
 );
 
-/** Convoy's own vectors, each also put to a receiver that chose the other mode, which refuses it. */
+/** Convoy's own vectors, each also given to a receiver in the other mode, which refuses it. */
 const VECTORS = vectors.flatMap((vector) => {
   const { name, payload: body, header, tolerance, advanced, valid } = vector;
   const hash = vector.hash === "SHA512" ? ("SHA512" as const) : ("SHA256" as const);
@@ -150,7 +150,7 @@ const VECTORS = vectors.flatMap((vector) => {
 const all = (cases: Record<string, Partial<SignatureCase>>, valid: boolean) =>
   Object.entries(cases).map(([name, given]) => ({ ...base, ...given, name, valid }));
 
-/** Every case, under a name of its own. */
+/** Every case, each with its own name. */
 export const CASES: SignatureCase[] = [
   ...VECTORS,
   ...RECORDED,

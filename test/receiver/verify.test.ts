@@ -1,4 +1,4 @@
-// The signature check of examples/receiver and those of docs/receiving.md, over the same cases.
+// The signature checks of examples/receiver and docs/receiving.md, on the same cases.
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -16,16 +16,16 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(folder, { recursive: true }));
 
-/** Whether a command can be run here; the code of other languages is checked where it can. */
+/** Whether a command runs here; code in other languages is checked only if it does. */
 const runs = (command: string, argument: string) => spawnSync(command, [argument]).status === 0;
 
-/** What a check said, by case. */
+/** A check's verdicts, by case. */
 const byCase = (verdicts: boolean[]) =>
   Object.fromEntries(CASES.map(({ name }, i) => [name, verdicts[i]]));
 const expected = byCase(CASES.map(({ valid }) => valid));
 
-describe("the signature check, over Convoy's vectors, recorded deliveries and what must be refused", () => {
-  test("has all vectors and all recorded deliveries of a known secret, and no two cases of one name", () => {
+describe("the signature check, on Convoy's vectors, recorded deliveries and what must be refused", () => {
+  test("has all vectors and all recorded deliveries with a known secret, each case under its own name", () => {
     const named = (start: RegExp) => CASES.filter(({ name }) => start.test(name)).length;
     expect(named(/^vector: \w+$/)).toBe(17);
     expect(named(/^recorded: /)).toBe(7);
@@ -108,7 +108,7 @@ func main() {
   });
 });
 
-test("the handler of docs/receiving.md returns what is signed now, and throws on the rest", async () => {
+test("the handler of docs/receiving.md returns a body signed now, and throws on one signed long ago", async () => {
   fs.copyFileSync(path.join(RECEIVER, "verify.ts"), path.join(folder, "verify.ts"));
   fs.writeFileSync(path.join(folder, "receive.ts"), block("ts"));
   const { receive } = await import(path.join(folder, "receive.ts"));
@@ -123,7 +123,7 @@ test("the handler of docs/receiving.md returns what is signed now, and throws on
   await expect(receive(request(header), [secret])).rejects.toThrow("bad signature");
 });
 
-test("WebCrypto alone, which compares in constant time, decides", async () => {
+test("the verdict is that of WebCrypto, which compares in constant time", async () => {
   const { body, header, nowS, secret } = EXAMPLE;
   const verdict = vi.spyOn(crypto.subtle, "verify");
   for (const answer of [true, false]) {

@@ -1,4 +1,4 @@
-/** Actors: invocations of the Worker, each with wrappers of its own around KV, D1 and Convoy. */
+/** Actors: invocations of the Worker, each with its own wrappers around KV, D1 and Convoy. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import path from "node:path";
 import type { Bindings } from "../../src/config.ts";
@@ -6,13 +6,13 @@ import worker from "../../src/index.ts";
 import { type D1Around, type D1Double, openD1 } from "./d1-sqlite.ts";
 import { operation } from "./virtual-clock.ts";
 
-/** One operation outside the Worker, `index` counting from 0 in its actor. */
+/** One operation on a store or on Convoy; `index` counts from 0 within its actor. */
 export type Step = { index: number; store: "KV" | "D1" | "Convoy"; what: string };
 
-/** Stands around every step: runs it, or does not; answers, throws, or never settles. */
+/** Wraps every step: runs it or not; answers, throws, or never settles. */
 export type Around = <T>(step: Step, run: () => Promise<T>) => Promise<T>;
 
-/** What all actors share. `worker`: the code, this project's unless given. */
+/** What all actors share. `worker` defaults to this project's code. */
 export type Stores = {
   worker?: typeof worker;
   d1: D1Double;
@@ -21,7 +21,7 @@ export type Stores = {
   settings: Partial<Bindings>;
 };
 
-/** An invocation. `background`: what it gave to waitUntil. `idle`: nothing of it goes on. */
+/** An invocation. `idle`: whether all of its work, waitUntil included, has ended. */
 export type Actor = {
   steps: Step[];
   fetch: (method: string, url: string, body?: object) => Promise<Response>;
@@ -34,17 +34,17 @@ export function openDatabase(): D1Double {
   return openD1({ migrations: path.resolve(import.meta.dirname, "../../migrations") });
 }
 
-/** A new invocation in an isolate of its own, whose every step goes through `around`. */
+/** A new invocation in its own isolate; every step goes through `around`. */
 export function createActor(stores: Stores, around: Around): Actor {
   return createIsolate(stores)(around);
 }
 
 type Take = <T>(store: Step["store"], what: string, run: () => T | Promise<T>) => Promise<T>;
 
-// Which invocation goes on: an isolate's bindings are the same objects for all of them.
+// The current invocation: all invocations of an isolate share the same binding objects.
 const invocation = new AsyncLocalStorage<Take>();
 
-/** An isolate: its invocations share the Worker's module state and bindings, each has steps of its own. */
+/** An isolate: its invocations share the Worker's module state and bindings, but not their steps. */
 export function createIsolate(stores: Stores): (around: Around) => Actor {
   const take: Take = (store, what, run) => invocation.getStore()!(store, what, run);
   const env: Bindings = {
@@ -101,7 +101,7 @@ function actorIn(code: typeof worker, env: Bindings, around: Around): Actor {
   };
 }
 
-/** A statement in a word or two, for the names of cases. */
+/** A statement in a word or two, for case names. */
 function verbOf(sql: string): string {
   const verb = /\b(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)/.exec(sql);
   return verb ? `${verb[1]} ${verb[2]}` : `SELECT ${/\bFROM\s+(\w+)/.exec(sql)?.[1] ?? ""}`;
@@ -116,7 +116,7 @@ function aroundKv(kv: KVNamespace, take: Take): KVNamespace {
   });
 }
 
-/** As fetch: who gives up gets an error at once, but what was sent may arrive all the same. */
+/** Like fetch: an abort rejects at once, but the request may still arrive. */
 function aroundConvoy(convoy: Stores["convoy"], take: Take) {
   return (async (request: Request) => {
     const { url, method, signal } = request;
@@ -129,7 +129,7 @@ function aroundConvoy(convoy: Stores["convoy"], take: Take) {
     const given = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason));
     });
-    // Given up already: the other one's end is nobody's concern.
+    // After an abort nobody handles the request's own failure.
     sent.catch(() => {});
     return Promise.race([sent, given]);
   }) as unknown as Fetcher["fetch"];

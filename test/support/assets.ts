@@ -1,4 +1,4 @@
-/** Before any test: the generated files of public/, as the sources are now. */
+/** Brings the generated files of public/ up to date before any test. */
 import { writeAssets } from "../../openapi/assets.ts";
 
 /** Vitest's global setup. */

@@ -2,8 +2,8 @@
 import type { Around, Step } from "./actors.ts";
 
 /**
- * cut: the Worker is gone, before the step or after it and before its answer; nothing of it runs any more.
- * error: the step fails once, without effect or with it. lost: so does every later call to that store.
+ * cut: the Worker dies before the step, or after it but before its answer; nothing of it runs again.
+ * error: the step fails once, before or after taking effect. lost: every later call to that store fails, too.
  */
 export const MODES = [
   "cut before",
@@ -27,7 +27,7 @@ const ERRORS: Record<Step["store"], string> = {
   Convoy: "fetch failed",
 };
 
-/** Breaks an invocation at these steps; `over` once it is cut off. */
+/** Breaks an invocation at these steps; `over` says whether it has been cut off. */
 export function breakAt(...breaks: Break[]): { around: Around; over: () => boolean } {
   let dead = false;
   const lost = new Set<Step["store"]>();

@@ -1,4 +1,4 @@
-/** kill -9: load, a killed workerd, a restart on the same state, a sweep, and a look at what is left. */
+/** Rounds of kill -9: load, kill workerd, restart on the same state, sweep, check what is left. */
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -11,7 +11,7 @@ import { startKillable } from "./killable.ts";
 import { randomOf, runLoad } from "./load.ts";
 import { type LogRow, lastWords, readLogAndLetTimePass } from "./log-file.ts";
 
-/** What all rounds came to; `lost`, `twice` and `phantom` name event ids or todos, and should be empty. */
+/** Totals of all rounds; `lost`, `twice` and `phantom` name event ids or todos and should be empty. */
 export type ChaosReport = {
   rounds: number;
   acknowledged: number;
@@ -25,21 +25,21 @@ export type ChaosReport = {
   phantom: string[];
 };
 
-/** How a run is done. */
+/** Options of a run. */
 export type ChaosOptions = {
   rounds: number;
-  /** Gives the same choices again; the timing of processes differs all the same. */
+  /** Repeats the random choices; process timing still varies. */
   seed: number;
-  /** Told about each round. */
+  /** Called after each round. */
   onRound?: (round: number, report: ChaosReport) => void;
 };
 
 const CLIENTS = 6;
-/** A kill comes this long after the load began, at the latest. */
+/** The latest a kill comes after the load began. */
 const LOAD_MAX_MS = 900;
-/** Sweeps after a restart until everything must be done: one does it, unless the budget is small. */
+/** Sweeps allowed after a restart; one is enough unless the budget is small. */
 const SWEEPS_MAX = 10;
-/** What may be wrong with Convoy during the load. */
+/** Convoy's possible faults during the load. */
 const TROUBLES: Faults[] = [
   {},
   {},
@@ -74,7 +74,7 @@ export async function runChaos({ rounds, seed, onRound }: ChaosOptions): Promise
         const load = runLoad(worker.call, CLIENTS, random);
         const life = random() * LOAD_MAX_MS;
         await new Promise((resolve) => setTimeout(resolve, life / 2));
-        // Cron comes at any time too, and dies with the rest.
+        // The cron may run at any time, too, and dies with the rest.
         const cron = random() < 0.5 ? worker.sweep().catch(() => undefined) : undefined;
         await new Promise((resolve) => setTimeout(resolve, life / 2));
         await worker.kill();
@@ -113,7 +113,7 @@ async function sweepUntilDone(sweep: () => Promise<void>, convoy: ServedInbox, l
   await convoy.idle();
 }
 
-/** Everything that can be seen of a run. */
+/** Everything observable about a run. */
 type Evidence = {
   acknowledged: string[];
   log: LogRow[];

@@ -13,7 +13,7 @@ export type Call = <T = Record<string, unknown>>(
 /** A todo as the API shows it. */
 export type Todo = { id: number; item: string; completed: boolean };
 
-/** A caller for the Worker at `base`, with a token if given; a string body is sent as it is, anything else as JSON. */
+/** A caller for the Worker at `base`, with a token if given; a string body is sent as is, anything else as JSON. */
 export function callerOf(base: string | URL, token?: string): Call {
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return async <T>(method: string, path: string, body?: unknown) => {

@@ -1,4 +1,4 @@
-/** The part of Cloudflare's API that `npm run deploy` uses, in memory: what was called, and what there is then. */
+/** The part of Cloudflare's API that `npm run deploy` uses, in memory; records calls and their results. */
 import { DatabaseSync } from "node:sqlite";
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";
@@ -6,13 +6,13 @@ import { Hono } from "hono";
 /** A binding of an uploaded Worker. */
 export type UploadedBinding = { name: string; type: string; id?: string; namespace_id?: string };
 
-/** An account that is empty at first. */
+/** An account, empty at first. */
 export type CloudflareApi = {
   /** For CLOUDFLARE_API_BASE_URL. */
   url: string;
   /** METHOD /path below the account, in order. */
   calls: string[];
-  /** The databases, by id: real ones, so that migrations really run. */
+  /** Databases by id; real SQLite, so that migrations really run. */
   databases: Map<string, { name: string; sqlite: DatabaseSync }>;
   /** Titles of KV namespaces, by id. */
   namespaces: Map<string, string>;
@@ -20,12 +20,12 @@ export type CloudflareApi = {
   uploads: UploadedBinding[][];
   /** Cron triggers as last set. */
   crons: string[];
-  /** Names of secrets that the Worker has. */
+  /** Names of the Worker's secrets. */
   secrets: string[];
   close(): Promise<void>;
 };
 
-/** What wrangler reads of an uploaded version. */
+/** What wrangler reads from an uploaded version. */
 const VERSION = {
   metadata: { has_preview: false },
   resources: { script: {}, script_runtime: {}, bindings: [] },
@@ -103,7 +103,7 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
     const form = await request.formData();
     const metadata = JSON.parse(String(form.get("metadata"))) as { bindings: UploadedBinding[] };
     const before = api.uploads.at(-1) ?? [];
-    // A binding that is inherited stays what it was.
+    // An inherited binding keeps its value.
     const bindings = metadata.bindings.map((one) =>
       one.type === "inherit" ? (before.find(({ name }) => name === one.name) ?? one) : one,
     );
@@ -112,9 +112,9 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
     api.secrets.push(...secrets.map(({ name }) => name));
     return ok({ id: crypto.randomUUID(), startup_time_ms: 1, ...VERSION });
   };
-  // No bucket: as if the account had all of these files already.
+  // No buckets: as if the account already had all of these files.
   app.post("/workers/scripts/:name/assets-upload-session", () => ok({ jwt: "j", buckets: [] }));
-  // The first time the Worker itself; from then on a version of it, which is then deployed.
+  // The first deploy uploads the Worker itself; later ones upload a version and deploy it.
   app.put("/workers/scripts/:name", (c) => upload(c.req.raw));
   app.post("/workers/scripts/:name/versions", (c) => upload(c.req.raw));
   app.post("/workers/scripts/:name/deployments", () => ok({ id: crypto.randomUUID() }));
@@ -147,7 +147,7 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
   };
 }
 
-/** D1's answer to one query: rows of the last statement; all of them run. */
+/** D1's answer to a query: the rows of a SELECT or PRAGMA; other statements all run and return none. */
 function query(sqlite: DatabaseSync, sql: string): unknown[] {
   if (/^\s*(SELECT|PRAGMA)/i.test(sql)) return sqlite.prepare(sql).all();
   sqlite.exec(sql);

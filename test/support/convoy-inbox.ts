@@ -1,4 +1,4 @@
-/** A local Convoy over HTTP, and what its inbox says: the gateway's side of the whole-system tests. */
+/** A local Convoy over HTTP and its inbox, for the whole-system tests. */
 
 import type { Faults } from "../../local/convoy/faults.ts";
 import type { InboxDelivery, listEvents } from "../../local/convoy/inbox.ts";
@@ -14,7 +14,7 @@ export type ServedInbox = {
   apiUrl: string;
   /** Resolves when nothing is being processed or delivered. */
   idle(): Promise<void>;
-  /** Everything that was accepted with 201, newest first; duplicates and swallowed ones included. */
+  /** Everything accepted with 201, newest first, duplicates and swallowed events included. */
   events(): Promise<InboxEvent[]>;
   deliveries(): Promise<InboxDelivery[]>;
   setFaults(faults: Faults): Promise<void>;

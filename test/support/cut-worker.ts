@@ -1,15 +1,15 @@
-/** Cutting the Worker off in workerd, and what is left of endpoints then. */
+/** Cuts the Worker off in workerd and compares the endpoints left in D1 and Convoy. */
 import { vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
 import { around, type Operation } from "./operations.ts";
 import { begin, type Reply } from "./worker.ts";
 
-/** When a Worker dies: before an operation is done, or after it, but before its answer. */
+/** When a Worker dies: before an operation, or after it but before its answer. */
 export const CUTS = ["before", "after"] as const;
 
 /**
- * Calls the Worker and cuts it off at its operation `at` (from 0): nothing of it runs any more.
- * @returns the answer, or null where it was cut; and the operation it was cut at, null where it has fewer
+ * Calls the Worker and cuts it off at operation `at` (from 0); nothing of it runs after that.
+ * @returns the answer, or null if cut off; and the operation it was cut off at, or null if it had fewer
  */
 export async function cutCall(
   env: Bindings,
@@ -39,7 +39,7 @@ export async function cutCall(
   return { reply, operation: cutAt };
 }
 
-/** Moves the Worker's clock, not Convoy's. Real again with vi.useRealTimers. */
+/** Moves the Worker's clock, not Convoy's. Undo with vi.useRealTimers. */
 export function passTime(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
 }
@@ -60,7 +60,7 @@ export async function records(env: Bindings): Promise<Recorded[]> {
   return (await env.DB.prepare("SELECT * FROM endpoint ORDER BY id").all<Recorded>()).results;
 }
 
-/** An endpoint or subscription as Convoy lists it, as far as tests look at it. */
+/** The parts of a listed endpoint or subscription that tests read. */
 export type AtConvoy = {
   uid: string;
   owner_id?: string;
@@ -69,7 +69,7 @@ export type AtConvoy = {
   endpoint_metadata?: { uid: string };
 };
 
-/** A call to the test's Convoy past the Worker, as its portal would make it. @returns its `data` */
+/** Calls the test's Convoy directly, as its portal would. @returns its `data` */
 export async function atConvoy<T>(
   env: Bindings,
   method: string,
@@ -91,7 +91,7 @@ export async function listAtConvoy(env: Bindings, what: "endpoints" | "subscript
   return (await atConvoy<{ content: AtConvoy[] }>(env, "GET", `/${what}?perPage=100`)).content;
 }
 
-/** Every record is an endpoint of Convoy with one subscription and the same status, and the other way round. */
+/** Where D1 and Convoy differ: each record should be an endpoint with the same status and one subscription. */
 export async function differencesOf(env: Bindings): Promise<string[]> {
   const rows = await records(env);
   const there = await listAtConvoy(env, "endpoints");

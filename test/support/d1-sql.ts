@@ -1,13 +1,13 @@
-// What SQLite knows of a statement and node:sqlite does not tell: its parameters, and the names of
-// its error codes. Only for the D1 double in d1-sqlite.ts.
+// What node:sqlite does not expose: a statement's parameters, and the names of SQLite's error codes.
+// Only for the D1 double in d1-sqlite.ts.
 
-/** One token that is, or may hide, a parameter: strings, quoted names and comments are skipped. */
+/** A token that is a parameter or may hide one: strings, quoted names and comments, which are skipped. */
 const TOKEN =
   /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|\?\d*|[:@$][A-Za-z_]\w*/g;
 
 /**
- * The names of a statement's parameters, in order; `null` for `?` and `?N`, which go by
- * position. Numbered as SQLite numbers them (https://sqlite.org/lang_expr.html#varparam): `?` is one
+ * The names of a statement's parameters, in order; `null` for `?` and `?N`, which are
+ * positional. Numbered as SQLite numbers them (https://sqlite.org/lang_expr.html#varparam): `?` is one
  * more than the largest so far, `?N` is N, a repeated name is the same parameter.
  */
 export function parameterNames(sql: string): (string | null)[] {

@@ -1,16 +1,16 @@
 // A double of D1 over node:sqlite, for tests that run the Worker's code in Node: crash matrix, races,
-// the example receiver. test/contract/d1-double.test.ts holds it against the D1 of workerd.
+// the example receiver. test/contract/d1-double.test.ts compares it with workerd's D1.
 import fs from "node:fs";
 import path from "node:path";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { errorMessage, parameterNames } from "./d1-sql.ts";
 
-/** One call to D1: what was asked, before it runs. A batch is one call, as it is one request. */
+/** One call to D1, before it runs. A batch is one call, as it is one request. */
 export type D1Call = { kind: "query" | "batch" | "exec"; sql: string[] };
 
 /**
- * Stands around every call. `run` runs it, synchronously, and gives its answer; so a test can cut
- * before it (never settle), after it (run, never settle), lose its answer (run, then throw
+ * Wraps every call. `run` runs it synchronously and returns its answer, so a test can cut before it
+ * (never settle) or after it (run, never settle), lose its answer (run, then throw
  * `new Error("Network connection lost.")`, which the caller sees as D1's own error), or wait for a
  * scheduler's turn on either side.
  */
@@ -20,8 +20,8 @@ export type D1Around = <T>(call: D1Call, run: () => T) => Promise<T>;
 export type D1Options = { path?: string; migrations?: string; around?: D1Around };
 
 /**
- * The double; `view`, the same database as one invocation of a Worker sees it, with its own `around`;
- * the SQLite handle beneath (for a test's own looks); and what ends it.
+ * The double. `view`: the same database as one invocation of a Worker sees it, with its own `around`.
+ * `sqlite`: the handle beneath, for a test's own queries.
  */
 export type D1Double = {
   db: D1Database;
@@ -54,9 +54,9 @@ type Prepared = { statement: StatementSync; names: (string | null)[]; columns: s
 type Statement = D1PreparedStatement & { bound: Bound };
 
 /**
- * Opens a D1 double. Statements run one at a time, each in a turn of its own, a batch in one
+ * Opens a D1 double. Statements run one at a time, each in its own turn, a batch in one
  * transaction; parameters, results, `meta.changes`, `meta.last_row_id` and errors are D1's.
- * Not D1's: `meta.rows_read` counts rows returned, `meta.rows_written` is `changes`, durations are 0.
+ * Unlike D1's, `meta.rows_read` counts rows returned, `meta.rows_written` is `changes`, durations are 0.
  */
 export function openD1(options: D1Options = {}): D1Double {
   const sqlite = new DatabaseSync(options.path ?? ":memory:", {
@@ -64,7 +64,7 @@ export function openD1(options: D1Options = {}): D1Double {
     enableDoubleQuotedStringLiterals: true,
     limits: LIMITS,
   } as object);
-  // A test's power cut is the end of the process at worst, and that SQLite outlives without fsync.
+  // At worst a test kills the process, which SQLite survives without fsync.
   if (options.path) sqlite.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF");
   if (options.migrations) {
     for (const file of fs.readdirSync(options.migrations).sort()) {
@@ -78,9 +78,9 @@ export function openD1(options: D1Options = {}): D1Double {
   return { db, view, sqlite, close: () => sqlite.close() };
 }
 
-/** D1's API over what runs the statements: this part is D1's client, whose binding a Worker holds. */
+/** D1's client, the binding that a Worker holds, over whatever runs the statements. */
 function database(run: (statements: Bound[]) => Rows[], around: D1Around): D1Database {
-  /** One call: a turn before it, since D1 is elsewhere, and D1's own wrapping of what goes wrong. */
+  /** One call: yields first, since D1 is remote, and wraps errors as D1 does. */
   const send = async <T>(call: D1Call, go: () => T): Promise<T> => {
     await null;
     try {
@@ -150,7 +150,7 @@ function database(run: (statements: Bound[]) => Rows[], around: D1Around): D1Dat
   return { prepare, batch, exec, withSession } as unknown as D1Database;
 }
 
-/** Runs statements in one transaction (or one statement as it is) and gives what each returned. */
+/** Runs statements in one transaction (a single one without) and returns what each returned. */
 function runner(sqlite: DatabaseSync): (statements: Bound[]) => Rows[] {
   const cache = new Map<string, Prepared>();
   const state = sqlite.prepare("SELECT total_changes() AS changes, last_insert_rowid() AS id");
@@ -167,18 +167,18 @@ function runner(sqlite: DatabaseSync): (statements: Bound[]) => Rows[] {
     return { statement, names: parameterNames(statement.sourceSQL), columns };
   };
 
-  /** The last statement of a text, compiled; the ones before it, which take no parameters, have run. */
+  /** Compiles the last statement of a text, having run those before it, which take no parameters. */
   const compile = (sql: string): Prepared => {
     const cached = cache.get(sql);
     if (cached) return cached;
     if (Buffer.byteLength(sql) > LIMITS.sqlLength)
       throw new Error("statement too long: SQLITE_TOOBIG");
-    // SQLite compiles a statement anew whenever a bare parameter of LIMIT is bound: 80 µs, where running it takes 3.
+    // SQLite recompiles a statement whenever a bare LIMIT parameter is bound: 80 µs, when running it takes 3.
     const text = sql.replace(/\bLIMIT (\?\d*)/g, "LIMIT (0 + $1)");
     let last = prepare(text);
     let rest = text.slice(last.statement.sourceSQL.length); // SQLite compiles one, and says where it ended
     if (rest.trim() === "") {
-      // A change of the schema changes what `SELECT *` gives.
+      // A schema change changes what `SELECT *` returns.
       if (/^\s*(CREATE|ALTER|DROP)\b/i.test(sql)) cache.clear();
       else cache.set(sql, last);
     }
@@ -239,7 +239,7 @@ function inputs(names: (string | null)[], params: unknown[]): SQLInputValue[] {
   return Object.keys(named).length === 0 ? plain : [named as never, ...plain];
 }
 
-/** A value on its way back: every number is a double, a blob is an array of bytes. */
+/** A returned value: every number is a double, a blob is an array of bytes. */
 function output(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
   return value instanceof Uint8Array ? Array.from(value) : value;
@@ -248,7 +248,7 @@ function output(value: unknown): unknown {
 /** A bound value as D1 sends it, or D1's D1_TYPE_ERROR. A number is always bound as a double. */
 function bindable(value: unknown): unknown {
   if (typeof value === "string" || value === null) return value;
-  // It travels as JSON, so that NaN and Infinity arrive as NULL.
+  // It is sent as JSON, so NaN and Infinity arrive as NULL.
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
   if (typeof value === "boolean") return value ? 1 : 0;
   if (value instanceof ArrayBuffer) return Array.from(new Uint8Array(value));
@@ -261,7 +261,7 @@ function bindable(value: unknown): unknown {
   throw new Error(`D1_TYPE_ERROR: ${message}`, { cause: new Error(message) });
 }
 
-/** Rows as D1 answers `all`: objects (of two columns of one name the last one stays). */
+/** Rows as D1's `all` returns them: objects (of two columns with the same name, the last wins). */
 function objects({ columns, rows, meta }: Rows) {
   const results = rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]])));
   return { success: true as const, meta, results };

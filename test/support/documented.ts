@@ -1,4 +1,4 @@
-/** Is an answer what the API document says? Checks status, headers and body; runs in Node and in workerd. */
+/** Checks an answer's status, headers and body against the API document; runs in Node and in workerd. */
 import { Validator } from "@cfworker/json-schema";
 import { buildDocument } from "../../openapi/document.ts";
 
@@ -16,7 +16,7 @@ type Node = { [key: string]: Node };
 const root = buildDocument() as unknown as Node;
 const validators = new Map<Node, Validator>();
 
-/** @throws Error listing what of the answer the document does not say */
+/** @throws Error listing where the answer differs from the API document */
 export function demandDocumented(answer: Answered): void {
   const wrong = undocumented(answer);
   if (wrong.length === 0) return;
@@ -25,9 +25,9 @@ export function demandDocumented(answer: Answered): void {
   );
 }
 
-/** What of the answer the document does not say; empty where all is well. */
+/** Where the answer differs from the document; empty if nowhere. */
 export function undocumented({ method, path, status, headers, body }: Answered): string[] {
-  // A browser's question before the request (CORS) is no call of the API.
+  // A CORS preflight is no API call.
   if (method === "OPTIONS" && status === 204) return [];
   const known = pathOf(path);
   const operation = known?.[method === "HEAD" ? "get" : method.toLowerCase()];
@@ -43,7 +43,7 @@ export function undocumented({ method, path, status, headers, body }: Answered):
   ];
 }
 
-// What the document cannot describe, since no operation is there: 404, 405, and 4xx or 503 before routing.
+// What the document cannot describe, for want of an operation: 404, 405, and 4xx or 503 before routing.
 function offTheMap(known: Node | undefined, status: number, headers: Headers, body: unknown) {
   const expected = known ? 405 : 404;
   const early = [401, 403, 413, 503].includes(status);
@@ -63,7 +63,7 @@ function pathOf(path: string): Node | undefined {
   const { pathname } = new URL(path, "http://x.test");
   const fitting = Object.entries(root.paths ?? {}).filter(([template]) => fits(template, pathname));
   if (fitting.length === 0) return undefined;
-  // A fixed path goes before a pattern, whose other methods it has as well: "sync" is an id, too.
+  // A fixed path wins over a pattern, but has the pattern's other methods as well: "sync" is an id, too.
   const [fixed, patterns] = [0, 1].map((n) =>
     fitting.filter(([template]) => Number(template.includes("{")) === n).map(([, item]) => item),
   );

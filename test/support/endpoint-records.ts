@@ -1,11 +1,11 @@
-/** D1's endpoint records against what the local Convoy has. */
+/** Compares D1's endpoint records with the local Convoy's endpoints. */
 import type { ConvoyDouble } from "./convoy-double.ts";
 import type { World } from "./world.ts";
 
 type ConvoyEndpoint = { uid: string; name: string; url: string; status: string; owner_id: string };
 type Row = { id: string; name: string; url: string; status: string };
 
-/** Records active endpoints of an owner, as if they had been made. */
+/** Records active endpoints for an owner, as if they had been created. */
 export function recordEndpoints<C extends ConvoyDouble>(
   world: World<C>,
   ids: string[],
@@ -18,7 +18,7 @@ export function recordEndpoints<C extends ConvoyDouble>(
   for (const id of ids) insert.run(id, owner);
 }
 
-/** All that differs, each in a sentence. Time must have passed (`recover`). */
+/** Every difference, one sentence each. Time must have passed (`recover`). */
 export async function brokenEndpoints(world: World): Promise<string[]> {
   const endpoints = await list<ConvoyEndpoint>(world, "endpoints");
   const subscriptions = await list<{ endpoint_metadata?: { uid: string } }>(world, "subscriptions");
@@ -41,7 +41,7 @@ export async function brokenEndpoints(world: World): Promise<string[]> {
   return [...broken, ...answersThatDoNotHold(world, rows, endpoints)];
 }
 
-/** A pause or activation that was begun is ended by itself, and loses nothing. */
+/** Where a pause or activation, once begun, did not finish on its own or lost something. */
 export async function brokenMoves(world: World): Promise<string[]> {
   const endpoints = await list<ConvoyEndpoint>(world, "endpoints");
   const deliveries = await world.convoy.inbox<{ endpoint_id: string; status: string }>(
@@ -60,7 +60,7 @@ export async function brokenMoves(world: World): Promise<string[]> {
   });
 }
 
-/** The last pause or activation that was answered well is what Convoy does. */
+/** Where Convoy's status is not what the last successful pause or activation asked for. */
 function unkept(world: World, uid: string, status: string): string[] {
   const last = world.calls.findLast(
     (call) => call.status === 200 && /\/endpoint\/[^/]+\/(pause|activate)$/.test(call.url),

@@ -1,20 +1,20 @@
-/** Events for tests of the log: made, left behind, waited for, put into a state. */
+/** Events for tests of the log: create them, leave them behind, wait for them, set their state. */
 import { expect, vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
 import { idempotencyKey } from "../../src/event/message.ts";
 import { atConvoy } from "./cut-worker.ts";
 import { call, cron, deliveries, log } from "./worker.ts";
 
-/** Makes a todo. @returns the id of its event */
+/** Creates a todo. @returns the id of its event */
 export async function publish(env: Bindings, query = "", item = "x"): Promise<string> {
   const reply = await call(env, "POST", `/todo${query}`, { item });
   return reply.headers.get("X-Event-Id") ?? "";
 }
 
-/** The event as GET /event/:id tells it. */
+/** The event as GET /event/:id returns it. */
 export const eventOf = async (env: Bindings, id: string) =>
   (await call(env, "GET", `/event/${id}`)).body;
-/** Puts the event into a state, finished unless it is pending. */
+/** Sets the event's state; any but pending is finished. */
 export const setState = (env: Bindings, id: string, state: string) =>
   env.DB.prepare(
     `UPDATE event SET state = ?2, due_at = iif(?2 = 'pending', 0, NULL), finished_at = iif(?2 = 'pending', NULL, 1),
@@ -23,10 +23,10 @@ export const setState = (env: Bindings, id: string, state: string) =>
     .bind(id, state)
     .run();
 
-/** The id of the n-th event that was left behind, from 1; of a time so late that no scrub comes to it. */
+/** The id of the n-th event left behind, from 1; its time is so late that no scrub reaches it. */
 export const idOf = (n: number) => `ffffffff-ffff-7fff-8000-${String(n).padStart(12, "0")}`;
 
-/** Columns of an event that was left behind, where they are not those of a `created` one that is due. */
+/** Columns of an event left behind that differ from those of a due `created` event. */
 export type Left = {
   type?: string;
   owner?: string;
@@ -42,7 +42,7 @@ export type Left = {
   due_at?: number | null;
 };
 
-/** Logs `count` events that nobody works on, each of its own todo; `of` gives the columns of the n-th, from 1. */
+/** Logs `count` events nobody works on, each of its own todo; `of` gives the columns of the n-th, from 1. */
 export async function leaveBehind(
   env: Bindings,
   count: number,
@@ -73,12 +73,12 @@ export async function leaveBehind(
     .run();
 }
 
-/** The same settings, where the walk reads Convoy's list up to now. */
+/** The same settings, but the walk reads Convoy's list up to now. */
 export const walkingNow = (env: Bindings): Bindings => ({ ...env, AUDIT_DELAY_S: "0" });
 
 type Listed = { content: { idempotency_key: string }[] };
 
-/** Waits until Convoy lists all that it accepted, and lets the cron walk its list. */
+/** Waits until Convoy lists every accepted event, then lets the cron walk the list. */
 export async function confirm(env: Bindings): Promise<void> {
   const rows = (await log(env)).filter(({ state }) => state === "accepted");
   await vi.waitFor(async () => {
@@ -89,7 +89,7 @@ export async function confirm(env: Bindings): Promise<void> {
   await cron(walkingNow(env));
 }
 
-/** Waits until Convoy has sent `count` deliveries. */
+/** Waits until exactly `count` of Convoy's deliveries have succeeded. @returns all deliveries */
 export const delivered = (env: Bindings, count: number) =>
   vi.waitFor(async () => {
     const all = await deliveries(env);

@@ -1,10 +1,10 @@
-/** A receiver of webhooks over HTTP that checks each signature itself, with node:crypto alone. */
+/** An HTTP webhook receiver that checks each signature itself, with node:crypto alone. */
 import { timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { sign } from "./sign.ts";
 
-/** A webhook's body, as far as these tests read it. */
+/** The parts of a webhook's body that these tests read. */
 export type WebhookBody = {
   event: string;
   event_id: string;
@@ -12,27 +12,27 @@ export type WebhookBody = {
   todo?: { id: number; item?: string; completed?: boolean };
 };
 
-/** One request that came in. */
+/** A received request. */
 export type Received = {
   path: string;
   headers: Record<string, string | string[] | undefined>;
   raw: string;
   body: WebhookBody;
-  /** Undefined: the signature is good. Else why not. */
+  /** Why the signature was refused; undefined if it is good. */
   refused: string | undefined;
 };
 
 /** A running receiver. */
 export type HttpReceiver = {
   url: string;
-  /** All that came in, oldest first. */
+  /** All received requests, oldest first. */
   received: Received[];
-  /** Knows one more endpoint's secret; a delivery counts as signed when one of them made it. */
+  /** Adds an endpoint's secret; a delivery counts as signed if any of the secrets signed it. */
   trust(secret: string): void;
   close(): Promise<void>;
 };
 
-/** Starts a receiver on a free port; it answers 200 to what is signed well, and 401 to the rest. */
+/** Starts a receiver on a free port; it answers 200 to what is signed correctly, and 401 to the rest. */
 export async function startHttpReceiver(): Promise<HttpReceiver> {
   const secrets: string[] = [];
   const received: Received[] = [];

@@ -1,4 +1,4 @@
-/** The built Worker on state that outlives it, in a workerd that can be killed like by a power cut. */
+/** The built Worker on state that outlives it, in a workerd that can be killed as if by a power cut. */
 import path from "node:path";
 import { serveWorker } from "../../local/dev/worker.ts";
 import { type Call, callerOf } from "./client.ts";
@@ -18,7 +18,7 @@ export type Killable = {
 };
 
 /**
- * Starts the Worker on a state directory that `migrate` has prepared. One at a time in a process.
+ * Starts the Worker on a state directory that `migrate` has prepared. Only one per process at a time.
  * @param settings all of its settings
  */
 export async function startKillable(
@@ -33,7 +33,7 @@ export async function startKillable(
       const pids = workerds();
       if (pids.length === 0) throw new Error("There is no workerd to kill.");
       for (const pid of pids) process.kill(pid, "SIGKILL");
-      // Wrangler would start a crashed runtime again; nobody may touch the state from here on.
+      // Wrangler would restart a crashed runtime, but nobody may touch the state from here on.
       await worker.close();
       await until("workerd's end", () => workerds().length === 0);
     },

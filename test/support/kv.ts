@@ -1,22 +1,22 @@
-/** KV in memory, on virtual time: how old its reads are and what it refuses are parameters. */
+/** In-memory KV on virtual time; how stale its reads are and what it refuses can be set. */
 
-/** How it behaves. A test may change it while it runs. */
+/** How it behaves; a test may change it while running. */
 export type KvBehaviour = {
-  /** How old a read may be, in ms, missing keys too; 0: always fresh. */
+  /** How old a read may be, in ms, also of a missing key; 0: always fresh. */
   staleMs: number;
-  /** Share of the reads that are old, of 0 to 1. */
+  /** Share of reads that are old, from 0 to 1. */
   oldReads: number;
-  /** What an old read sees: the oldest version that it may, or any of them. */
+  /** What an old read sees: the oldest allowed version, or any allowed one. */
   sees: "oldest" | "any";
-  /** A key takes one write in so many ms, else KV's 429; 0: any number. */
+  /** A key takes one write per this many ms, else KV's 429; 0: no limit. */
   writeIntervalMs: number;
-  /** Share of the writes that fail, of 0 to 1. */
+  /** Share of writes that fail, from 0 to 1. */
   failedWrites: number;
-  /** Draws what happens; a seeded one makes it repeatable. */
+  /** Source of randomness; a seeded one makes runs repeatable. */
   random: () => number;
 };
 
-/** Always fresh, never failing: for tests whose subject is elsewhere. */
+/** Always fresh, never failing: for tests of something else. */
 export const FRESH: KvBehaviour = {
   staleMs: 0,
   oldReads: 0,
@@ -26,7 +26,7 @@ export const FRESH: KvBehaviour = {
   random: Math.random,
 };
 
-/** At its worst: every read as old as Cloudflare's documentation allows, one write a second to a key. */
+/** At its worst: every read as old as Cloudflare's documentation allows, one write per key and second. */
 export const STALEST: KvBehaviour = {
   ...FRESH,
   staleMs: 60_000,
@@ -34,7 +34,7 @@ export const STALEST: KvBehaviour = {
   writeIntervalMs: 1_000,
 };
 
-/** As it really is: some reads are old, some writes fail. `random` is to be set. */
+/** Realistic: some reads are old, some writes fail. Set `random`. */
 export const ERRATIC: KvBehaviour = {
   ...STALEST,
   oldReads: 0.4,
@@ -42,10 +42,10 @@ export const ERRATIC: KvBehaviour = {
   failedWrites: 0.08,
 };
 
-/** What a key has from `at` (ms) on; `value` null: nothing. */
+/** A key's content from `at` (ms) on; `value` is null if there is none. */
 type Version = { at: number; value: string | null; metadata: unknown };
 
-/** What a key really has. */
+/** A key's real content. */
 export type KvEntry = { value: string; metadata: unknown };
 
 /** The store: `kv` is what a Worker gets, `now` what is really there. */
@@ -54,7 +54,7 @@ export type KvDouble = {
   behaviour: KvBehaviour;
   /** Everything that is there, by key. */
   now: () => Map<string, KvEntry>;
-  /** A write from outside, such as one that lands late: always taken. */
+  /** A write from outside, such as one that lands late; never refused. */
   write: (key: string, value: string, metadata: unknown) => void;
   clear: () => void;
 };
@@ -80,13 +80,13 @@ export function kvDouble(behaviour: KvBehaviour = FRESH): KvDouble {
 
   const versionsOf = (key: string): Version[] => keys.get(key) ?? [NOTHING];
 
-  /** Adds a version and drops those that no read may see any more. */
+  /** Adds a version and drops those that no read may see any longer. */
   function append(key: string, version: Version): void {
     const possible = readable(versionsOf(key));
     keys.set(key, [...possible, version]);
   }
 
-  /** The versions that were the newest at some time within `staleMs`. */
+  /** The versions that were the newest at some point within the last `staleMs`. */
   function readable(versions: Version[]): Version[] {
     const { staleMs } = double.behaviour;
     const oldest = versions.findLastIndex(({ at }) => at <= Date.now() - staleMs);

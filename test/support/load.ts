@@ -1,10 +1,10 @@
 /** Clients that change todos at random until their server goes away. */
 import type { Call } from "./client.ts";
 
-/** Ids that all clients fight over; everything else they create gets an id of the server's. */
+/** How many ids all clients compete for; anything else they create gets an id from the server. */
 const SHARED_IDS = 25;
 
-/** What the clients were told. */
+/** What the answers told the clients. */
 export type Told = {
   /** X-Event-Id of each change that was acknowledged with 2xx. */
   acknowledged: string[];
@@ -12,7 +12,7 @@ export type Told = {
   unknown: number;
 };
 
-/** A random number generator that gives the same numbers for the same seed (mulberry32). */
+/** A seeded random number generator (mulberry32). */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,4 +1,4 @@
-/** The local Convoy in a test's process: its API as its dashboard uses it, its inbox, its faults. */
+/** The local Convoy in a test's process: its API as its dashboard uses it, its inbox and its faults. */
 import { type ConvoyOptions, createConvoy, type Faults } from "../../local/convoy/index.ts";
 import type { ConvoyDouble } from "./convoy-double.ts";
 
@@ -11,21 +11,21 @@ type InboxEvent = {
   body: string;
 };
 
-/** The local Convoy, and what only tests ask it. Whatever it does not answer well is thrown. */
+/** The local Convoy, and what only tests ask of it. Any answer that is not OK is thrown. */
 export type LocalConvoy = ConvoyDouble & {
   /** `data` of the API's answer; `path` begins after the project. */
   api: <T>(method: string, path: string, body?: object) => Promise<T>;
   /** The inbox's list of `events` or `deliveries`, the newest first. */
   inbox: <T>(what: string, limit?: number) => Promise<T[]>;
-  /** What it does wrong from now on. */
+  /** Sets its faults from now on. */
   setFaults: (faults: Faults) => Promise<void>;
-  /** Its endpoint's status, as when a receiver keeps failing. */
+  /** Sets an endpoint's status, as when its receiver keeps failing. */
   setStatus: (endpointId: string, status: string) => Promise<void>;
 };
 
 /** Starts one with its own state. */
 export function localConvoy(options: ConvoyOptions = {}): LocalConvoy {
-  // Date.now as it is then: a test may put it on virtual time later.
+  // Looked up at each call: a test may put Date on virtual time later.
   const convoy = createConvoy({ now: () => Date.now(), ...options });
   const project = options.projectId ?? "local";
   const ask = async (method: string, path: string, body?: object): Promise<unknown> => {

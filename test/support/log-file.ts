@@ -1,9 +1,9 @@
-/** The event log as SQLite's file, read while no Worker runs. */
+/** Reads the event log from SQLite's file while no Worker runs. */
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-/** A row, as far as the checks need it. */
+/** The columns that the checks need. */
 export type LogRow = {
   seq: number;
   id: string;
@@ -14,8 +14,8 @@ export type LogRow = {
 };
 
 /**
- * The whole log, oldest first; every lease and wait in it has run out afterwards.
- * @param state the state directory of wrangler; no workerd may be running on it
+ * The whole log, oldest first; also ends every lease and wait in it.
+ * @param state wrangler's state directory; no workerd may be running on it
  */
 export function readLogAndLetTimePass(state: string): LogRow[] {
   const folder = path.join(state, "v3/d1/miniflare-D1DatabaseObject");
@@ -31,7 +31,7 @@ export function readLogAndLetTimePass(state: string): LogRow[] {
   }
 }
 
-/** The todos that the log's last words amount to, by id. */
+/** The todos that the log adds up to, by id. */
 export function lastWords(log: LogRow[]): Map<number, unknown> {
   const todos = new Map<number, unknown>();
   for (const { type, todo_id, todo } of log) {

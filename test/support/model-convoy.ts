@@ -1,12 +1,12 @@
-/** A Convoy as small as its ledger: takes events, forgets, stalls, strands, has its own clock. On virtual time. */
+/** A minimal model of Convoy on virtual time: takes events, forgets, stalls, strands, has its own clock. */
 
 import type { Accepted, ConvoyDouble } from "./convoy-double.ts";
 import { randomOf } from "./random.ts";
 
-/** How it answers a post: as it should, not at all, 201 without taking it, or taking it without an answer. */
+/** How it answers a post: as it should, with an error, 201 without taking it, or taking it without an answer. */
 export type Mode = "ok" | "down" | "swallow" | "lost";
 
-/** An event of its list. `seenAt`: when the list shows it. `doneAt`: when it is delivered, never if not finite. */
+/** A listed event. `seenAt`: from when the list shows it. `doneAt`: when it is delivered; infinite if never. */
 export type Listed = {
   key: string;
   duplicate: boolean;
@@ -19,29 +19,29 @@ export type Listed = {
   data: unknown;
 };
 
-/** What is wrong with it, to be changed while it runs. Times in ms. */
+/** What is wrong with it; may be changed while it runs. Times in ms. */
 export type Trouble = {
   mode: Mode;
   stalledUntil: number;
   skewMs: number;
-  /** Share of the events whose job is lost: they stay unfinished. */
+  /** Share of events whose job is lost, so that they stay unfinished. */
   strands: number;
-  /** Share of the posts whose answer is lost. */
+  /** Share of posts whose answer is lost. */
   loses: number;
-  /** How long an event takes to be processed, at most. */
+  /** The longest it takes to process an event. */
   lagMs: number;
-  /** Endpoints that it does not know, and those whose events fail. */
+  /** Endpoints that it does not know, and endpoints whose events fail. */
   gone: (id: string) => boolean;
   poisoned: (id: string) => boolean;
 };
 
-/** The model. `posts` and `lists` count calls. */
+/** The model. `posts` records posts, `lists` counts list calls. */
 export type ModelConvoy = ConvoyDouble & {
   trouble: Trouble;
   records: Listed[];
   posts: { key: string; at: number }[];
   lists: number;
-  /** Events of other producers: they are listed too. */
+  /** Adds events of other producers, which are listed, too. */
   produce: (count: number) => void;
   /** How many keys of an event were delivered. */
   deliveredOf: (id: string) => number;
@@ -49,7 +49,7 @@ export type ModelConvoy = ConvoyDouble & {
 
 const LIST_SEEN_MS = 3_000;
 
-/** What it was sent and has not processed yet. */
+/** An event it was sent but has not processed yet. */
 type Queued = { at: number; key: string; endpointId: string | null; data: unknown };
 
 const HEALTHY: Trouble = {
@@ -63,14 +63,14 @@ const HEALTHY: Trouble = {
   poisoned: () => false,
 };
 
-/** One with nothing in its list, and nothing wrong with it but `trouble`. */
+/** A model with an empty list and nothing wrong with it but `trouble`. */
 export function modelConvoy(
   trouble: Partial<Trouble> = {},
   random: () => number = randomOf(1),
 ): ModelConvoy {
   const byKey = new Map<string, Listed>();
   const byId = new Map<string, Listed[]>();
-  // Looked at when somebody asks: thousands of timers are slow.
+  // Processed on demand: thousands of timers are slow.
   let queue: Queued[] = [];
   const convoy: ModelConvoy = {
     trouble: { ...HEALTHY, ...trouble },
@@ -208,7 +208,7 @@ export function modelConvoy(
   return convoy;
 }
 
-/** A post's body, as far as it matters. */
+/** The parts of a post's body that matter. */
 type Posted = { idempotency_key: string; endpoint_id?: string | null; data: unknown };
 
 function statusOf({ doneAt, status }: Pick<Listed, "doneAt" | "status">): string {

@@ -1,10 +1,10 @@
-/** Everything the Worker does to the outside, seen and decided one operation at a time. */
+/** Intercepts each of the Worker's operations on KV, D1 and Convoy. */
 import type { Bindings } from "../../src/config.ts";
 
 /** One operation. `what`: KV's method, the SQL, or `METHOD /path` below Convoy's project. */
 export type Operation = { on: "KV" | "D1" | "Convoy"; what: string };
 
-/** Runs instead of the operation; `run` does it. What it returns or throws is what the Worker gets. */
+/** Runs instead of the operation, which `run` performs. The Worker gets what the hook returns or throws. */
 export type Hook = (operation: Operation, run: () => Promise<unknown>) => Promise<unknown>;
 
 /** The same bindings with `hook` around every operation on KV, D1 and Convoy. */
@@ -21,7 +21,7 @@ export function around(env: Bindings, hook: Hook): Bindings {
   };
 }
 
-/** The bindings, and the list of what was done with them so far. */
+/** The bindings, and the list of operations on them so far. */
 export function recording(env: Bindings): { env: Bindings; operations: Operation[] } {
   const operations: Operation[] = [];
   const watched = around(env, (operation, run) => {
@@ -31,7 +31,7 @@ export function recording(env: Bindings): { env: Bindings; operations: Operation
   return { env: watched, operations };
 }
 
-/** The bindings, where operations that `matches` fail: before they are done, or after. */
+/** The bindings, with operations that match failing: before they are done, or after (`done`). */
 export function failing(
   env: Bindings,
   matches: (operation: Operation) => boolean,
@@ -45,7 +45,7 @@ export function failing(
   });
 }
 
-/** The bindings with a Convoy that answers as told. */
+/** The bindings with a Convoy that gives this answer. */
 export function withConvoy(
   env: Bindings,
   answer: (request: Request) => Response | Promise<Response>,
@@ -53,12 +53,12 @@ export function withConvoy(
   return { ...env, CONVOY: { fetch: (async (request: Request) => answer(request)) as never } };
 }
 
-/** Convoy's envelope of a failure. */
+/** A failure in Convoy's envelope. */
 export function refusalOf(status: number, message: string, headers: Record<string, string> = {}) {
   return Response.json({ status: false, message }, { status, headers });
 }
 
-/** Convoy's envelope of a success. */
+/** A success in Convoy's envelope. */
 export function acceptance(data: unknown = null, status = 201) {
   return Response.json({ status: true, message: "Event queued successfully", data }, { status });
 }

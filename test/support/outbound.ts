@@ -1,9 +1,9 @@
-// The network of the tests: only *.convoy.test answers, each host a local Convoy in memory.
+// The tests' network: only *.convoy.test answers, each host a local Convoy in memory.
 import { type Convoy, createConvoy } from "../../local/convoy/index.ts";
 
 const convoys = new Map<string, Convoy>();
 
-/** The local Convoy that answers for `host`, made on first use. */
+/** The local Convoy that answers for `host`, created on first use. */
 export function convoyAt(host: string): Convoy {
   const known = convoys.get(host);
   if (known) return known;
@@ -12,7 +12,7 @@ export function convoyAt(host: string): Convoy {
   return made;
 }
 
-/** What Miniflare's and undici's Request have in common with Node's; theirs is another class. */
+/** What the Request classes of Miniflare, undici and Node have in common. */
 type AnyRequest = {
   url: string;
   method: string;
@@ -21,7 +21,7 @@ type AnyRequest = {
   signal?: AbortSignal | null;
 };
 
-/** Answers a Worker's request that leaves the machine. A host other than *.convoy.test is a 502 that names it. */
+/** Answers a Worker's outbound request; for any host but *.convoy.test, with a 502 that names it. */
 export async function outbound(request: AnyRequest): Promise<Response> {
   const { hostname } = new URL(request.url);
   if (!hostname.endsWith(".convoy.test")) {

@@ -1,4 +1,4 @@
-/** What runs on this machine, as Linux's /proc tells it. */
+/** The processes of this machine, as seen in Linux's /proc. */
 import { readdirSync, readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
@@ -10,18 +10,18 @@ export function allProcesses(): number[] {
     .map(Number);
 }
 
-/** All running descendants of a process, and itself. */
+/** A process and all of its descendants. */
 export function familyOf(pid: number): number[] {
   const parents = new Map(allProcesses().map((one) => [one, Number(status(one, "PPid"))]));
   const family = [pid];
-  // Grows while it is walked: children of children.
+  // Grows during the loop, so that children of children are found.
   for (const member of family) {
     for (const [child, parent] of parents) if (parent === member) family.push(child);
   }
   return family;
 }
 
-/** Whether a process runs; one that is dead and only not yet collected does not. */
+/** Whether a process runs; a zombie does not. */
 export function isRunning(pid: number): boolean {
   const state = status(pid, "State");
   return state !== undefined && !state.startsWith("Z");
@@ -45,7 +45,7 @@ function status(pid: number, field: string): string | undefined {
   return new RegExp(`^${field}:\\s*(.+)$`, "m").exec(read(`/proc/${pid}/status`))?.[1];
 }
 
-/** A file of /proc, or nothing when its process is gone meanwhile. */
+/** A file in /proc, or an empty string if its process is gone by now. */
 function read(file: string): string {
   try {
     return readFileSync(file, "utf8");

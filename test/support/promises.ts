@@ -1,4 +1,4 @@
-/** The promises of docs/design.md, section 1, as checks: what the callers know against what is there. */
+/** Checks the promises of docs/design.md, section 1: what callers know against what is there. */
 import { todoKey } from "../../src/todo/kv.ts";
 import type { Accepted, ConvoyDouble } from "./convoy-double.ts";
 import type { Call, Committed, World } from "./world.ts";
@@ -9,18 +9,18 @@ const TYPES: Record<string, string> = { POST: "created", PUT: "updated", DELETE:
 const OWNER = "default";
 
 /**
- * What a world's Convoy does not do for good. `gone`: endpoints that it does not know any more, whose events
- * wait or are given up. `poisoned`: endpoints whose events may fail there, and then are dead.
+ * A Convoy's permanent failures. `gone`: endpoints that it no longer knows, whose events wait or are given up.
+ * `poisoned`: endpoints whose events may fail there, and are then dead.
  */
 export type Exceptions = {
   gone?: (endpointId: string) => boolean;
   poisoned?: (endpointId: string) => boolean;
 };
 
-/** An event, with all that Convoy took of it, the repeats left out. */
+/** An event with all that Convoy took of it, duplicates left out. */
 type Traced = Committed & { taken: Accepted[]; asked: number };
 
-/** All that is broken, each in a sentence; empty where every promise holds. Time must have passed (`recover`). */
+/** Every broken promise, one sentence each; empty if all hold. Time must have passed (`recover`). */
 export async function brokenPromises<C extends ConvoyDouble>(
   world: World<C>,
   exceptions: Exceptions = {},
@@ -47,7 +47,7 @@ export async function brokenPromises<C extends ConvoyDouble>(
   ];
 }
 
-/** Each event with the keys that Convoy took of it, and how often somebody asked for a replay. */
+/** Each event with what Convoy took of it, and how many replays were asked for. */
 function traces(history: Committed[], accepted: Accepted[], replays: Call[]): Traced[] {
   const taken = Map.groupBy(
     accepted.filter(({ duplicate }) => !duplicate),
@@ -71,7 +71,7 @@ function changesWithoutEvent(changes: Call[], history: Committed[]): string[] {
   });
 }
 
-/** G2: an event of a change is of a call that was acknowledged, or that got no clear answer. */
+/** G2: a change's event belongs to a call that was acknowledged, or that got no clear answer. */
 function eventsWithoutChange(changes: Call[], history: Committed[]): string[] {
   const known = new Set(changes.filter(isDone).map(({ eventId }) => eventId));
   const open = changes.filter(isOpen);
@@ -108,8 +108,8 @@ function illegalHistory(changes: Call[], history: Committed[]): string[] {
 }
 
 /**
- * G1, G4: Convoy took every event, once, and under another key only for a replay that was asked for, or where it
- * never finished one. Nothing waits for ever; nothing is given up but what is for an endpoint that is gone.
+ * G1, G4: Convoy took every event once, and under another key only for a replay that was asked for, or after
+ * one that it never finished. Nothing waits forever; only events for an endpoint that is gone are given up.
  */
 function notAcceptedOnce<C extends ConvoyDouble>(
   event: Traced,
@@ -137,7 +137,7 @@ function notAcceptedOnce<C extends ConvoyDouble>(
   const mayFail = endpoint !== null && poisoned?.(endpoint) === true;
   const failed = taken.every(({ status }) => status === "Failure");
   if (delivered === 0 && !failed) broken.push(say("G1: never came"));
-  // One that nobody subscribes to is confirmed all the same, if it is for everybody.
+  // A fan-out is confirmed even if nobody subscribes to it.
   if (delivered === 0 && endpoint !== null && state === "confirmed")
     broken.push(say("G1: never came, and is confirmed"));
   if (state === "accepted" && world.stores.settings.AUDIT !== "off")
@@ -147,7 +147,7 @@ function notAcceptedOnce<C extends ConvoyDouble>(
   return broken;
 }
 
-/** What is for an endpoint that Convoy does not know is never said to have come. */
+/** An event for an endpoint that Convoy does not know is never reported as received. */
 function saidToHaveCome(event: Traced): string[] {
   const { seq, state, taken, stored } = event;
   const came = taken.length > 0 || state === "confirmed" || state === "accepted";
@@ -162,12 +162,12 @@ function isRemoved<C extends ConvoyDouble>(world: World<C>, endpointId: string |
   return world.rows(`SELECT 1 FROM endpoint WHERE id = '${endpointId}'`).length === 0;
 }
 
-/** G2: Convoy was sent nothing that is not in the log, and only what the log says. */
+/** G2: Convoy was sent only events that are in the log, and as the log has them. */
 function phantoms(history: Committed[], accepted: Accepted[]): string[] {
   const byId = new Map(history.map((event) => [event.id, event]));
   return accepted.flatMap(({ key, body }) => {
     const sent = JSON.parse(body) as { sequence?: number; event_id: string; todo?: Todo };
-    // An event of a read has no row in the log, and no sequence.
+    // A read's event has no row in the log and no sequence.
     if (sent.sequence === undefined) return [];
     const event = byId.get(sent.event_id);
     if (!event || event.seq !== sent.sequence || key.split(":")[0] !== event.id) {
@@ -179,7 +179,7 @@ function phantoms(history: Committed[], accepted: Accepted[]): string[] {
   });
 }
 
-/** A replay that was promised was taken once. */
+/** Every replay answered with 202 was taken once. */
 function lostReplays(calls: Call[], event: Traced): string[] {
   return calls
     .filter(({ url, status }) => url === `/event/${event.id}/replay` && status === 202)
@@ -209,7 +209,7 @@ export function kvDiffers<C extends ConvoyDouble>(
   return broken;
 }
 
-/** No change of an endpoint stays under way. */
+/** No change to an endpoint stays unfinished. */
 function unfinishedMoves<C extends ConvoyDouble>(world: World<C>): string[] {
   return world
     .rows<{ status: string }>(

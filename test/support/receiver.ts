@@ -1,4 +1,4 @@
-// The example receiver in this process, over a D1 double: what tests send webhooks to.
+// The example receiver in this process, over a D1 double.
 import path from "node:path";
 import receiver, { type ReceiverEnv } from "../../examples/receiver/index.ts";
 import { type D1Double, openD1 } from "./d1-sqlite.ts";
@@ -20,7 +20,7 @@ export type Webhook = {
   todo?: { id: number; item?: string; completed?: boolean };
 };
 
-/** A receiver: its database, `post` for a body with a signature, `list` for the copy it shows. */
+/** A receiver and its database; `post` sends a signed body, `list` returns its copy of the todos. */
 export type Receiver = {
   double: D1Double;
   env: ReceiverEnv;
@@ -29,7 +29,7 @@ export type Receiver = {
   list: () => Promise<{ id: number; item: string; completed: boolean }[]>;
 };
 
-/** A receiver with an empty database, or with the one given: the same receiver after a restart. */
+/** A receiver with an empty database, or with the one given, as after a restart. */
 export function startReceiver(
   double = openD1({ migrations: path.join(RECEIVER, "migrations") }),
 ): Receiver {

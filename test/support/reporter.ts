@@ -1,21 +1,21 @@
-/** The end of `npm test`: what to do next, and the counts as the very last line. */
+/** Ends `npm test` with what to do next and, as the very last line, the counts. */
 import { relative } from "node:path";
 import type { SerializedError } from "vitest";
 import type { Reporter, TestModule, TestRunEndReason } from "vitest/node";
 
-/** What a run came to; a file that cannot be loaded or a failing hook counts as one failure. */
+/** A run's totals; a file that cannot be loaded or a failing hook counts as one failure. */
 type Counts = { passed: number; failed: number; skipped: number; firstFailure?: string };
 
-/** Vitest reporter, to be named after the default one. */
+/** Vitest reporter; list it after the default one. */
 export default class CountsReporter implements Reporter {
   #counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   #interrupted = false;
 
-  /** Prints when the process ends, since Vitest itself still prints after onTestRunEnd. */
+  /** Prints when the process exits, since Vitest itself still prints after onTestRunEnd. */
   onInit(): void {
     process.once("exit", () => {
       const { passed, failed, skipped } = this.#counts;
-      // A run of no test proves nothing, whatever the reason.
+      // A run without tests proves nothing, whatever the reason.
       if (passed + failed === 0) process.exitCode ||= 1;
       const lines = [nextStep(this.#counts, this.#interrupted), line(passed, failed, skipped)];
       process.stdout.write(`\n${lines.join("\n")}\n`);

@@ -1,11 +1,11 @@
-/** A Convoy that answers as a test says, and remembers what it was asked. */
+/** A Convoy that answers as scripted by a test, and records what it was asked. */
 import type { Bindings } from "../../src/config.ts";
 import { acceptance, withConvoy } from "./operations.ts";
 
-/** What a post to Convoy says. */
+/** A post to Convoy. */
 export type Posted = { key: string; endpoint: string | null; owner: string | null };
 
-/** An event as the list gives it, where it is not a finished one of this project. */
+/** A listed event: what differs from a finished one of this project. */
 export type ListedEvent = {
   idempotency_key: string;
   status?: string;
@@ -15,17 +15,17 @@ export type ListedEvent = {
   project_id?: string;
 };
 
-/** A page of the list; `next` is its cursor, absent on the last. Or any answer. */
+/** A page of the list (`next`: its cursor, absent on the last page), or any other response. */
 export type ListedPage = { events: ListedEvent[]; next?: string } | Response;
 
 type Script = {
-  /** Answer to a post; accepted if not given. */
+  /** Answers a post; accepts it by default. */
   post?: (posted: Posted) => Response | Promise<Response>;
-  /** Answer to GET /events; empty if not given. */
+  /** Answers GET /events; with an empty list by default. */
   list?: (query: URLSearchParams) => ListedPage | Promise<ListedPage>;
 };
 
-/** The bindings with that Convoy, the keys that were posted, and the queries of its list. */
+/** The bindings with that Convoy, the posted keys, and the queries of its list. */
 export function scripted(env: Bindings, { post = () => acceptance(), list }: Script) {
   const keys: string[] = [];
   const queries: URLSearchParams[] = [];

@@ -1,4 +1,4 @@
-/** Before each test in workerd: empty stores with tables, and no waiting. */
+/** Gives each test in workerd empty stores with tables, and skips waits. */
 import { type D1Migration, reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, vi } from "vitest";
@@ -12,15 +12,15 @@ declare global {
   }
 }
 
-// Waits between tries are recorded, not waited: `vi.mocked(sleep).mock.calls` has their lengths.
-// Files share an isolate, and with it the Worker's modules: what these were given stays theirs.
+// Waits between tries are recorded, not waited for: `vi.mocked(sleep).mock.calls` has their lengths.
+// Files share an isolate, and with it the Worker's modules, which keep the mock they were first given.
 vi.mock(import("../../src/run.ts"), async (original) => {
   const shared = globalThis as { recordedSleep?: typeof sleep };
   shared.recordedSleep ??= vi.fn(async () => {});
   return { ...(await original()), sleep: shared.recordedSleep };
 });
 
-// Far beyond what a test needs: on a busy machine only a real failure gets here.
+// Far beyond what a test needs: even on a busy machine only a real failure gets here.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 beforeEach(async () => {

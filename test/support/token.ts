@@ -1,20 +1,20 @@
-/** Tokens signed with a key pair of the test's own, good ones and forged ones. */
+/** Tokens signed with the tests' own keys, good ones and forged ones. */
 import { encodeBase64Url } from "hono/utils/encode";
 
-/** A secret that is long enough, and no secret to anybody. */
+/** Long enough for a secret, though known to everyone. */
 export const TEST_SECRET = "a secret of the tests, thirty-two bytes or more";
 
-/** What to send as the owner `sub`, where AUTH_SECRET is TEST_SECRET. */
+/** Request options to call as the owner `sub`, if AUTH_SECRET is TEST_SECRET. */
 export async function as(sub: string, claims: Payload = {}, secret = TEST_SECRET) {
   const exp = Math.floor(Date.now() / 1_000) + 600;
   const token = await signHs256({ sub, exp, ...claims }, { secret });
   return { headers: { authorization: `Bearer ${token}` } };
 }
 
-/** Claims as they come: right or wrong. */
+/** Claims, valid or not. */
 export type Payload = Record<string, unknown>;
 
-/** A key pair under a kid. */
+/** A key pair and its kid. */
 export type Pair = {
   alg: "RS256" | "ES256";
   kid: string;
@@ -32,7 +32,7 @@ const ALGORITHMS = {
   ES256: { name: "ECDSA", hash: "SHA-256", namedCurve: "P-256" },
 } as const;
 
-/** A new key pair, under a kid that nobody else has. */
+/** A new key pair with a unique kid. */
 export async function newPair(alg: Pair["alg"]): Promise<Pair> {
   const made = await crypto.subtle.generateKey(ALGORITHMS[alg], true, ["sign", "verify"]);
   const { privateKey, publicKey } = made as CryptoKeyPair;
@@ -45,7 +45,7 @@ export async function publicJwk({ alg, kid, publicKey }: Pair) {
   return { ...jwk, kid, alg, use: "sig" };
 }
 
-/** A token signed with HS256; `payload` may be JSON's text, `header` overrides what its header says. */
+/** A token signed with HS256; `payload` may be JSON text, `header` overrides fields of its header. */
 export async function signHs256(
   payload: Payload | string,
   { secret = TEST_SECRET, header = {} }: { secret?: string; header?: object } = {},
@@ -60,7 +60,7 @@ export async function signHs256(
   return `${signed}.${base64Url(new Uint8Array(signature))}`;
 }
 
-/** A token signed with the pair; `header` overrides what its header says, not how it is signed. */
+/** A token signed with the pair; `header` overrides fields of its header, not how it is signed. */
 export async function signWith(pair: Pair, payload: Payload, header: object = {}): Promise<string> {
   const head = JSON.stringify({ alg: pair.alg, typ: "JWT", kid: pair.kid, ...header });
   const signed = `${base64Url(head)}.${base64Url(JSON.stringify(payload))}`;
@@ -75,7 +75,7 @@ export function base64Url(data: string | Uint8Array): string {
   return encodeBase64Url(bytes.slice().buffer).replaceAll("=", "");
 }
 
-/** The classic confusion: the public key, which everybody knows, taken for a shared secret. */
+/** The classic key confusion: the public key, known to everyone, used as a shared secret. */
 export async function hmacWithPublicKey(
   pair: Pair,
   payload: Payload,

@@ -1,14 +1,14 @@
-/** Races by fast-check's scheduler: who takes the next step. */
+/** Races: fast-check's scheduler decides who takes the next step. */
 import type fc from "fast-check";
 import type { Around, Step } from "./actors.ts";
 import { goOnUntil, jump, pass, settle } from "./virtual-clock.ts";
 
-/** A little more than the second in which KV takes one write of a key. */
+/** A little more than a second, in which KV takes one write per key. */
 const SECOND_MS = 1_100;
 
 /**
- * Each step waits for its turn. `slow`: KV has had its second before each write. `dies`: the kind of step,
- * such as `KV put` or `Convoy`, after whose first nothing runs any more; `diesBefore`: likewise, before it.
+ * Each step waits for its turn. `slow`: a second passes before each KV write. `dies`: nothing runs after the
+ * first step of this kind, such as `KV put` or `Convoy`; `diesBefore`: nor does that step itself.
  */
 export function inTurn(
   scheduler: fc.Scheduler,
@@ -33,8 +33,8 @@ export function inTurn(
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /**
- * prompt: every step ends within its worker's lease. late: some do not, but what was put into KV has landed by
- * then. landing: puts too land after their lease, which only the scrub can repair.
+ * prompt: every step ends within its worker's lease. late: some do not, but puts into KV have landed by
+ * then. landing: puts, too, land after their lease, which only the scrub can repair.
  */
 export type Pace = "prompt" | "late" | "landing";
 
@@ -42,11 +42,11 @@ export type Pace = "prompt" | "late" | "landing";
 const LATE_MS = 91_000;
 /** Share of steps, in percent, that take longer than a lease. */
 const LATE = 10;
-/** Share of steps, in percent, before which so much time passes that KV takes the next write of a key. */
+/** Share of steps, in percent, before which enough time passes for KV to take the next write of a key. */
 const SLOW = 15;
 
 /**
- * Workers that may die before or after any step, `dies` in a hundred, and be slow: somebody else may come first
+ * Workers that may be slow, and die before or after any step (`dies`: percent); another may go first
  * before and after each step.
  */
 export function frailty(
@@ -56,7 +56,7 @@ export function frailty(
 ): { worker: (name: string) => Around; deaths: () => number } {
   const chance = (percent: number) => random() * 100 < percent;
   let deaths = 0;
-  /** Puts that are on their way into KV. */
+  /** KV writes in flight. */
   let puts = 0;
   const worker = (name: string): Around => {
     let dead = false;
@@ -74,7 +74,7 @@ export function frailty(
       if (isPut) puts++;
       const mayBeLate = pace === "landing" || (pace === "late" && puts === 0);
       if (mayBeLate && chance(LATE)) {
-        // The others go on meanwhile, or they stand still as well, as where the machine does.
+        // The others either go on meanwhile or stall as well, as when the whole machine does.
         if (chance(50)) await sleep(LATE_MS);
         else jump(LATE_MS);
         await scheduler.schedule(Promise.resolve(), `${name}: late`);
@@ -91,7 +91,7 @@ export function frailty(
   return { worker, deaths: () => deaths };
 }
 
-/** Held up before its check after the put; from `go` on as `rest` says. */
+/** Holds a worker up before its check after the put; from `go` on it proceeds through `rest`. */
 export function heldUp(rest: Around): { around: Around; go: () => void } {
   let go = () => {};
   const gate = new Promise<void>((resolve) => {
@@ -107,7 +107,7 @@ export function heldUp(rest: Around): { around: Around; go: () => void } {
   return { around, go };
 }
 
-/** Takes steps in the scheduler's order; time moves only where no step waits. */
+/** Takes steps in the scheduler's order; time moves only when no step waits. */
 export async function playOut(scheduler: fc.Scheduler): Promise<void> {
   await settle();
   do {

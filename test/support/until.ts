@@ -1,6 +1,6 @@
 /** Waits for a condition instead of a time. */
 
-/** How often the condition is asked. */
+/** How often the condition is checked. */
 const POLL_MS = 25;
 /** When to give up: far beyond what a slow machine needs, so that only a real failure gets here. */
 const PATIENCE_MS = 40_000;

@@ -1,7 +1,7 @@
 /** Time that only moves when a test says so: no test waits, and none depends on how fast it runs. */
 import { vi } from "vitest";
 
-/** Where virtual time begins: a full hour, ten minutes past. */
+/** Where virtual time begins: ten minutes past a full hour. */
 const BEGIN_MS = 1_795_600_800_000 + 10 * 60_000;
 
 const immediately = setImmediate;
@@ -28,26 +28,26 @@ export async function operation<T>(run: () => T | Promise<T>): Promise<T> {
   }
 }
 
-/** Resolves when everybody waits: for time, for a turn, or for ever. Takes no virtual time. */
+/** Resolves when everyone waits: for time, for a turn, or forever. Takes no virtual time. */
 export async function settle(): Promise<void> {
   do {
-    // Two turns: a body that was read, and what its reader did then.
+    // Two turns: reading a body, and what its reader does next.
     for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => immediately(resolve));
   } while (underWay > 0);
 }
 
-/** Moves the clock on by `ms`, and every timer with it: nobody has done anything meanwhile. */
+/** Moves the clock by `ms`, and every timer with it: nobody does anything meanwhile. */
 export function jump(ms: number): void {
   vi.setSystemTime(Date.now() + ms);
 }
 
-/** Moves time on by `ms`, running the timers on the way. */
+/** Moves time by `ms`, running the timers on the way. */
 export async function pass(ms: number): Promise<void> {
   vi.advanceTimersByTime(ms);
   await settle();
 }
 
-/** Lets everybody go on, and moves time to the next timer whenever all wait, until `done` or nothing is left. */
+/** Lets everyone go on, moving time to the next timer whenever all wait, until `done` or no timer is left. */
 export async function goOnUntil(done: () => boolean): Promise<void> {
   await settle();
   while (!done() && vi.getTimerCount() > 0) {

@@ -1,4 +1,4 @@
-/** A caller of the Worker's own handlers in workerd, with a Convoy of its own. */
+/** Calls the Worker's handlers directly in workerd, with its own Convoy. */
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env as testEnv } from "cloudflare:workers";
 import type { Faults } from "../../local/convoy/faults.ts";
@@ -8,7 +8,7 @@ import type { EventRow } from "../../src/event/table.ts";
 import worker from "../../src/index.ts";
 import { demandDocumented } from "./documented.ts";
 
-/** An answer whose work in waitUntil may go on; `done` waits for it, and rejects where that does. */
+/** An answer whose waitUntil work may go on; `done` waits for it, and rejects if it does. */
 export type Reply = {
   status: number;
   headers: Headers;
@@ -17,7 +17,7 @@ export type Reply = {
   done: () => Promise<void>;
 };
 
-/** The bindings of a test: empty stores, no rate limit, an own local Convoy that nobody else uses. */
+/** A test's bindings: empty stores, no rate limit, and a local Convoy that nobody else uses. */
 export function newEnv(settings: { [name in SettingName]?: string } = {}): Bindings {
   const { RATE_LIMIT: _, ...rest } = testEnv as unknown as Bindings;
   const CONVOY_BASE_URL = `http://${crypto.randomUUID()}.convoy.test/api`;
@@ -27,7 +27,7 @@ export function newEnv(settings: { [name in SettingName]?: string } = {}): Bindi
 /** `at`: the origin that is called. */
 type Sent = { headers?: Record<string, string>; json?: boolean; at?: string };
 
-/** Calls the Worker and does not wait for its waitUntil. A string or stream is sent as it is, anything else as JSON. */
+/** Calls the Worker and does not wait for its waitUntil. A string or stream is sent as is, anything else as JSON. */
 export async function begin(
   env: Bindings,
   method: string,
@@ -59,27 +59,27 @@ export async function begin(
   };
 }
 
-/** Calls the Worker and waits until nothing of the request goes on. */
+/** Calls the Worker and waits for its waitUntil. */
 export async function call(...given: Parameters<typeof begin>): Promise<Reply> {
   const reply = await begin(...given);
   await reply.done();
   return reply;
 }
 
-/** Runs the cron once, at a minute in which it does not reconcile endpoints. */
+/** Runs the cron once. */
 export async function cron(env: Bindings): Promise<void> {
   const scheduledTime = Date.UTC(2026, 10, 24, 12, 1);
   await worker.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, env);
 }
 
-/** An endpoint of the caller at Convoy and in D1. @returns its id */
+/** Creates an endpoint of the caller, at Convoy and in D1. @returns its id */
 export async function newEndpoint(env: Bindings, url = "https://receiver.example/hook") {
   const reply = await call(env, "POST", "/endpoint", { name: "Receiver", url });
   if (reply.status !== 201) throw new Error(`${reply.status} ${JSON.stringify(reply.body)}`);
   return String(reply.body["Endpoint ID"]);
 }
 
-/** An endpoint that belongs to somebody else. @returns its id */
+/** Creates an endpoint that belongs to another owner. @returns its id */
 export async function foreignEndpoint(env: Bindings): Promise<string> {
   const id = await newEndpoint(env);
   await env.DB.prepare("UPDATE endpoint SET owner = 'somebody else' WHERE id = ?").bind(id).run();
@@ -91,7 +91,7 @@ export async function log(env: Bindings): Promise<EventRow[]> {
   return (await env.DB.prepare("SELECT * FROM event ORDER BY seq").all<EventRow>()).results;
 }
 
-/** Makes all that is to be posted or put into KV due, as if leases, waits and Convoy's Retry-After had run out. */
+/** Makes due what must still be posted or put into KV, as if leases, waits and Retry-After had run out. */
 export async function letTimePass(env: Bindings): Promise<void> {
   await env.DB.batch([
     env.DB.prepare("UPDATE event SET due_at = 0 WHERE state = 'pending' OR stored = 0"),
@@ -99,7 +99,7 @@ export async function letTimePass(env: Bindings): Promise<void> {
   ]);
 }
 
-/** All of KV, D1: what must not change where a request is refused. */
+/** All of KV, and D1's events and endpoints: what a refused request must not change. */
 export async function state(env: Bindings) {
   const { keys } = await env.KV.list();
   const values = await Promise.all(keys.map(async ({ name }) => [name, await env.KV.get(name)]));
@@ -136,7 +136,7 @@ export async function deliveries(env: Bindings): Promise<InboxDelivery[]> {
   return (await inbox<{ data: InboxDelivery[] }>(env, "deliveries?limit=5000")).data.reverse();
 }
 
-/** Lets the test's Convoy fail. */
+/** Sets the faults of the test's Convoy. */
 export async function setFaults(env: Bindings, faults: Faults): Promise<void> {
   await inbox(env, "faults", { method: "PUT", body: JSON.stringify(faults) });
 }

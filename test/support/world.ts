@@ -1,4 +1,4 @@
-/** The Worker's code, its stores, a Convoy and callers who note their answers: one process, virtual time. */
+/** The Worker's code, its stores, a Convoy and callers that note their answers: one process, virtual time. */
 import { vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
 import type { EventRow } from "../../src/event/table.ts";
@@ -23,7 +23,7 @@ const CUT_OFF_MS = 95_000;
 /** Longer than SCRUB_DELAY_MS in src/config.ts. */
 const SCRUB_DUE_MS = 11 * MINUTE_MS;
 
-/** A call and its answer: `status` null where there was none. */
+/** A call and its answer; `status` is null if there was none. */
 export type Call = {
   method: string;
   url: string;
@@ -33,7 +33,7 @@ export type Call = {
   answer: Record<string, unknown> | null;
 };
 
-/** An event as it was committed, and how it stands, or stood when it was purged. */
+/** An event as committed, with its present state, or its state when purged. */
 export type Committed = {
   seq: number;
   id: string;
@@ -47,7 +47,7 @@ export type Committed = {
   due_at: number | null;
 };
 
-/** `convoy`: the local one unless given. `kv`: as old and as slow as KV may be unless given. `settings` over the defaults. */
+/** Defaults: `convoy` the local one, `kv` as stale and as slow as KV may be. `settings` override the Worker's. */
 export type WorldOptions<C extends ConvoyDouble> = {
   worker?: Stores["worker"];
   settings?: Partial<Bindings>;
@@ -63,36 +63,36 @@ export type World<C extends ConvoyDouble = LocalConvoy> = {
   kv: KvDouble;
   convoy: C;
   calls: Call[];
-  /** How long a step of a healthy invocation takes, in ms, by its store. */
+  /** How long a step of a healthy invocation takes, in ms, by store. */
   latencyMs: Partial<Record<Step["store"], number>>;
-  /** Runs every step as it comes, after its latency. */
+  /** Runs every step, after its latency. */
   healthy: Around;
   /** A new isolate of the Worker. */
   isolate: () => (around: Around) => Actor;
-  /** Everything begins again: empty stores, no calls, the beginning of time. */
+  /** Starts over: empty stores, no calls, the beginning of time. */
   reset: () => Promise<void>;
   /** Calls the Worker as `actor` and notes the answer once there is one. */
   call: (actor: Actor, method: string, url: string, body?: Record<string, unknown>) => Call;
-  /** A healthy call, to its end, waitUntil included. */
+  /** A healthy call, run to its end, waitUntil included. */
   ask: (method: string, url: string, body?: Record<string, unknown>) => Promise<Call>;
-  /** Creates todos, a hundred at a time, each with all of its waitUntil. @returns the events' ids */
+  /** Creates todos, a hundred at a time, each including its waitUntil. @returns the events' ids */
   createMany: (count: number, endpointId?: string) => Promise<string[]>;
   /** A healthy run of the cron at the next full minute. */
   cron: () => Promise<void>;
-  /** Time passes: leases and caches run out, the cron runs until nothing waits. The scrub does not run. */
+  /** Lets time pass: leases and caches run out, the cron runs until nothing waits. The scrub does not run. */
   rest: () => Promise<void>;
-  /** As `rest`, and then the scrub has its turn. */
+  /** Like `rest`, and then the scrub runs. */
   recover: () => Promise<void>;
-  /** Every event that was ever committed, in the order of seq. */
+  /** Every event ever committed, in order of seq. */
   history: () => Committed[];
-  /** Rows of a query on D1; the log unless given. */
+  /** Rows of a D1 query; by default, the log. */
   rows: <T = EventRow>(sql?: string) => T[];
   /** How many events are in each state. */
   states: () => Record<string, number>;
   close: () => Promise<void>;
 };
 
-// Purge takes rows out of the log; what was promised holds all the same.
+// The purge removes rows from the log; the promises made for them still hold.
 const HISTORY = `
   CREATE TABLE history (seq INTEGER PRIMARY KEY, id, type, endpoint_id, todo_id, todo, state, stored, replays, due_at);
   CREATE TRIGGER remember AFTER INSERT ON event BEGIN INSERT INTO history
@@ -106,7 +106,7 @@ const READ_HISTORY = `
     coalesce(e.due_at, h.due_at) AS due_at
   FROM history AS h LEFT JOIN event AS e ON e.seq = h.seq ORDER BY h.seq`;
 
-/** The Worker says on the console what goes wrong: here that is all the time. */
+/** The Worker logs what goes wrong, which here is all the time. */
 function beQuiet(): void {
   for (const method of ["log", "warn", "error"] as const) {
     vi.spyOn(console, method).mockImplementation(() => {});
@@ -155,7 +155,7 @@ export function openWorld<C extends ConvoyDouble = LocalConvoy>(
     await goOnUntil(actor.idle);
     await convoy.idle();
   };
-  /** At most so many runs: what waits then waits for ever. */
+  /** Limited, as something may wait forever. */
   const runUntilNothingWaits = async (most: number) => {
     const waiting = d1.sqlite.prepare(
       `SELECT (SELECT min(due_at) FROM event) AS event, (SELECT min(due_at) FROM endpoint) AS move`,
@@ -166,7 +166,7 @@ export function openWorld<C extends ConvoyDouble = LocalConvoy>(
       await cronAt(nextMinute(Math.max(Date.now(), move === null ? (event ?? 0) : 0)));
     }
   };
-  /** From which event on the scrub looks: `~` is after all of them. */
+  /** Sets the event after which the scrub looks: `~` is after all of them. */
   const scrubAfter = (id: "" | "~") =>
     d1.sqlite.exec(`UPDATE cron_state SET scrub_after = '${id}'`);
   const rest = async () => {

@@ -5,7 +5,7 @@ import type { AppType } from "../../src/app.ts";
 
 const client = hc<AppType>("http://127.0.0.1:8080");
 
-/** A right call, and its answer by status. */
+/** Valid calls, and an answer narrowed by its status. */
 export async function right(): Promise<Todo | Endpoint | null> {
   const made = await client.todo.$post({ json: { item: "x" }, query: { endpoint: "e" } });
   if (made.status === 201) return (await made.json()).todo;
@@ -19,13 +19,13 @@ export async function right(): Promise<Todo | Endpoint | null> {
   return (await added.json()).endpoint;
 }
 
-/** Wrong calls. */
+/** Invalid calls. */
 export async function wrong(): Promise<void> {
   // @ts-expect-error: no such field
   await client.todo.$post({ json: { item: "x", priority: 1 }, query: {} });
-  // @ts-expect-error: a field of another type
+  // @ts-expect-error: a field of the wrong type
   await client.todo.$post({ json: { item: 1 }, query: {} });
-  // @ts-expect-error: a field that is missing
+  // @ts-expect-error: a missing field
   await client.endpoint.$post({ json: { name: "n" } });
   // @ts-expect-error: no such state
   await client.event.$get({ query: { state: "lost" } });

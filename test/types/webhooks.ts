@@ -18,9 +18,9 @@ export function receive(webhook: Webhook): string | number {
   }
 }
 
-/** What each type has, and has not. */
+/** What each type has and lacks. */
 export function fields(created: CreatedWebhook, deleted: DeletedWebhook): (string | number)[] {
-  // @ts-expect-error: of a deleted todo only the id is told
+  // @ts-expect-error: a deleted todo has only its id
   const gone = deleted.todo.item;
   // @ts-expect-error: no such field
   const owner = created.owner;

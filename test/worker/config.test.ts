@@ -1,9 +1,9 @@
-/** Settings: their defaults, their ranges, and that none can break a run of the cron. */
+/** Settings: their defaults and ranges, and that no fraction breaks a request or the cron. */
 import { expect, test } from "vitest";
 import { deliverySettings, SettingError, type SettingName } from "../../src/config.ts";
 import { call, cron, letTimePass, log, newEnv } from "../support/worker.ts";
 
-test("without settings the defaults hold", () => {
+test("without settings, the defaults apply", () => {
   expect(deliverySettings(newEnv())).toEqual({
     audit: { delayMs: 120_000, patienceMs: 600_000 },
     maxTries: 10,
@@ -13,7 +13,7 @@ test("without settings the defaults hold", () => {
   });
 });
 
-test("without an audit there is nothing to wait for", () => {
+test("AUDIT=off turns the audit off, whatever AUDIT_DELAY_S says", () => {
   expect(deliverySettings(newEnv({ AUDIT: "off", AUDIT_DELAY_S: "5" })).audit).toBeNull();
 });
 
@@ -27,7 +27,7 @@ test.each([
   ["RETENTION_DAYS", "0"],
   ["SUBREQUEST_BUDGET", "19"],
   ["SUBREQUEST_BUDGET", "Infinity"],
-] as [SettingName, string][])("%s=%s is refused by name", (name, value) => {
+] as [SettingName, string][])("%s=%s is refused with an error that names it", (name, value) => {
   expect(() => deliverySettings(newEnv({ [name]: value }))).toThrow(SettingError);
   expect(() => deliverySettings(newEnv({ [name]: value }))).toThrow(name);
 });
@@ -40,7 +40,7 @@ test.each([
   ["SUBREQUEST_BUDGET", "45.5"],
   ["EVENT_MAX_TRIES", "2.5"],
 ] as [SettingName, string][])(
-  "a fraction in %s breaks no answer and no run of the cron",
+  "a fraction in %s breaks neither a request nor the cron",
   async (name, value) => {
     const env = newEnv({ [name]: value });
     expect((await call(env, "POST", "/todo", { id: 1, item: "x" })).status).toBe(201);

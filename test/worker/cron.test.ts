@@ -1,4 +1,4 @@
-/** The cron as a whole: each task has its share, none stops another, and the sum keeps its promises. */
+/** The cron as a whole: each task has its share, none stops another, and a run keeps to its limits. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { LEASE_MS } from "../../src/config.ts";
 import { passTime } from "../support/cut-worker.ts";
@@ -32,7 +32,7 @@ const finished = {
 const isPost = ({ on, what }: Operation) => on === "Convoy" && what.startsWith("POST /events");
 const isPut = ({ on, what }: Operation) => on === "KV" && /put|delete/.test(what);
 
-test("an idle run asks neither Convoy nor KV, writes nothing, and says that it ran", async () => {
+test("an idle run calls neither Convoy nor KV, leaves its state as it was, and logs that it ran", async () => {
   const env = newEnv();
   await leaveBehind(env, 3, () => ({
     ...finished,
@@ -56,7 +56,7 @@ test("an idle run asks neither Convoy nor KV, writes nothing, and says that it r
   ]);
 });
 
-test("a Convoy that takes no event keeps nothing else from being done", async () => {
+test("a Convoy that takes no events holds up no other task", async () => {
   const env = newEnv();
   const endpoint = await newEndpoint(env);
   await leaveBehind(env, 32, (n) => (n <= 20 ? finished : { stored: 0 }));
@@ -77,7 +77,7 @@ test.each([
   ["posting", "event.stored IS stored.value"],
   ["projecting", "AND event.stored = 0 AND event.due_at <= ?1"],
   ["the purge", "batch"],
-])("a D1 that is lost at %s fails the run, and the other tasks are done", async (what, sql) => {
+])("losing D1 at %s fails the run, but the other tasks are done", async (what, sql) => {
   const env = newEnv({ SUBREQUEST_BUDGET: "200" });
   await leaveBehind(env, 9, (n) => {
     if (n <= 3) return finished;
@@ -100,7 +100,7 @@ test.each([
   }).toEqual({ posting: false, projecting: false, "the purge": false, [what]: true });
 });
 
-test("where everything is wrong at once a run keeps to the free plan's 50 subrequests", async () => {
+test("a run keeps to the free plan's 50 subrequests even if everything goes wrong at once", async () => {
   const env = newEnv();
   await leaveBehind(env, 1_200, (n) => {
     if (n <= 400) return { occurred_at: 1, attempts: n % 4, stored: 0 };
@@ -126,8 +126,8 @@ test("where everything is wrong at once a run keeps to the free plan's 50 subreq
   }
 });
 
-describe("time", () => {
-  test("that ends while Convoy is slow ends the posting, and all that was posted is recorded", async () => {
+describe("a slow Convoy", () => {
+  test("does not make a run take a minute: it records what it posted and hands back the rest", async () => {
     const env = newEnv({ SUBREQUEST_BUDGET: "9000" });
     await leaveBehind(env, 300);
     const begun = Date.now();
@@ -143,7 +143,7 @@ describe("time", () => {
     expect(keys.length).toBeLessThan(100);
     for (const row of await log(env)) {
       expect(row.state).toBe(keys.includes(row.id) ? "accepted" : "pending");
-      // Handed back, not left to its lease.
+      // Handed back, not held until its lease ends.
       if (row.state === "pending") expect(row.due_at).toBeLessThanOrEqual(Date.now());
     }
   });
@@ -153,7 +153,7 @@ test.each([
   ["time", "9000", 800],
   ["subrequests", "45", 0],
 ])(
-  "a backlog that takes all the %s it can get leaves the walk and KV their share",
+  "a backlog that uses all the %s it can get leaves the walk and KV their share",
   async (_, budget, ms) => {
     const env = newEnv({ SUBREQUEST_BUDGET: budget });
     await leaveBehind(env, 301, (n) => {

@@ -1,4 +1,4 @@
-/** What is missing or broken is a 503 that names what mends it; nothing secret is ever said. */
+/** Whatever is missing or broken is a 503 that names the fix; no secret is ever shown. */
 import { describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
 import { failing, type Operation } from "../support/operations.ts";
@@ -29,7 +29,7 @@ test.each([
   ["POST", "/endpoint/x/ping", undefined],
   ["GET", "/event", undefined],
 ] as [string, string, unknown][])(
-  "%s %s without tables is a 503 that names the command",
+  "%s %s without tables is a 503 that names the command to run",
   async (method, path, body) => {
     const env = newEnv();
     await env.DB.exec("DROP TABLE event; DROP TABLE endpoint");
@@ -68,7 +68,7 @@ describe("a missing or wrong setting is a 503 that names it", () => {
     ["CONVOY_API_KEY", ""],
     ["CONVOY_BASE_URL", "nonsense"],
   ])(
-    "a change without a usable %s is committed all the same, and its event waits",
+    "without a usable %s a change is still committed, and its event is sent once that is fixed",
     async (name, value) => {
       const env = newEnv();
       const broken = { ...env, [name]: value };
@@ -94,7 +94,7 @@ describe("while KV is down", () => {
     ["POST", "/todo", { id: 2, item: "x" }],
     ["PUT", "/todo/1", { item: "x" }],
     ["DELETE", "/todo/1", undefined],
-  ])("%s %s is a 503, and nothing has changed", async (method, path, body) => {
+  ])("%s %s is a 503 and changes nothing", async (method, path, body) => {
     const env = newEnv();
     await call(env, "POST", "/todo", { id: 1, item: "x" });
     const before = await state(env);
@@ -106,7 +106,7 @@ describe("while KV is down", () => {
   });
 
   test.each(changes)(
-    "%s %s succeeds where only the put fails, and KV follows later",
+    "%s %s succeeds if only the put fails, and KV catches up later",
     async (method, path, body) => {
       const env = newEnv();
       await call(env, "POST", "/todo", { id: 1, item: "old" });
@@ -123,7 +123,7 @@ describe("while KV is down", () => {
     },
   );
 
-  test("a put that fails once is tried again after KV's second, without the sweeper", async () => {
+  test("a put that fails once is retried without waiting for the cron", async () => {
     const env = newEnv();
     let puts = 0;
     const once = failing(env, (one) => isWrite(one) && ++puts === 1, {
@@ -151,7 +151,7 @@ describe("while D1 is down", () => {
     });
   });
 
-  test("todos are read all the same, with ?endpoint too", async () => {
+  test("todos can still be read, even with ?endpoint", async () => {
     const env = newEnv();
     await call(env, "POST", "/todo", { id: 1, item: "x" });
     expect((await call(down(env), "GET", "/todo/1?endpoint=x")).status).toBe(200);
@@ -159,7 +159,7 @@ describe("while D1 is down", () => {
   });
 });
 
-test("what nobody foresaw is a 500 without a stack or a query, and the log says its kind", async () => {
+test("an unforeseen error is a 500 that shows no internals, and is logged with its path", async () => {
   const said = vi.spyOn(console, "error").mockImplementation(() => {});
   const KV = { get: () => "not json", list: () => null } as unknown as KVNamespace;
   const reply = await call({ ...newEnv(), KV }, "GET", "/todo");
@@ -173,7 +173,7 @@ test("what nobody foresaw is a 500 without a stack or a query, and the log says 
   });
 });
 
-test("the secret of an endpoint is in the answer of its creation and nowhere else", async () => {
+test("an endpoint's secret is in the answer to its creation and nowhere else", async () => {
   const lines: unknown[] = [];
   for (const level of ["log", "info", "warn", "error", "debug"] as const) {
     vi.spyOn(console, level).mockImplementation((...line) => void lines.push(line));

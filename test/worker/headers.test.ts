@@ -1,10 +1,10 @@
-/** The headers of every answer, whichever way it was made. */
+/** The headers of every answer. */
 import { secureHeaders } from "hono/secure-headers";
 import { expect, test } from "vitest";
 import { newApp, SAFE_HEADERS } from "../../src/http.ts";
 import { call, newEnv } from "../support/worker.ts";
 
-test("the safe headers are those of hono/secure-headers, and no-store", async () => {
+test("the safe headers are those of hono/secure-headers, plus no-store", async () => {
   const app = newApp();
   app.use(secureHeaders()).get("/", (c) => c.body(null));
   const { headers } = await app.request("/");
@@ -43,7 +43,7 @@ test.each([undefined, "https://app.test"])(
   },
 );
 
-test("what one answer adds to its headers, no other answer has", async () => {
+test("headers added to one answer do not leak into another", async () => {
   const env = newEnv();
   const made = await call(env, "POST", "/todo", { id: 1, item: "x" });
   expect(made.headers.get("Location")).toBe("/todo/1");

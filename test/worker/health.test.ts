@@ -1,4 +1,4 @@
-/** /health: is the Worker there, and ?deep: is everything that it needs. */
+/** /health: is the Worker up; with ?deep: is everything it needs. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../src/config.ts";
 import { progress, STATEMENTS } from "../../src/event/cron-state.ts";
@@ -10,7 +10,7 @@ beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
 
 const deep = (env: Bindings) => call(env, "GET", "/health?deep");
 
-test("is answered to everybody, and asks nobody", async () => {
+test("answers anyone, without using KV, D1 or Convoy", async () => {
   const watched = recording(newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET }));
   const reply = await call(watched.env, "GET", "/health");
   expect(reply).toMatchObject({ status: 200, body: { status: "ok" } });
@@ -18,7 +18,7 @@ test("is answered to everybody, and asks nobody", async () => {
 });
 
 describe("with ?deep", () => {
-  test("says that all is well, and that nothing waits", async () => {
+  test("says that all is well and nothing waits", async () => {
     expect(await deep(newEnv())).toMatchObject({
       status: 200,
       body: {
@@ -35,12 +35,12 @@ describe("with ?deep", () => {
     });
   });
 
-  test.each(["?deep", "?deep=", "?deep=1", "?deep=false"])("%s wants a token", async (query) => {
+  test.each(["?deep", "?deep=", "?deep=1", "?deep=false"])("%s needs a token", async (query) => {
     const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
     expect((await call(env, "GET", `/health${query}`)).status).toBe(401);
   });
 
-  test("uses up the caller's rate limit, since it costs what any call costs", async () => {
+  test("is subject to the rate limit, unlike /health alone", async () => {
     const limit = async () => ({ success: false });
     const env = { ...newEnv(), RATE_LIMIT: { limit } as RateLimit };
     const watched = recording(env);
@@ -49,7 +49,7 @@ describe("with ?deep", () => {
     expect((await call(watched.env, "GET", "/health")).status).toBe(200);
   });
 
-  test("counts what waits and what is dead, says since when and why; each owner its own", async () => {
+  test("tells each owner how many of its events wait, since when and why, and how many are dead", async () => {
     const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
     const alice = await as("alice");
     await setFaults(env, { status: 413 });
@@ -78,7 +78,7 @@ describe("with ?deep", () => {
     const settings = { AUTH: "jwt", AUTH_SECRET: TEST_SECRET };
     const operator = () => as("alice", { scope: "operator" });
 
-    test("sums up all owners, and to everybody else only their own", async () => {
+    test("sums up all owners; anyone else sees only their own", async () => {
       const env = newEnv(settings);
       await setFaults(env, { status: 413 });
       await call(env, "POST", "/todo", { item: "x" }, await as("alice"));
@@ -114,7 +114,7 @@ describe("with ?deep", () => {
       });
     });
 
-    test("says how far the walk is behind, and until when Convoy asked for time", async () => {
+    test("says how far behind the walk is, and until when Convoy asked us to wait", async () => {
       const env = newEnv(settings);
       const now = Date.now();
       const set = env.DB.prepare("UPDATE cron_state SET walk_since = ?, closed_until = ?");
@@ -129,7 +129,7 @@ describe("with ?deep", () => {
       expect(later.body.closed_until).toBeNull();
     });
 
-    test("reads no more of a long log than of a short one", async () => {
+    test("reads few rows of a long log", async () => {
       const env = newEnv();
       const fill = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
         INSERT INTO event (id, owner, type, occurred_at, todo_id, todo, stored, state, finished_at, due_at)
@@ -168,7 +168,7 @@ describe("with ?deep", () => {
       { convoy: /^Convoy answered 500$/ },
     ],
     [
-      "a page in front of Convoy",
+      "a web page in front of Convoy",
       (env) => withConvoy(env, () => new Response("<html>")),
       { convoy: /200/ },
     ],
@@ -178,7 +178,7 @@ describe("with ?deep", () => {
       (env) => ({ ...env, CONVOY_BASE_URL: "nowhere" }),
       { convoy: /CONVOY_BASE_URL/ },
     ],
-  ])("names %s as what is wrong, with a 503", async (_, breakIt, body) => {
+  ])("is a 503 that names what is wrong: %s", async (_, breakIt, body) => {
     const reply = await deep(await breakIt(newEnv()));
     expect(reply).toMatchObject({ status: 503, body: { status: "degraded" } });
     for (const [field, expected] of Object.entries(body)) {

@@ -1,4 +1,4 @@
-/** Two owners walk all routes: neither sees or touches what is the other's. */
+/** Two owners try all routes: neither sees or touches what belongs to the other. */
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
 import type { Bindings } from "../../src/config.ts";
@@ -6,7 +6,7 @@ import { confirm } from "../support/events.ts";
 import { as, TEST_SECRET } from "../support/token.ts";
 import { accepted, call, deliveries, newEnv, state } from "../support/worker.ts";
 
-/** Owners whose names tempt: one contains the other, or means something to a key, a URL or SQL. */
+/** Pairs with treacherous names: one contains the other, or is special in a key, a URL or SQL. */
 const PAIRS: [string, string][] = [
   ["alice", "bob"],
   ["a", "a:b"],
@@ -15,7 +15,7 @@ const PAIRS: [string, string][] = [
   ["default", "default\u200b"],
 ];
 
-/** What the owner has, as the other one would name it. */
+/** What the owner has, by the ids that the stranger would use. */
 type Had = { todo: number; endpoint: string; event: string; delivery: string };
 type Answer = { status: number; body: unknown };
 type Look = {
@@ -23,15 +23,15 @@ type Look = {
   path: (had: Had) => string;
   body?: unknown;
   /**
-   * hidden: 404, as if it did not exist. own: what the stranger has, which is nothing. open: the same
-   * for everybody. made: something new, of the stranger's own. closed: 403, an operator's.
+   * hidden: 404, as if it did not exist. own: only what the stranger has, which is nothing. open:
+   * the same for everyone. made: something new that the stranger owns. closed: 403, for operators only.
    */
   expects: "hidden" | "own" | "open" | "made" | "closed";
 };
 
 const endpointOf = ({ endpoint }: Had) => `/endpoint/${endpoint}`;
 
-/** How each route is to treat a stranger. A route that is not here fails the test below. */
+/** How each route must treat a stranger. A route missing here fails the test below. */
 const EXPECTED: Record<string, Look[]> = {
   "GET /health": [
     { path: () => "/health", expects: "open" },
@@ -121,7 +121,7 @@ const LOOKS = ROUTES.flatMap((route) => {
   const [method = ""] = route.split(" ");
   return (EXPECTED[route] ?? []).map((look) => ({ route, method, look }));
 });
-/** The names of what nobody has. */
+/** Ids of what nobody has. */
 const NOTHING: Had = { todo: 77, endpoint: "none", event: "none", delivery: "none" };
 
 const jwtEnv = () => newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
@@ -144,7 +144,7 @@ async function furnish(env: Bindings, owner: string): Promise<Had> {
     .bind(dead.headers.get("X-Event-Id"))
     .run();
   const event = created.headers.get("X-Event-Id") ?? "";
-  // Convoy delivers in its own time.
+  // Convoy delivers asynchronously.
   await vi.waitFor(async () => {
     expect((await deliveries(env)).map(({ status }) => status)).toEqual(["Success", "Success"]);
   });
@@ -155,7 +155,7 @@ async function furnish(env: Bindings, owner: string): Promise<Had> {
   return { todo: todo.id, endpoint, event, delivery };
 }
 
-/** All that there is in KV, D1 and at Convoy. */
+/** Everything in KV, in D1 and at Convoy. */
 async function worldState(env: Bindings) {
   const atConvoy = await Promise.all(
     ["endpoints", "subscriptions"].map(async (what) => {
@@ -169,7 +169,7 @@ async function worldState(env: Bindings) {
   return { kv, values, events, endpoints, convoy };
 }
 
-/** What of it is the owner's. */
+/** The part of it that belongs to the owner. */
 async function ownState(env: Bindings, owner: string) {
   const { values, events, endpoints, convoy } = await worldState(env);
   const ids = endpoints.filter((row) => row.owner === owner).map((row) => row.id);
@@ -189,7 +189,7 @@ function wordsOf({ delivery, event, endpoint }: Had): string[] {
   return [delivery, event, endpoint, "private", "theirs"];
 }
 
-test("every route says how it treats a stranger, and none is named that is gone", () => {
+test("the expectations cover every route, and name none that is gone", () => {
   expect(ROUTES.filter((route) => !(route in EXPECTED))).toEqual([]);
   expect(Object.keys(EXPECTED).filter((route) => !ROUTES.includes(route))).toEqual([]);
 });
@@ -197,11 +197,11 @@ test("every route says how it treats a stranger, and none is named that is gone"
 describe.each(PAIRS)("what %j has", (owner, stranger) => {
   count.owners += 2;
 
-  test(`is nothing to ${JSON.stringify(stranger)} on all of ${LOOKS.length} looks`, async () => {
+  test(`is neither seen nor changed by ${JSON.stringify(stranger)} in ${LOOKS.length} requests`, async () => {
     const env = jwtEnv();
     const sent = await as(stranger);
     const quiet = LOOKS.filter(({ look }) => look.expects !== "made");
-    // What the stranger is told in an empty world: the same is due once the owner has something.
+    // What the stranger is told in an empty world, and must still be told once the owner has something.
     const told = new Map<Look, Answer>();
     for (const { method, look } of quiet) {
       const { status, body } = await call(env, method, look.path(NOTHING), look.body, sent);
@@ -236,7 +236,7 @@ describe.each(PAIRS)("what %j has", (owner, stranger) => {
 });
 
 test.each(LOOKS.filter(({ look }) => look.expects === "hidden"))(
-  "what $route hides from a stranger, the owner itself is given",
+  "what $route hides from a stranger, the owner gets",
   async ({ method, look }) => {
     const env = jwtEnv();
     const had = await furnish(env, "alice");
@@ -245,7 +245,7 @@ test.each(LOOKS.filter(({ look }) => look.expects === "hidden"))(
   },
 );
 
-test("events of one owner reach no endpoint of another, by fan-out or by name", async () => {
+test("an owner's events reach no endpoint of another owner, by fan-out or by name", async () => {
   const env = jwtEnv();
   const endpoints = new Map<string, string>();
   for (const owner of ["alice", "bob", "alice:bob"]) {

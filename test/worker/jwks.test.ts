@@ -1,4 +1,4 @@
-/** The issuer's keys: fetched when needed, kept for a while, never fetched because a stranger says so. */
+/** The issuer's keys: fetched when needed, kept for a while, and not fetched at a stranger's will. */
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import {
   JWKS_KEEP_MS,
@@ -20,7 +20,7 @@ let published: Pair[];
 /** How often the issuer was asked, and what it answers instead of its keys. */
 let fetches: number;
 let instead: ((init?: RequestInit) => Response | Promise<Response>) | null;
-/** What the closing line counts. */
+/** Counts for the closing log line. */
 const crowd = { tokens: 0, fetches: 0 };
 afterAll(() => console.info(`crowds before cold keys: ${JSON.stringify(crowd)}`));
 
@@ -55,12 +55,12 @@ async function statusOf(given?: Parameters<typeof ask>[0]): Promise<number> {
   return (await ask(given)).status;
 }
 
-/** Moves the clock that says how old the keys are. */
+/** Moves the clock by which the keys age. */
 function pass(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
 }
 
-test("keys are fetched once for many tokens, and again when they are old", async () => {
+test("keys are fetched once for many tokens, and again when they have expired", async () => {
   for (let i = 0; i < 5; i++) expect(await statusOf()).toBe(200);
   expect(fetches).toBe(1);
   pass(JWKS_KEEP_MS - 1_000);
@@ -71,7 +71,7 @@ test("keys are fetched once for many tokens, and again when they are old", async
   expect(fetches).toBe(2);
 });
 
-test("a key that the issuer has begun to use is fetched for the first token that names it", async () => {
+test("an issuer's new key is fetched for the first token that names it", async () => {
   expect(await statusOf()).toBe(200);
   published = [pair, other];
   pass(JWKS_UNKNOWN_KID_MS + 1);
@@ -79,14 +79,14 @@ test("a key that the issuer has begun to use is fetched for the first token that
   expect(fetches).toBe(2);
 });
 
-test("a key that the issuer took back is refused once the keys are old", async () => {
+test("a key that the issuer withdrew is refused once the cached keys expire", async () => {
   expect(await statusOf()).toBe(200);
   published = [other];
   pass(JWKS_KEEP_MS + 1);
   expect(await statusOf()).toBe(401);
 });
 
-test("tokens with unknown kids make us fetch at most once in a while", async () => {
+test("tokens with unknown kids cause at most one fetch per interval", async () => {
   expect(await statusOf()).toBe(200);
   for (let i = 0; i < 20; i++) {
     expect(await statusOf({ header: { kid: `made up ${i}` } })).toBe(401);
@@ -99,7 +99,7 @@ test("tokens with unknown kids make us fetch at most once in a while", async () 
   expect(fetches).toBe(2);
 });
 
-/** 300 at once, each with its own token, before any key is there. */
+/** 300 requests at once, each with its own token, before any key is cached. */
 async function arrive(given: (i: number) => Parameters<typeof ask>[0]): Promise<number[]> {
   const statuses = await Promise.all(Array.from({ length: 300 }, (_, i) => statusOf(given(i))));
   crowd.tokens += statuses.length;
@@ -107,17 +107,17 @@ async function arrive(given: (i: number) => Parameters<typeof ask>[0]): Promise<
   return [...new Set(statuses)];
 }
 
-test("a crowd that arrives before the keys are there is let in by one fetch", async () => {
+test("a crowd that arrives before the keys is let in by one fetch", async () => {
   expect(await arrive(() => ({}))).toEqual([200]);
   expect(fetches).toBe(1);
 });
 
-test("a crowd with junk tokens before the keys are there makes one fetch", async () => {
+test("a crowd with junk tokens that arrives before the keys causes one fetch", async () => {
   expect(await arrive((i) => ({ header: { kid: `made up ${i}` } }))).toEqual([401]);
   expect(fetches).toBe(1);
 });
 
-test("a crowd while the issuer fails makes one fetch, and none until a while has passed", async () => {
+test("a crowd causes one fetch while the issuer fails, and no other until a pause is over", async () => {
   instead = () => new Response("oops", { status: 500 });
   expect(await arrive((i) => ({ header: { kid: `made up ${i}` } }))).toEqual([503]);
   expect(fetches).toBe(1);
@@ -129,7 +129,7 @@ test("a crowd while the issuer fails makes one fetch, and none until a while has
   expect(fetches).toBe(2);
 });
 
-test("the while after a look that failed begins when it has failed", async () => {
+test("the pause after a failed fetch starts when it has failed", async () => {
   instead = () => {
     pass(JWKS_TIMEOUT_MS - 1_000);
     return new Response("oops", { status: 500 });
@@ -140,7 +140,7 @@ test("the while after a look that failed begins when it has failed", async () =>
   expect(fetches).toBe(1);
 });
 
-test("no redirect is followed", async () => {
+test("redirects are not followed", async () => {
   const redirects: unknown[] = [];
   instead = (init) => {
     redirects.push(init?.redirect);
@@ -150,9 +150,9 @@ test("no redirect is followed", async () => {
   expect(redirects).toEqual(["manual"]);
 });
 
-test("who waits for a look that was cut off is answered all the same, and the next one looks", async () => {
+test("requests that wait for a fetch that was cut off get a 503, and the next one fetches", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  // A request whose caller went away: what it awaited never settles, its timers neither.
+  // A request whose caller went away: neither what it awaits nor its timers ever settle.
   instead = () => new Promise(() => {});
   const asked = [ask(), ask(), ask()];
   await vi.waitFor(() => expect(fetches).toBe(1));
@@ -168,11 +168,11 @@ test.each<[name: string, instead: NonNullable<typeof instead>]>([
   ["does not answer", () => Promise.reject(new TypeError("fetch failed"))],
   ["answers 500", () => new Response("oops", { status: 500 })],
   ["answers 500 with keys", () => Response.json({ keys: [] }, { status: 500 })],
-  ["answers a page", () => new Response("<html>")],
+  ["answers a web page", () => new Response("<html>")],
   ["answers null", () => Response.json(null)],
   ["answers without keys", () => Response.json({})],
-  ["answers keys that are no list", () => Response.json({ keys: {} })],
-])("while the issuer %s, a token is answered 503, not 401", async (_, answer) => {
+  ["answers keys that are not a list", () => Response.json({ keys: {} })],
+])("while the issuer %s, a token gets a 503, not a 401", async (_, answer) => {
   instead = answer;
   const reply = await ask();
   expect(reply.status).toBe(503);
@@ -183,7 +183,7 @@ test.each<[name: string, instead: NonNullable<typeof instead>]>([
   expect(await statusOf()).toBe(200);
 });
 
-test("while the issuer is away it is asked now and then, however many come", async () => {
+test("while the issuer is down it is asked only now and then, however many requests come", async () => {
   instead = () => new Response("oops", { status: 500 });
   for (let i = 0; i < 10; i++) expect(await statusOf()).toBe(503);
   expect(fetches).toBe(1);
@@ -197,7 +197,7 @@ test("while the issuer is away it is asked now and then, however many come", asy
   expect(fetches).toBe(3);
 });
 
-test("strangers who come together make us fetch once, and nobody is told wrong", async () => {
+test("concurrent tokens, some of a new key, cause one fetch and no 401", async () => {
   expect(await statusOf()).toBe(200);
   published = [pair, other];
   pass(JWKS_UNKNOWN_KID_MS);
@@ -212,7 +212,7 @@ test("strangers who come together make us fetch once, and nobody is told wrong",
   expect(await statusOf({ by: other })).toBe(200);
 });
 
-test("an issuer that never answers is given up after its time", async () => {
+test("an issuer that never answers is given up on after a timeout", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   instead = (init) =>
     new Promise((_, reject) => {
@@ -224,17 +224,17 @@ test("an issuer that never answers is given up after its time", async () => {
   expect((await asked).status).toBe(503);
 });
 
-test("keys that are known go on being used while the issuer is away", async () => {
+test("known keys remain in use while the issuer is down", async () => {
   expect(await statusOf()).toBe(200);
   instead = () => new Response("oops", { status: 500 });
   pass(JWKS_KEEP_MS + 1);
   expect(await statusOf()).toBe(200);
-  // Others cannot be judged without it.
+  // Other keys cannot be checked without it.
   expect(await statusOf({ by: other })).toBe(503);
 });
 
 test.each(["", "a", "a.b.c", "..", "e30.e30.", "%%%.%%%.%%%", "bnVsbA.bnVsbA.AA", "W10.W10.AA"])(
-  "the malformed token %j is a 401, and nobody is asked for keys",
+  "the malformed token %j is a 401, without fetching keys",
   async (token) => {
     expect(await statusOf({ token })).toBe(401);
     instead = () => new Response("oops", { status: 500 });
@@ -245,14 +245,14 @@ test.each(["", "a", "a.b.c", "..", "e30.e30.", "%%%.%%%.%%%", "bnVsbA.bnVsbA.AA"
 
 test.each<[name: string, keys: unknown[]]>([
   ["a list with null", [null]],
-  ["a list with texts", ["key"]],
+  ["a list with strings", ["key"]],
   ["a key without kid", [{ kty: "EC" }]],
   ["a shared secret", [{ kty: "oct", k: "AAAA", kid: "PAIR" }]],
   ["a short RSA key", ["SHORT"]],
-  ["a key to encrypt with", ["ENCRYPTS"]],
+  ["an encryption key", ["ENCRYPTS"]],
   ["no key", []],
   ["a broken key under the kid", ["BROKEN"]],
-])("%s from the issuer refuses the token and breaks nothing", async (_, keys) => {
+])("with %s from the issuer the token is refused, and nothing breaks", async (_, keys) => {
   const broken = { kty: "EC", crv: "P-256", x: "AA", y: "AA", kid: pair.kid, alg: "ES256" };
   const { n, e } = await shortRsa();
   const odd: Record<string, object> = {
@@ -268,25 +268,25 @@ test.each<[name: string, keys: unknown[]]>([
   expect(await statusOf()).toBe(200);
 });
 
-test("a token of an algorithm that we do not take is a 401 while the issuer is away", async () => {
+test("a token with an unsupported algorithm is a 401, even while the issuer is down", async () => {
   instead = () => new Response("oops", { status: 500 });
   expect(await statusOf({ header: { alg: "HS256" } })).toBe(401);
   expect(await statusOf({ header: { alg: "none" } })).toBe(401);
   expect(fetches).toBe(0);
 });
 
-test("a key to encrypt with under the same kid is passed over", async () => {
+test("an encryption key under the same kid is skipped", async () => {
   const encrypts = { ...(await publicJwk(other)), kid: pair.kid, use: "enc" };
   const jwk = await publicJwk(pair);
   instead = () => Response.json({ keys: [encrypts, jwk] });
   expect(await statusOf()).toBe(200);
 });
 
-test("a token of typ at+jwt is one like any other", async () => {
+test("a token with typ at+jwt is accepted", async () => {
   expect(await statusOf({ header: { typ: "at+jwt" } })).toBe(200);
 });
 
-/** RSA of 1,024 bits, which RS256 must not be checked with (RFC 7518, 3.3). */
+/** An RSA key of 1,024 bits, too short to check RS256 with (RFC 7518, 3.3). */
 async function shortRsa(): Promise<JsonWebKey> {
   const algorithm = {
     name: "RSASSA-PKCS1-v1_5",

@@ -13,7 +13,7 @@ function pathOf({ path }: { path: string }): string {
   return path.replace(/:\w+/g, "1");
 }
 
-/** Whether a route takes this, one with an id in its path too: /endpoint/sync is also /endpoint/:id. */
+/** Whether any route takes this, one with an id in its path included: /endpoint/sync is also /endpoint/:id. */
 function takes(method: string, path: string): boolean {
   return app.routes.some(
     (route) =>
@@ -24,7 +24,7 @@ function takes(method: string, path: string): boolean {
 describe("rate limit", () => {
   const KEYED = PATHS.filter((path) => !/^\/(health|openapi\.json|docs)/.test(path));
 
-  /** Bindings whose limit is used up for the named owners, and the keys that it was asked for. */
+  /** Bindings whose limit is used up for these owners, and the keys that were checked. */
   function limited(owners: string[]): { env: Bindings; asked: string[] } {
     const asked: string[] = [];
     const limit = async ({ key }: { key: string }) => {
@@ -46,7 +46,7 @@ describe("rate limit", () => {
     expect(await state(env)).toEqual(before);
   });
 
-  test("each owner has a limit of its own", async () => {
+  test("each owner has its own limit", async () => {
     const { env, asked } = limited(["noisy"]);
     Object.assign(env, { AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
     expect((await call(env, "GET", "/todo", undefined, await as("noisy"))).status).toBe(429);
@@ -67,7 +67,7 @@ describe("rate limit", () => {
     expect((await call(env, "GET", "/todo")).status).toBe(200);
   });
 
-  test("/health is answered however many ask", async () => {
+  test("/health has no limit", async () => {
     expect((await call(limited(["default"]).env, "GET", "/health")).status).toBe(200);
   });
 });
@@ -106,7 +106,7 @@ describe("CORS", () => {
     }
   });
 
-  test("a preflight of a named origin is answered without a token", async () => {
+  test("a preflight from a named origin needs no token", async () => {
     const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET, CORS_ORIGINS: "https://app.test" });
     const headers = {
       origin: "https://app.test",
@@ -121,7 +121,7 @@ describe("CORS", () => {
     }
   });
 
-  test("an error can be read too", async () => {
+  test("errors can be read, too", async () => {
     const headers = { origin: "https://app.test" };
     for (const [AUTH, method, path, status] of [
       ["jwt", "GET", "/todo", 401],
@@ -146,7 +146,7 @@ describe("headers", () => {
     ["POST", "/todo", 415],
     ["GET", "/health", 200],
   ] as const)(
-    "%s %s (%d) has a request id and is safe in a browser",
+    "%s %s (%d) has a request id and the browser's safety headers",
     async (method, path, status) => {
       const reply = await call(newEnv(), method, path);
       expect(reply.status).toBe(status);
@@ -161,7 +161,7 @@ describe("headers", () => {
 
   const wanted = PATHS.filter((path) => path !== "/health");
   test.each([...wanted, "/health?deep", "/nothing"])(
-    "no cache keeps an answer of %s, good or bad",
+    "no answer of %s may be cached, good or bad",
     async (path) => {
       const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
       const good = await as("alice");
@@ -180,7 +180,7 @@ describe("headers", () => {
   );
 
   test.each(["abc-123", "0198f1c6-7d1b-7aa0-8000-000000000000", "a".repeat(255)])(
-    "the caller's request id %s comes back",
+    "the caller's request id %s is returned",
     async (id) => {
       const reply = await call(newEnv(), "GET", "/todo/1", undefined, {
         headers: { "X-Request-Id": id },
@@ -190,7 +190,7 @@ describe("headers", () => {
   );
 
   test.each(["a".repeat(256), "a b", "<script>", "a;b"])(
-    "a request id that is none (%s) is replaced",
+    "an invalid request id (%s) is replaced",
     async (id) => {
       const reply = await call(newEnv(), "GET", "/todo/1", undefined, {
         headers: { "X-Request-Id": id },
@@ -206,7 +206,7 @@ describe("methods", () => {
     METHODS.filter((method) => !takes(method, path)).map((method) => [method, path] as const),
   );
 
-  test.each(wrong)("%s %s is a 405 that names what the path takes", async (method, path) => {
+  test.each(wrong)("%s %s is a 405 that names the allowed methods", async (method, path) => {
     const reply = await call(newEnv(), method, path, method === "GET" ? undefined : {});
     expect(reply.status).toBe(405);
     const allow = (reply.headers.get("Allow") ?? "").split(", ");

@@ -1,4 +1,4 @@
-/** AUTH=open, which asks for no token: who is let in, by host and by site, and nothing else is. */
+/** AUTH=open, which asks for no token: which hosts and sites are let in, and that no others are. */
 import { afterAll, expect, test } from "vitest";
 import { app } from "../../src/app.ts";
 import type { Settings } from "../../src/config.ts";
@@ -11,7 +11,7 @@ afterAll(() => console.info(`AUTH=open: ${JSON.stringify(count)}`));
 
 type Sent = { at?: string; headers?: Record<string, string>; settings?: Settings };
 
-/** A change without a body, as a page of another site could send it: 403, and nothing is read or done. */
+/** A change without a body, as another site's page could send it: 403, and nothing is read or done. */
 async function expectRefused({ at, headers = {}, settings = {} }: Sent, says: RegExp) {
   const { env, operations } = recording(newEnv(settings));
   const sent = { headers, ...(at ? { at } : {}) };
@@ -43,7 +43,7 @@ test.each<[at: string, settings?: Settings]>([
   ["http://todo.internal:8080", named],
   ["http://box.local", named],
   ["http://[fd00::1]", named],
-])("%s is answered", async (at, settings = {}) => {
+])("%s is let in", async (at, settings = {}) => {
   await expectLetIn({ at, settings });
 });
 
@@ -73,12 +73,12 @@ test.each<[at: string, settings?: Settings]>([
   ["http://evil.example", { OPEN_HOSTS: "" }],
   ["http://evil.example", { OPEN_HOSTS: "," }],
   ["http://evil.example", { CORS_ORIGINS: "http://evil.example" }],
-])("%s is not, and says what to set", async (at, settings = {}) => {
+])("%s is refused, saying what to set", async (at, settings = {}) => {
   count.hosts++;
   await expectRefused({ at, settings }, /only localhost .*OPEN_HOSTS/);
 });
 
-test("a Host that the address does not say is looked at as well", async () => {
+test("a Host header that differs from the address is checked as well", async () => {
   count.hosts++;
   await expectRefused({ headers: { host: "evil.example" } }, /only localhost/);
 });
@@ -87,14 +87,14 @@ const APP = "https://app.example";
 
 test.each<[name: string, headers: Record<string, string>, settings?: Settings]>([
   ["a program", {}],
-  ["a page of its own", { origin: "http://localhost", "sec-fetch-site": "same-origin" }],
-  ["a page of this machine", { origin: "http://127.0.0.1:3000" }],
+  ["a page of the same origin", { origin: "http://localhost", "sec-fetch-site": "same-origin" }],
+  ["a page on this machine", { origin: "http://127.0.0.1:3000" }],
   [
-    "another port of this machine",
+    "another port on this machine",
     { origin: "http://localhost:3000", "sec-fetch-site": "same-site" },
   ],
-  ["a person who types the address", { "sec-fetch-site": "none" }],
-  ["a page of a named host", { origin: "http://box.local" }, named],
+  ["someone who types the address", { "sec-fetch-site": "none" }],
+  ["a page on a named host", { origin: "http://box.local" }, named],
   ["a named origin", { origin: APP, "sec-fetch-site": "cross-site" }, { CORS_ORIGINS: APP }],
 ])("%s is let in", async (_, headers, settings = {}) => {
   await expectLetIn({ headers, settings });
@@ -103,23 +103,27 @@ test.each<[name: string, headers: Record<string, string>, settings?: Settings]>(
 test.each<[name: string, headers: Record<string, string>, settings?: Settings]>([
   ["another site", { origin: "https://evil.example" }],
   [
-    "another site that says it is the same",
+    "another site that claims to be the same",
     { origin: "https://evil.example", "sec-fetch-site": "same-origin" },
   ],
   ["a sandboxed frame or a file", { origin: "null" }],
-  ["an origin that is none", { origin: "evil" }],
-  ["an origin without a name", { origin: "" }],
-  ["a name that begins like this machine's", { origin: "http://localhost.evil.example" }],
+  ["an invalid origin", { origin: "evil" }],
+  ["an empty origin", { origin: "" }],
+  ["a name that starts like this machine's", { origin: "http://localhost.evil.example" }],
   ["an extension", { origin: "chrome-extension://abcdefgh" }],
-  ["an image or a link of another site", { "sec-fetch-site": "cross-site" }],
+  ["an image or a link on another site", { "sec-fetch-site": "cross-site" }],
   [
     "localhost from 127.0.0.1, unnamed",
     { origin: "http://127.0.0.1:3000", "sec-fetch-site": "cross-site" },
   ],
-  ["an origin like the named one", { origin: `${APP}.evil.example` }, { CORS_ORIGINS: APP }],
+  [
+    "an origin that only starts like the named one",
+    { origin: `${APP}.evil.example` },
+    { CORS_ORIGINS: APP },
+  ],
   ["the named origin over http", { origin: "http://app.example" }, { CORS_ORIGINS: APP }],
-  ["an origin where all are named", { origin: "https://evil.example" }, { CORS_ORIGINS: "*" }],
-])("%s is not", async (_, headers, settings = {}) => {
+  ["an origin with CORS_ORIGINS=*", { origin: "https://evil.example" }, { CORS_ORIGINS: "*" }],
+])("%s is refused", async (_, headers, settings = {}) => {
   count.origins++;
   await expectRefused({ headers, settings }, /other sites/);
 });
@@ -148,7 +152,7 @@ test.each(routes)("%s is closed to a foreign host and to another site", async (r
   }
 });
 
-test("with a token any host and any site may ask: the token is what another site has not", async () => {
+test("with AUTH=jwt, any host and any site may call with a token", async () => {
   const env = newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
   const { headers } = await as("alice");
   const sent = {

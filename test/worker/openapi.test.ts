@@ -1,4 +1,4 @@
-/** The examples of the API document are true: its requests, made in order, get its answers. */
+/** The examples in the API document hold: its requests, made in order, get its answers. */
 import { expect, it } from "vitest";
 import { buildDocument } from "../../openapi/document.ts";
 import { confirm } from "../support/events.ts";
@@ -48,7 +48,7 @@ const operations = new Map(
   ),
 );
 
-// What differs each time: only its type is compared.
+// These differ each time, so only their types are compared.
 const VOLATILE =
   /^(Endpoint ID|secret|event_id|endpoint_id|idempotency_key|sequence|attempts|state|response|http_status|.*_at)$/;
 

@@ -20,7 +20,7 @@ import {
   setFaults,
 } from "../support/worker.ts";
 
-/** KV's methods as they are, statements by their kind. */
+/** KV's methods as they are, the statement that commits as `commit`. */
 const short = ({ on, what }: Operation) =>
   `${on} ${on !== "D1" ? what : what.includes("INSERT INTO event") ? "commit" : what}`;
 
@@ -44,7 +44,7 @@ describe.each(["", "?endpoint"])("with %j", (query) => {
       const env = newEnv();
       await call(env, "POST", "/todo", { id: 1, item: "x" });
       const endpoint = query && `?endpoint=${await newEndpoint(env)}`;
-      // What waitUntil does starts before the answer is read: it is held back until then.
+      // waitUntil's work starts before the answer is read, so it is held back until then.
       const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
       const operations: string[] = [];
       let done = false;
@@ -77,7 +77,7 @@ describe("while Convoy hangs", () => {
     ["PUT", "/todo/9", { item: "y" }, 404],
   ];
   test.each(routes)(
-    "%s %s is answered whole before Convoy has answered",
+    "%s %s is answered in full before Convoy answers",
     async (method, path, body, status) => {
       const env = newEnv();
       await call(env, "POST", "/todo", { id: 1, item: "x" });
@@ -98,7 +98,7 @@ describe("while Convoy hangs", () => {
     },
   );
 
-  test("KV holds the change and the check after the put is done a second later, all the same", async () => {
+  test("the change still reaches KV, and its row says so before Convoy answers", async () => {
     const env = newEnv();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const hanging = withConvoy(env, async () => {
@@ -116,7 +116,7 @@ describe("while Convoy hangs", () => {
     expect(await log(env)).toMatchObject([{ stored: 1, state: "accepted" }]);
   });
 
-  test("what it did not take arrives once, when it answers again and the cron runs", async () => {
+  test("an event that Convoy dropped arrives once, when Convoy is back and the cron runs", async () => {
     const env = newEnv();
     await setFaults(env, { drop: true });
     const { headers, status } = await call(env, "POST", "/todo", { id: 1, item: "x" });
@@ -133,7 +133,7 @@ describe("while Convoy hangs", () => {
   });
 });
 
-test("a request that is refused for its token or path costs nothing", async () => {
+test("a request refused for its token or path costs no operation", async () => {
   const { env, operations } = recording({ ...newEnv(), AUTH: "jwt", AUTH_SECRET: "x".repeat(32) });
   for (const path of ["/todo", "/todo/1", "/endpoint", "/nowhere"]) await call(env, "GET", path);
   expect(operations).toEqual([]);

@@ -1,4 +1,4 @@
-/** POST /portal-link, and what the token in a link opens. */
+/** POST /portal-link, and what the token in a link gives access to. */
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
 import type { Bindings } from "../../src/config.ts";
@@ -10,7 +10,7 @@ beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
 const jwtEnv = (more = {}) => newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET, ...more });
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 
-/** Asks for a link in the name of alice. */
+/** Asks for a link as alice. */
 async function ask(env: Bindings, body?: unknown, sent: object = {}) {
   return call(env, "POST", "/portal-link", body, { ...(await as("alice")), ...sent });
 }
@@ -25,7 +25,7 @@ function tokenOf(url: string): string {
 }
 
 describe("a link", () => {
-  test("leads to the page where it was asked for, with its token in the fragment alone", async () => {
+  test("leads to the portal at the origin that was called, with its token only in the fragment", async () => {
     const { status, body, headers } = await ask(jwtEnv(), undefined, {
       at: "https://api.example.com",
     });
@@ -41,7 +41,7 @@ describe("a link", () => {
     [{}, 60],
     [{ expires_in_minutes: 1 }, 1],
     [{ expires_in_minutes: 1_440 }, 1_440],
-  ])("asked for with %j is good for %d minutes", async (body, minutes) => {
+  ])("asked for with %j is valid for %d minutes", async (body, minutes) => {
     const before = Date.now();
     const link = (await ask(jwtEnv(), body)).body;
     const { exp, sub } = JSON.parse(atob(tokenOf(link.url).split(".")[1] ?? ""));
@@ -59,19 +59,19 @@ describe("a link", () => {
     });
   });
 
-  test("asks nothing of Convoy: an owner gets in while it is down, or not set", async () => {
+  test("needs no Convoy, which may be down or not configured", async () => {
     const env = jwtEnv({ CONVOY_API_KEY: "", CONVOY_BASE_URL: "http://nowhere.test" });
     expect((await ask(env)).status).toBe(201);
   });
 
-  test("holds no token while everybody is let in", async () => {
+  test("has no token while AUTH is open", async () => {
     expect(await call(newEnv(), "POST", "/portal-link")).toMatchObject({
       status: 201,
       body: { url: "http://localhost/portal/", expires_at: null },
     });
   });
 
-  test("is signed with PORTAL_SECRET where tokens come from elsewhere; without one, a 503 says so", async () => {
+  test("is signed with PORTAL_SECRET if an issuer makes the tokens; without it, a 503 says so", async () => {
     const pair = await newPair("ES256");
     const keys = { keys: [await publicJwk(pair)] };
     vi.spyOn(globalThis, "fetch").mockImplementation(async () => Response.json(keys));
@@ -92,7 +92,7 @@ describe("a link", () => {
 });
 
 describe("with PORTAL=off", () => {
-  test("no link is given, and those that are out are refused", async () => {
+  test("no link is given, and existing ones are refused", async () => {
     const env = jwtEnv();
     const sent = bearer(await linked(env));
     const off = { ...env, PORTAL: "off" };
@@ -117,14 +117,14 @@ describe("with PORTAL=off", () => {
 });
 
 describe("the token of a link", () => {
-  /** Every route of the Worker, as one would call it. */
+  /** Every route of the Worker, ids filled in. */
   const ROUTES = [...new Set(app.routes.map(({ method, path }) => `${method} ${path}`))]
     .filter((route) => !route.startsWith("ALL "))
     .map((route) => route.replace(/:\w+/g, "1"));
   const OPEN = ["GET /health", "GET /openapi.json"];
   const isInside = (route: string) => /^\w+ \/(endpoint|event)(\/|$)/.test(route);
   const outside = ROUTES.filter((route) => !isInside(route) && !OPEN.includes(route));
-  /** Other ways to write what it does not open, or what might be taken for what it does. */
+  /** Other spellings of what it does not open, and what might be mistaken for what it does. */
   const DISGUISED = [
     ...["/todo/", "//todo", "/./todo", "/TODO", "/todo/1/", "/todo?x=/endpoint", "/todo/%31"],
     ...["/endpoint/../todo", "/endpoint/%2e%2e/todo", "/event/..%2ftodo", "/endpoint/..;/todo"],
@@ -153,7 +153,7 @@ describe("the token of a link", () => {
     expect(count.inside).toBeGreaterThanOrEqual(16);
   });
 
-  test("opens no other route, however it is written", async () => {
+  test("opens no other route, however it is spelled", async () => {
     const env = jwtEnv();
     await call(env, "POST", "/todo", { id: 1, item: "of alice alone" }, await as("alice"));
     const sent = bearer(await linked(env));
@@ -179,7 +179,7 @@ describe("the token of a link", () => {
     expect(count.letThrough).toBe(0);
   });
 
-  test("shows nothing of another owner", async () => {
+  test("shows nothing that belongs to another owner", async () => {
     const env = jwtEnv();
     await call(env, "POST", "/todo", { item: "of bob" }, await as("bob"));
     const { body } = await call(env, "GET", "/event", undefined, await as("bob"));
@@ -191,7 +191,7 @@ describe("the token of a link", () => {
   });
 });
 
-test("GET /event/summary says what waits, since when and why, and how much was given up", async () => {
+test("GET /event/summary says how many events wait, since when and why, and how many are dead", async () => {
   const env = newEnv({ CONVOY_BASE_URL: "http://down.test/api" });
   for (const id of [1, 2, 3]) await call(env, "POST", "/todo", { id, item: "x" });
   await env.DB.prepare(

@@ -37,7 +37,7 @@ async function all(body: object) {
 }
 
 describe("refuses", () => {
-  test("whoever is no operator, and changes nothing", async () => {
+  test("anyone but an operator, and changes nothing", async () => {
     await add(1);
     const before = await state(env);
     for (const who of [alice, await as("alice", { scope: "portal operator" })]) {
@@ -53,7 +53,7 @@ describe("refuses", () => {
 });
 
 describe("from the log", () => {
-  test("puts what KV lost, has of another version, or has although it was removed", async () => {
+  test("repairs todos that KV lost, has in another version, or has although they were removed", async () => {
     for (const id of [1, 2, 3, 4]) await add(id);
     await call(env, "DELETE", "/todo/3", undefined, alice);
     await env.KV.delete(todoKey("alice", 1));
@@ -74,18 +74,18 @@ describe("from the log", () => {
       [1, 2, 4].map((id) => ({ id, item: `todo ${id}`, completed: false })),
     );
     expect((await all({ from: "log" })).data).toEqual([]);
-    // KV is no news to anybody.
+    // Repairing KV sends no events.
     expect(await accepted(env)).toHaveLength(5);
   });
 
-  test("leaves a todo alone that the log has forgotten", async () => {
+  test("leaves alone a todo that the log has forgotten", async () => {
     await add(1);
     await env.DB.prepare("DELETE FROM event").run();
     expect(await all({ from: "log" })).toMatchObject({ data: [] });
     expect(await todos()).toHaveLength(1);
   });
 
-  test("goes through 250 lost todos of several owners within each call's budget", async () => {
+  test("restores 250 lost todos of several owners, each call within its budget", async () => {
     const fill = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250)
       INSERT INTO event (id, owner, type, occurred_at, todo_id, todo, stored, state, finished_at)
       SELECT printf('0%07x-0000-7000-8000-%012x', i, i), 'o' || (i % 3), 'created', 1, i,
@@ -103,7 +103,7 @@ describe("from the log", () => {
       cursor = reply.body.cursor;
     } while (cursor !== undefined);
     expect(found).toBe(250);
-    // What a call's budget was too small for is the cron's.
+    // The cron does what a call's budget was too small for.
     env.SUBREQUEST_BUDGET = "5000";
     await cron(env);
     expect((await env.KV.list()).keys).toHaveLength(250);
@@ -112,7 +112,7 @@ describe("from the log", () => {
 });
 
 describe("from KV", () => {
-  /** The database goes back to what it was when `lose` began, as by Time Travel; KV and Convoy do not. */
+  /** Takes the database back to before `lose`, as Time Travel does; KV and Convoy stay as they are. */
   async function timeTravel(lose: () => Promise<void>) {
     const rows = (await env.DB.prepare("SELECT * FROM event").all()).results;
     const sequence = await env.DB.prepare("SELECT seq FROM sqlite_sequence").first("seq");
@@ -130,7 +130,7 @@ describe("from KV", () => {
     }
   }
 
-  test("takes over what the log lost, with events above all that receivers have seen", async () => {
+  test("takes over what the log lost, in events with sequences above all that Convoy has seen", async () => {
     const bob = await as("bob");
     for (const id of [1, 2, 3]) await add(id);
     await call(env, "DELETE", "/todo/3", undefined, alice);
@@ -163,19 +163,19 @@ describe("from KV", () => {
     expect(JSON.parse(written[0]?.todo ?? "")).toEqual({ id: 1, item: large, completed: true });
     expect(await todos()).toEqual(before);
     expect(await accepted(env)).toHaveLength(lost.length + 3);
-    // Once is enough, and the log's word is KV's now.
+    // Once is enough, and the log now agrees with KV.
     expect((await all({ from: "kv" })).data).toEqual([]);
     expect((await all({ from: "log" })).data).toEqual([]);
   });
 
-  test("takes nothing over that the log knows, or has forgotten in the order of things", async () => {
+  test("takes over nothing that the log knows, or has purged in due course", async () => {
     for (const id of [1, 2, 3]) await add(id);
     await env.DB.prepare("DELETE FROM event WHERE seq < 3").run();
     expect((await all({ from: "kv" })).data).toEqual([]);
     expect(await log(env)).toHaveLength(1);
   });
 
-  test("does not undo what somebody changes between the look and the writing", async () => {
+  test("does not undo a change made between its read and its write", async () => {
     await add(1);
     await timeTravel(async () => void (await call(env, "PUT", "/todo/1", { item: "lost" }, alice)));
     let asked = false;
@@ -207,7 +207,7 @@ describe("from KV", () => {
     });
   });
 
-  test("goes on where a page of KV ends", async () => {
+  test("goes through several pages of KV", async () => {
     await Promise.all(
       Array.from({ length: 50 }, (_, id) => {
         const todo = { id, item: "x", completed: false };

@@ -1,4 +1,4 @@
-/** What a run of the cron says of itself: one line of JSON, whose fields docs/operate.md has. */
+/** What a cron run logs: one line of JSON, whose fields docs/operate.md explains. */
 import { beforeEach, expect, test, vi } from "vitest";
 import { leaveBehind } from "../support/events.ts";
 import { failing } from "../support/operations.ts";
@@ -11,7 +11,7 @@ beforeEach(() => {
   vi.spyOn(console, "log").mockImplementation((line) => void said.push(JSON.parse(line)));
 });
 
-test("a run says what it did, how long it took and how many subrequests it used", async () => {
+test("a run logs what it did, how long it took and how many subrequests it used", async () => {
   const env = newEnv();
   await setFaults(env, { status: 500 });
   await call(env, "POST", "/todo", { item: "x" });
@@ -37,9 +37,9 @@ test("a run says what it did, how long it took and how many subrequests it used"
 test.each([
   ["a task", "project", /^\s*UPDATE event SET due_at[\s\S]*stored = 0/],
   ["the agenda itself", "agenda", /AS to_post/],
-])("a run in which D1 does not answer %s names it, and fails", async (_, task, sql) => {
+])("a run in which D1 does not answer %s fails, and logs its name", async (_, task, sql) => {
   const base = newEnv();
-  // Without anything to put into KV there is no such task; Convoy has it already.
+  // The task only runs if there is something to put into KV; Convoy has the event already.
   await leaveBehind(base, 1, () => ({ stored: 0, state: "confirmed", accepted_at: 1, due_at: 1 }));
   const env = failing(base, ({ on, what }) => on === "D1" && sql.test(what));
   await expect(cron(env)).rejects.toThrow("D1");

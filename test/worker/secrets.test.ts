@@ -1,4 +1,4 @@
-/** What no answer and no log line may hold: keys, secrets, tokens, stacks, queries. */
+/** What no answer and no log line may contain: keys, secrets, tokens, stacks, queries. */
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
 import type { Bindings } from "../../src/config.ts";
@@ -6,7 +6,7 @@ import { around } from "../support/operations.ts";
 import { as } from "../support/token.ts";
 import { begin, call, cron, newEndpoint, newEnv, setFaults } from "../support/worker.ts";
 
-/** Every secret of the run; none is a part of a word that may be shown. */
+/** Every secret of the run; none is part of a word that may be shown. */
 const SECRETS = {
   CONVOY_API_KEY: "key-3f9a1c77e2",
   AUTH_SECRET: "auth-5b2d8e41aa-5b2d8e41aa-5b2d8e41aa",
@@ -39,14 +39,14 @@ function expectClean(what: string, written: string) {
   expect(written, what).not.toMatch(/(\n|\\n)\s+at |\.[jt]s:\d+|\b(SELECT|INSERT|UPDATE) \w/);
 }
 
-/** Each route once, well and badly, by the owner of `id`. */
+/** Calls each route with good and bad ids and bodies, as the owner of `id`. */
 async function walk(env: Bindings, headers: Record<string, string>, id: string) {
   const event = (await begin(env, "POST", "/todo", { item: "x" }, { headers })).headers;
   const ids = [id, event.get("X-Event-Id") ?? "none", "missing", "%00", "'", "a".repeat(300)];
   const bodies = [undefined, {}, "{", "null", { item: "x" }, { name: "n", url: "ftp://x" }];
   for (const { method, path } of app.routes.filter((route) => route.method !== "ALL")) {
     for (const [at, one] of ids.entries()) {
-      // Rotation by the owner gives a secret: it has a test of its own.
+      // Rotation by the owner returns a secret: it has its own test.
       if (path.endsWith("/rotate-secret") && one === id) continue;
       const url = path.replace(/:\w+/g, one);
       const body = method === "GET" ? undefined : bodies[at];
@@ -77,7 +77,7 @@ async function makeEnv() {
   return { env, headers, id, token };
 }
 
-// The local Convoy's key is fixed: the Worker has another, which is put right on the way.
+// The local Convoy's key is fixed; the Worker has another, which is replaced on the way.
 function withKey(env: Bindings): Bindings {
   return {
     ...env,
@@ -93,7 +93,7 @@ function withKey(env: Bindings): Bindings {
   };
 }
 
-test("no answer and no log line of any route holds a secret, a token, a stack or a query", async () => {
+test("no route's answers or log lines contain a secret, a stack or a query, nor the log a token", async () => {
   const { env, headers, id, token } = await makeEnv();
   await walk(withKey(env), headers, id);
   await cron(withKey(env));
@@ -101,7 +101,7 @@ test("no answer and no log line of any route holds a secret, a token, a stack or
   expect(lines.join("\n")).not.toContain(token);
 });
 
-test("nor where the key is refused, with a Convoy that repeats it", async () => {
+test("the same holds if Convoy refuses the key and repeats it", async () => {
   const { env, headers, id } = await makeEnv();
   await walk({ ...env, CONVOY_API_KEY: SECRETS.CONVOY_API_KEY }, headers, id);
   const repeats = `dial postgres://convoy:${SECRETS.CONVOY_API_KEY}@db ${SECRETS.endpoint}`;
@@ -115,7 +115,7 @@ test("nor where the key is refused, with a Convoy that repeats it", async () => 
   for (const line of lines) expectClean("the log", line);
 });
 
-test("nor where a store breaks in the middle, with a message that repeats it", async () => {
+test("the same holds for answers if a store fails with a secret in its message", async () => {
   const { env, headers, id } = await makeEnv();
   const message = `D1_ERROR: near "${SECRETS.AUTH_SECRET}" at SELECT x\n    at run (index.ts:1:1)`;
   const broken = around(withKey(env), async ({ on }, run) => {

@@ -1,4 +1,4 @@
-/** Which settings may check tokens, and what a token opens: all of an owner's, or the portal's part of it. */
+/** Which settings may check tokens, and what a token opens: all that is an owner's, or only the portal's part. */
 import { afterAll, describe, expect, test } from "vitest";
 import { app } from "../../src/app.ts";
 import { authenticate } from "../../src/auth.ts";
@@ -21,21 +21,21 @@ describe("settings that cannot keep strangers out are a 503 that says what to se
     ["none, AUTH empty", { AUTH: "" }, /set AUTH_SECRET/],
     ["AUTH Open", { AUTH: "Open", AUTH_SECRET: TEST_SECRET }, /AUTH must be/],
     ["AUTH none", { AUTH: "none" }, /AUTH must be/],
-    ["AUTH with a blank", { AUTH: " open" }, /AUTH must be/],
+    ["AUTH with a leading space", { AUTH: " open" }, /AUTH must be/],
     ["a secret of one byte", { AUTH_SECRET: "a" }, /AUTH_SECRET .*32 bytes/],
     ["a secret of 31 bytes", { AUTH_SECRET: LONG }, /AUTH_SECRET .*32 bytes/],
-    ["a secret of 31 bytes and blanks", { AUTH_SECRET: ` ${LONG}\n` }, /AUTH_SECRET .*32 bytes/],
-    ["a blank secret", { AUTH_SECRET: " " }, /AUTH_SECRET .*32 bytes/],
-    ["a secret of 40 blanks", { AUTH_SECRET: " ".repeat(40) }, /AUTH_SECRET .*32 bytes/],
+    ["a secret of 31 bytes and spaces", { AUTH_SECRET: ` ${LONG}\n` }, /AUTH_SECRET .*32 bytes/],
+    ["a secret of one space", { AUTH_SECRET: " " }, /AUTH_SECRET .*32 bytes/],
+    ["a secret of 40 spaces", { AUTH_SECRET: " ".repeat(40) }, /AUTH_SECRET .*32 bytes/],
     ["the documents' placeholder", { AUTH_SECRET: "…" }, /AUTH_SECRET .*32 bytes/],
     ["a secret and JWKS", { AUTH_SECRET: TEST_SECRET, ...JWKS }, /one of the two/],
     ["JWKS without audience", { ...JWKS, AUTH_AUDIENCE: "" }, /AUTH_AUDIENCE/],
     ["JWKS over http", { ...JWKS, AUTH_JWKS_URL: "http://issuer.test/" }, /https/],
     ["JWKS at a name like localhost", { ...JWKS, AUTH_JWKS_URL: "http://localhost.test" }, /https/],
     ["JWKS in a file", { ...JWKS, AUTH_JWKS_URL: "file:///jwks.json" }, /https/],
-    ["JWKS in the setting", { ...JWKS, AUTH_JWKS_URL: 'data:,{"keys":[]}' }, /https/],
-    ["JWKS nowhere", { ...JWKS, AUTH_JWKS_URL: "no url" }, /https/],
-    ["a weak secret of the portal", { ...JWKS, PORTAL_SECRET: LONG }, /PORTAL_SECRET .*32 bytes/],
+    ["JWKS in a data URL", { ...JWKS, AUTH_JWKS_URL: 'data:,{"keys":[]}' }, /https/],
+    ["JWKS at no URL", { ...JWKS, AUTH_JWKS_URL: "no url" }, /https/],
+    ["a weak PORTAL_SECRET", { ...JWKS, PORTAL_SECRET: LONG }, /PORTAL_SECRET .*32 bytes/],
     ["two secrets", { AUTH_SECRET: TEST_SECRET, PORTAL_SECRET: OTHER }, /remove PORTAL_SECRET/],
   ])("%s", async (_, settings, says) => {
     const env = newEnv({ AUTH: "jwt", ...settings });
@@ -47,11 +47,11 @@ describe("settings that cannot keep strangers out are a 503 that says what to se
       expect(reply).toMatchObject({ status: 503, body: { error: expect.stringMatching(says) } });
       expect(reply.headers.get("Retry-After")).toMatch(/^\d+$/);
     }
-    // Nor is a token made that would be refused.
+    // Nor is a token issued that would be refused.
     if (!settings.AUTH) await expect(mintToken(env, "a", { expiresInS: 9 })).rejects.toThrow(says);
   });
 
-  test("AUTH not set at all is not open", async () => {
+  test("an unset AUTH is not open", async () => {
     const { AUTH: _, ...env } = newEnv();
     expect((await call(env, "GET", "/todo")).status).toBe(503);
   });
@@ -66,7 +66,7 @@ describe("settings that cannot keep strangers out are a 503 that says what to se
   });
 
   test.each(["http://localhost:9/", "http://127.0.0.1:9/jwks", "http://[::1]:9/"])(
-    "and keys of this machine may come without https: %s",
+    "and keys on this machine need no https: %s",
     async (AUTH_JWKS_URL) => {
       const env = newEnv({ AUTH: "jwt", ...JWKS, AUTH_JWKS_URL });
       expect((await call(env, "GET", "/todo")).status).toBe(401);
@@ -89,7 +89,7 @@ const portalEnv = () => newEnv({ AUTH: "jwt", ...JWKS, PORTAL_SECRET: OTHER });
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 const nowS = () => Math.floor(Date.now() / 1_000);
 
-test.each(owned)("%s %s wants a token", async (method, path) => {
+test.each(owned)("%s %s needs a token", async (method, path) => {
   expect((await call(secretEnv(), method, path)).status).toBe(401);
 });
 
@@ -135,21 +135,21 @@ describe.each([
     "/event/..%2ftodo",
     "//endpoint/",
     "/endpoints",
-  ])("does not get out by %s", async (path) => {
+  ])("opens nothing else by way of %s", async (path) => {
     count.portal++;
     const { status } = await call(newSettings(), "GET", path, undefined, bearer(await token()));
     if (status < 300) count.letThrough++;
     expect([403, 404]).toContain(status);
   });
 
-  test("is no operator's, whatever else its scope says", async () => {
+  test("is never an operator's, whatever else its scope says", async () => {
     for (const scope of ["portal operator", "operator portal"]) {
       const caller = await verifyToken(newSettings(), await token({ scope }));
       expect(caller).toEqual({ owner: "alice", portal: true, operator: false });
     }
   });
 
-  test("is its owner's, and ends when it was said to", async () => {
+  test("is its owner's, and expires on time", async () => {
     const env = newSettings();
     const claims = JSON.parse(atob((await mintPortalToken(env, "alice", 90)).split(".")[1] ?? ""));
     expect(claims).toMatchObject({ sub: "alice", scope: "portal" });
@@ -161,7 +161,7 @@ describe.each([
     );
   });
 
-  test("is not good for another subject", async () => {
+  test("cannot be altered to name another subject", async () => {
     const [header, , signature] = (await token()).split(".");
     const payload = base64Url(JSON.stringify({ sub: "bob", exp: nowS() + 60 }));
     const sent = bearer(`${header}.${payload}.${signature}`);
@@ -172,10 +172,10 @@ describe.each([
 describe("PORTAL_SECRET beside AUTH_JWKS_URL", () => {
   test.each([
     ["without scope", undefined],
-    ["of another scope", "operator"],
-    ["of a scope that begins alike", "portals"],
-    ["of an empty scope", ""],
-  ])("makes no other token: one %s is refused", async (_, scope) => {
+    ["with another scope", "operator"],
+    ["with a scope that starts alike", "portals"],
+    ["with an empty scope", ""],
+  ])("signs only portal tokens: one %s is refused", async (_, scope) => {
     count.portal++;
     const sent = await as("alice", { aud: "todo-api", scope }, OTHER);
     const { status } = await call(portalEnv(), "GET", "/event", undefined, sent);
@@ -183,7 +183,7 @@ describe("PORTAL_SECRET beside AUTH_JWKS_URL", () => {
     expect(status).toBe(401);
   });
 
-  test("not set, there are no portal tokens, and it says what to set", async () => {
+  test("if unset, no portal token is made or accepted, and an error says what to set", async () => {
     const env = newEnv({ AUTH: "jwt", ...JWKS });
     await expect(mintPortalToken(env, "alice", 60)).rejects.toThrow(/PORTAL_SECRET/);
     for (const secret of ["", TEST_SECRET, OTHER].filter(Boolean)) {
@@ -193,7 +193,7 @@ describe("PORTAL_SECRET beside AUTH_JWKS_URL", () => {
   });
 });
 
-/** What a route that was added later would see. */
+/** What a route added later would see. */
 async function later(env: Bindings, token: string): Promise<{ status: number; body: unknown }> {
   const late = newApp()
     .use(authenticate)
@@ -203,7 +203,7 @@ async function later(env: Bindings, token: string): Promise<{ status: number; bo
   return { status: reply.status, body: await reply.json() };
 }
 
-describe("a route that comes later", () => {
+describe("a route added later", () => {
   test.each<[scope: unknown, operator: boolean]>([
     [undefined, false],
     ["operator", true],
@@ -213,7 +213,7 @@ describe("a route that comes later", () => {
     ["", false],
     [7, false],
     [{ operator: true }, false],
-  ])("is open to a token of scope %j; it is an operator's: %s", async (scope, operator) => {
+  ])("is open to a token with scope %j; operator: %s", async (scope, operator) => {
     const token = await mintToken(secretEnv(), "alice", { expiresInS: 60, scope: scope as string });
     expect(await later(secretEnv(), token)).toEqual({
       status: 200,
@@ -221,12 +221,12 @@ describe("a route that comes later", () => {
     });
   });
 
-  test("is closed to the portal until somebody opens it", async () => {
+  test("is closed to portal tokens", async () => {
     const token = await mintPortalToken(secretEnv(), "alice", 60);
     expect((await later(secretEnv(), token)).status).toBe(403);
   });
 
-  test("knows no operator while everybody may come in", async () => {
+  test("sees no operator while AUTH is open", async () => {
     expect(await later(newEnv({ AUTH: "open" }), "none")).toMatchObject({
       body: { owner: "default", operator: false },
     });

@@ -1,4 +1,4 @@
-/** Bad input: each is one error of one shape, and nothing changes anywhere. */
+/** Bad input: always an error of the same shape, and nothing changes. */
 import { expect, test } from "vitest";
 import type { Bindings } from "../../src/config.ts";
 import { recording } from "../support/operations.ts";
@@ -13,7 +13,7 @@ type Case = {
   status?: number;
   /** Paths of the fields that the details name. */
   fields?: string[];
-  /** A part of the error's text. */
+  /** Part of the error's text. */
   says?: string | RegExp;
 };
 
@@ -154,7 +154,7 @@ const endpoints: Case[] = [
   ...endpoint("an unknown field", { ...HOOK, owner_id: "x" }, [""]),
 ];
 
-/** The one shape of an error, whatever it was. */
+/** The shape that every error has. */
 function expectError(reply: Reply, status: number) {
   const { error, details, data, ...rest } = reply.body;
   expect({ status: reply.status, rest }).toEqual({ status, rest: {} });
@@ -187,7 +187,7 @@ async function expectRefused(env: Bindings, one: Case) {
 test.each([...bodies, ...patches])("$name is refused, and nothing changes", (one) =>
   expectRefused(newEnv(), one),
 );
-test.each(paths)("$name is refused: no such todo can be", (one) => expectRefused(newEnv(), one));
+test.each(paths)("$name is refused: no todo has such an id", (one) => expectRefused(newEnv(), one));
 test.each(queries)("the query of $name is refused", (one) => expectRefused(newEnv(), one));
 test.each(types)("$name is a 415", (one) => expectRefused(newEnv(), one));
 test.each(routes)("$name is a 404 that names the path", (one) => expectRefused(newEnv(), one));
@@ -215,7 +215,7 @@ test.each([
 });
 
 test.each(["application/json", "application/json; charset=utf-8", "Application/JSON"])(
-  "content type %s is taken",
+  "content type %s is accepted",
   async (type) => {
     const headers = { "content-type": type };
     expect((await call(newEnv(), "POST", "/todo", ITEM, { headers })).status).toBe(201);
@@ -227,8 +227,8 @@ test.each([
   ["2,000 code points outside the basic plane", ROCKET.repeat(2_000)],
   ["one character", "x"],
   ["only a space", " "],
-  ["a lone surrogate's place", "\ufffd"],
-])("an item of %s is taken and comes back whole", async (_, item) => {
+  ["the replacement character", "\ufffd"],
+])("an item of %s is accepted and returned unchanged", async (_, item) => {
   const env = newEnv();
   expect((await call(env, "POST", "/todo", { id: 1, item })).status).toBe(201);
   expect((await call(env, "GET", "/todo/1")).body.item).toBe(item);
@@ -250,7 +250,7 @@ const chunked = (text: string) =>
 test.each([
   ["with a content length", padded],
   ["in chunks", (bytes: number) => chunked(padded(bytes))],
-])("a body %s of 16 KiB is taken, one byte more is a 413", async (_, make) => {
+])("a body %s of 16 KiB is accepted, one byte more is a 413", async (_, make) => {
   const env = newEnv();
   expect((await call(env, "POST", "/todo", make(16_384))).status).toBe(201);
   const before = await state(env);
@@ -266,7 +266,7 @@ test.each([
   expect(await state(env)).toEqual(before);
 });
 
-test("a bad body for an endpoint that exists changes neither Convoy nor the record", async () => {
+test("a bad body for an existing endpoint changes neither Convoy nor the record", async () => {
   const env = newEnv();
   const id = await newEndpoint(env);
   const before = await state(env);
@@ -278,7 +278,7 @@ test("a bad body for an endpoint that exists changes neither Convoy nor the reco
   expect(await state(env)).toEqual(before);
 });
 
-test("a request id that a caller sends comes back, and a bad one is replaced", async () => {
+test("a caller's request id is returned, and a bad one is replaced", async () => {
   const env = newEnv();
   const ask = (id: string) =>
     call(env, "GET", "/nowhere", undefined, { headers: { "x-request-id": id } });
@@ -286,7 +286,7 @@ test("a request id that a caller sends comes back, and a bad one is replaced", a
   expect((await ask("a b<script>")).headers.get("X-Request-Id")).not.toContain("<");
 });
 
-test("a body that breaks off is a 400", async () => {
+test("a body that is cut short is a 400", async () => {
   const broken = new ReadableStream({
     start(controller) {
       controller.enqueue(new TextEncoder().encode('{"item":'));

@@ -1,4 +1,4 @@
-// By keyboard alone, in light and dark, on a phone.
+// The portal by keyboard alone, in light and dark, on a phone.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { expect, test } from "vitest";
@@ -7,9 +7,9 @@ import { has, type Visit } from "./visit.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Registers these tests; the scene is there once they run. */
+/** Registers these tests; the scene exists once they run. */
 export function accessTests(scene: () => PortalScene, visit: Visit) {
-  test("is used by keyboard alone, and the focus comes back from a dialog", async () => {
+  test("can be used by keyboard alone, and the focus returns from a dialog", async () => {
     const { owner } = await scene().newcomer();
     const { page, button, dialog } = await visit(owner.link);
     await button("Add endpoint").waitFor();
@@ -124,7 +124,7 @@ export function accessTests(scene: () => PortalScene, visit: Visit) {
         },
       ],
     ];
-    /** The rules that a theme or a width can change are asked again; the rest once. */
+    /** Rules that depend on the theme or the width are checked for each, the rest once. */
     const themes = [
       { width: 1280, dark: false, rules: undefined },
       { width: 1280, dark: true, rules: ["color-contrast"] },

@@ -1,13 +1,13 @@
-// What is done with endpoints and their deliveries.
+// What an owner does with endpoints and their deliveries.
 import type { Route } from "playwright-core";
 import { expect, test } from "vitest";
 import { clipboard } from "../browser.ts";
 import { EVIL, type PortalScene } from "./scene.ts";
 import { check, has, type Visit } from "./visit.ts";
 
-/** Registers these tests; the scene is there once they run. */
+/** Registers these tests; the scene exists once they run. */
 export function endpointsTests(scene: () => PortalScene, visit: Visit) {
-  test("adds an endpoint: errors stand beside the fields, the secret is shown once, a ping arrives", async () => {
+  test("adds an endpoint: errors are shown beside the fields, the secret once, and a ping arrives", async () => {
     const { owner } = await scene().newcomer();
     const { page, button, dialog, deliveries, said } = await visit(owner.link);
     await page.getByRole("heading", { name: "No endpoints yet" }).waitFor();
@@ -48,7 +48,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     expect(await check(code, "", webhook!)).toBe("false");
   });
 
-  test("edits, pauses and activates an endpoint; what happens meanwhile arrives then", async () => {
+  test("edits, pauses and activates an endpoint; an event during the pause arrives after it", async () => {
     const { owner, endpoint, todo } = await scene().newcomer();
     const { id } = await endpoint();
     const { page, button, dialog, deliveries, row, glance } = await visit(owner.link);
@@ -66,7 +66,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
       url: `${scene().receiverUrl}/moved`,
     });
 
-    // An answer that was on its way before the change, and is older.
+    // An answer from before the change that arrives after it.
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const { promise: taken, resolve: take } = Promise.withResolvers<void>();
     const holdBack = async (route: Route) => {
@@ -96,7 +96,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     expect(scene().arrivals.map(({ url }) => url)).toEqual(["/moved"]);
   });
 
-  test("rotates a secret with an overlap, in which both sign; removes an endpoint after a question", async () => {
+  test("rotates a secret with an overlap, in which both sign; removes an endpoint after confirmation", async () => {
     const { owner, endpoint, todo } = await scene().newcomer();
     const { id, secret } = await endpoint();
     const { page, button, dialog, row, said } = await visit(owner.link);
@@ -133,7 +133,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     expect((await owner.call("GET", "/endpoint")).body).toEqual({ data: [] });
   });
 
-  test("shows why deliveries fail, attempt by attempt, and sends one again once the receiver is mended", async () => {
+  test("shows why deliveries fail, attempt by attempt, and sends one again once the receiver is fixed", async () => {
     const { owner, endpoint, todo } = await scene().newcomer();
     const { id } = await endpoint("/later", "Receiver");
     await todo(id, "arrives");
@@ -163,7 +163,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     expect(await attempts.locator(".outcome").allTextContents()).toEqual(
       Array(3).fill("500 Internal Server Error"),
     );
-    // The receiver's text is text, whatever it is.
+    // The receiver's text is shown as text, whatever it is.
     expect(await attempts.first().locator("pre").textContent()).toBe(EVIL);
     expect(await page.locator("main img, main script").count()).toBe(0);
 

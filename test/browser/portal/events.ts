@@ -1,10 +1,10 @@
-// The log of events, staying up to date, and what becomes of it while Convoy is down.
+// The event log, live updates, and what still works while Convoy is down.
 import { expect, test } from "vitest";
 import { until } from "../../support/until.ts";
 import type { PortalScene } from "./scene.ts";
 import { has, type Visit } from "./visit.ts";
 
-/** Registers these tests; the scene is there once they run. */
+/** Registers these tests; the scene exists once they run. */
 export function eventsTests(scene: () => PortalScene, visit: Visit) {
   test("finds events by type and state, says why they were given up, replays one and then all", async () => {
     const { owner, endpoint, todo, giveUp } = await scene().newcomer();
@@ -49,7 +49,7 @@ export function eventsTests(scene: () => PortalScene, visit: Visit) {
     expect(await page.getByRole("button", { name: /Replay/ }).count()).toBe(0);
   });
 
-  test("shows within seconds what changes elsewhere", async () => {
+  test("shows what changes elsewhere without a reload", async () => {
     const { owner, endpoint, todo } = await scene().newcomer();
     const { id } = await endpoint();
     const { page, deliveries, row } = await visit(owner.link);
@@ -61,7 +61,7 @@ export function eventsTests(scene: () => PortalScene, visit: Visit) {
     console.info(`portal: shown ${Math.round(performance.now() - started)} ms after POST /todo`);
   });
 
-  test("asks every two seconds while it is seen, and nothing while it is not", async () => {
+  test("polls every two seconds while it is visible, and not while it is hidden", async () => {
     const { owner, endpoint } = await scene().newcomer();
     await endpoint();
     const { page, requests, isQuiet, row } = await visit(owner.link, { clock: true });
@@ -85,7 +85,7 @@ export function eventsTests(scene: () => PortalScene, visit: Visit) {
     await until("a question", () => requests.length > before);
   });
 
-  test("with Convoy down, what works goes on, and the rest says why", async () => {
+  test("with Convoy down, what can work still does, and the rest says why", async () => {
     const { owner, endpoint, todo } = await scene().newcomer();
     const { id } = await endpoint();
     await todo(id, "before");

@@ -1,13 +1,13 @@
-// Who gets in, and what a hostile text or link can do.
+// Who gets in, and what hostile text or links cannot do.
 import { gzipSync } from "node:zlib";
 import { sign } from "hono/jwt";
 import { expect, test } from "vitest";
 import { type PortalScene, SECRET } from "./scene.ts";
 import { has, type Visit } from "./visit.ts";
 
-/** Registers these tests; the scene is there once they run. */
+/** Registers these tests; the scene exists once they run. */
 export function safetyTests(scene: () => PortalScene, visit: Visit) {
-  test("keeps the token in memory: not in the address, not in the browser's storage, in no URL that is sent; the page is at most 60 KB gzipped", async () => {
+  test("keeps the token out of the address, the browser's storage and every request's URL, in at most 60 KB gzipped", async () => {
     const { owner, endpoint } = await scene().newcomer();
     await endpoint();
     const { page, requests, row } = await visit(owner.link);
@@ -34,7 +34,7 @@ export function safetyTests(scene: () => PortalScene, visit: Visit) {
     await page.getByRole("heading", { name: "This page opens only with a link" }).waitFor();
   });
 
-  test("says that a link has expired, asks no more, and goes on with a new one", async () => {
+  test("says that a link has expired, requests nothing more, and works again with a new one", async () => {
     const { owner, endpoint } = await scene().newcomer();
     await endpoint();
     const exp = Math.floor(Date.now() / 1_000) - 120;
@@ -54,7 +54,7 @@ export function safetyTests(scene: () => PortalScene, visit: Visit) {
     await has(page.locator("main"), "malformed");
   });
 
-  test("knows nothing of another owner's endpoints and events", async () => {
+  test("shows nothing of another owner's endpoints and events", async () => {
     const { endpoint, todo } = await scene().newcomer();
     const { id } = await endpoint("/ok", "A secret name");
     const event = await todo(id, "a secret thing");
@@ -70,7 +70,7 @@ export function safetyTests(scene: () => PortalScene, visit: Visit) {
     expect(await page.content()).not.toContain("secret");
   });
 
-  test("runs no script but its own and makes no text into HTML, even where one gets into the page", async () => {
+  test("runs no script but its own and turns no text into HTML, even if one gets into the page", async () => {
     const { owner } = await scene().newcomer();
     const { page, complaints } = await visit(owner.link);
     await page.getByRole("heading", { name: "No endpoints yet" }).waitFor();

@@ -9,7 +9,7 @@ import { until } from "../../support/until.ts";
 /** Signs every token here. */
 export const SECRET = "portal-scene-secret-of-32-bytes-and-more";
 
-/** A receiver's answer whose text would be a script, were it taken for HTML. */
+/** A receiver's answer that would run a script if it were taken for HTML. */
 export const EVIL = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
 
 /** One webhook as it arrived; header names in lower case. */
@@ -19,12 +19,12 @@ export type Arrival = { url: string; signature: string; body: string };
 export type PortalScene = Awaited<ReturnType<typeof startPortalScene>>;
 
 /** Starts it. Retries of deliveries come at once, three tries in all; what
- * Convoy accepts is taken for done, so that it can be replayed at once. */
+ * Convoy accepts counts as finished, so that it can be replayed at once. */
 export async function startPortalScene() {
   const arrivals: Arrival[] = [];
   /** Paths that answer 500 instead of 200. */
   const failing = new Set(["/fail"]);
-  /** What those answer. */
+  /** What those paths answer. */
   const refusal = { body: EVIL };
   const server = createServer((request, response) => {
     let body = "";
@@ -45,7 +45,7 @@ export async function startPortalScene() {
   );
 
   let owners = 0;
-  /** Somebody new, who has nothing yet: calls to the API in its name, and a link into its portal. */
+  /** A new owner who has nothing yet: API calls as that owner, and a link into its portal. */
   async function newcomer(name = `owner-${++owners}`) {
     const exp = Math.floor(Date.now() / 1_000) + 600;
     const call = callerOf(system.url, await sign({ sub: name, exp }, SECRET, "HS256"));
@@ -53,7 +53,7 @@ export async function startPortalScene() {
     if (status !== 201) throw new Error(JSON.stringify(body));
     return {
       owner: { name, call, link: body.url },
-      /** An endpoint that it has already. */
+      /** Creates an endpoint for the owner. */
       async endpoint(to = "/ok", title = "Shop backend") {
         const made = await call<{ endpoint: { id: string }; secret: string }>("POST", "/endpoint", {
           name: title,
@@ -61,13 +61,13 @@ export async function startPortalScene() {
         });
         return { id: made.body.endpoint.id, secret: made.body.secret };
       },
-      /** A todo that is added elsewhere; its event goes to that endpoint. @returns the event's id */
+      /** Adds a todo outside the portal; its event goes to that endpoint. @returns the event's id */
       async todo(endpointId: string, item: string) {
         const added = await call("POST", `/todo?endpoint=${endpointId}`, { item });
         if (added.status !== 201) throw new Error(JSON.stringify(added.body));
         return added.headers.get("X-Event-Id") ?? "";
       },
-      /** Gives its events of these todos up, by SQL's LIKE. */
+      /** Gives up the owner's events of the todos that SQL's LIKE matches. */
       async giveUp(pattern: string) {
         await system.db
           .prepare(
@@ -88,7 +88,7 @@ export async function startPortalScene() {
     failing,
     refusal,
     newcomer,
-    /** Waits until so many webhooks have come to this path. */
+    /** Waits until `count` webhooks have arrived at this path. */
     arrived: (url: string, count = 1) =>
       until(`${count} at ${url}`, () => arrivals.filter((one) => one.url === url).length >= count),
     async close() {

@@ -42,7 +42,7 @@ const send = async (id: string, item: string) => {
 };
 for (let i = 0; i < 24; i++) await send(shop, `Order ${1_000 + i}`);
 for (let i = 0; i < 72; i++) {
-  // An outage in the middle, and the newest.
+  // An outage in the middle, and one at the end.
   const down = (i >= 31 && i < 37) || i >= 70;
   await until("what was sent", async () => scene.arrivals.length >= sent);
   await scene.convoy.idle();

@@ -1,11 +1,11 @@
-// A page of the portal, and short ways to say what a person does on it.
+// A page of the portal, and shorthands for what a person does on it.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Browser, Locator, Page } from "playwright-core";
 
 const run = promisify(execFile);
 
-/** How the page is opened; `clock`: the test moves its time. */
+/** How the page is opened; `clock`: the test controls its time. */
 export type VisitOptions = { width?: number; height?: number; dark?: boolean; clock?: boolean };
 
 /** An open page and what is on it. */
@@ -14,7 +14,7 @@ export type Visited = Awaited<ReturnType<typeof openPortal>>;
 /** Opens a page at this address. */
 export type Visit = (url: string, options?: VisitOptions) => Promise<Visited>;
 
-/** Opens a page. What it complains of, failed requests apart, and what it asks for is collected. */
+/** Opens a page, and collects its requests and its errors, failed requests apart. */
 export async function openPortal(browser: Browser, url: string, options: VisitOptions = {}) {
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
@@ -32,7 +32,7 @@ export async function openPortal(browser: Browser, url: string, options: VisitOp
   page.on("requestfailed", () => ended++);
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => {
-    // The browser says this of each answer that is an error; the page says it in words.
+    // The browser logs this for each answer that is an error; the page says it in words.
     if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
       complaints.push(message.text());
   });
@@ -49,7 +49,7 @@ function waysOn(page: Page) {
     row: (text: string) => page.locator(".row", { hasText: text }),
     /** Waits until the page says this at its bottom. */
     said: (text: string) => page.locator(".said", { hasText: text }).waitFor(),
-    /** What changed elsewhere is looked for now, not in two seconds. */
+    /** Makes the page look for changes now, not in two seconds. */
     glance: () => page.evaluate("document.dispatchEvent(new Event('visibilitychange'))"),
     goTo: (view: string) => page.evaluate(`location.hash = ${JSON.stringify(view)}`),
   };
@@ -59,7 +59,7 @@ function waysOn(page: Page) {
 export const has = (where: Locator, text: string | RegExp) =>
   where.filter({ hasText: text }).first().waitFor();
 
-/** What a check that was copied from the page says of a webhook. */
+/** What a check copied from the page says about a webhook. */
 export async function check(
   code: string,
   secret: string,

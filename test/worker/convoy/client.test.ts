@@ -1,4 +1,4 @@
-/** One call of Convoy's API: what is sent, what counts as an answer, and when it gives up. */
+/** A call to Convoy's API: what is sent, what counts as an answer, and when it times out. */
 import { afterEach, describe, expect, test, vi } from "vitest";
 import {
   type Convoy,
@@ -13,7 +13,7 @@ import { postEvent } from "../../../src/convoy/events.ts";
 import { acceptance, refusalOf } from "../../support/operations.ts";
 import { newEnv } from "../../support/worker.ts";
 
-/** A Convoy that answers as told, and the requests that it got. */
+/** A Convoy that gives this answer, and the requests it got. */
 function fake(answer: (request: Request) => Response | Promise<Response>) {
   const requests: Request[] = [];
   const convoy: Convoy = {
@@ -49,7 +49,7 @@ test("a call carries key, version and minified JSON, and follows no redirect", a
   );
 });
 
-test("the default address is Convoy Cloud's, and no base URL with a slash breaks the path", () => {
+test("the default base URL is Convoy Cloud's, and trailing slashes are removed", () => {
   const { CONVOY_BASE_URL: _, ...env } = newEnv();
   expect(convoyOf(env).baseUrl).toBe("https://us.getconvoy.cloud/api");
   expect(convoyOf({ ...env, CONVOY_BASE_URL: "http://c.test/api//" }).baseUrl).toBe(
@@ -59,22 +59,22 @@ test("the default address is Convoy Cloud's, and no base URL with a slash breaks
 
 describe("what Convoy answers", () => {
   test.each([
-    ["no JSON", new Response("ok"), 200],
-    ["JSON that is no envelope", new Response("[]"), 200],
+    ["text that is not JSON", new Response("ok"), 200],
+    ["JSON without an envelope", new Response("[]"), 200],
     ["null", new Response("null"), 200],
     ["an empty 204", new Response(null, { status: 204 }), 204],
     ["an envelope that says false", refusalOf(200, "no"), 200],
     [
-      "a message that is no text",
+      "a message that is not a string",
       Response.json({ status: false, message: {} }, { status: 500 }),
       500,
     ],
-  ])("%s is no success", async (_, response, status) => {
+  ])("%s is not a success", async (_, response, status) => {
     const { convoy } = fake(() => response);
     expect(await call(convoy, "/x")).toMatchObject({ ok: false, status });
   });
 
-  test("a body that breaks off is no answer", async () => {
+  test("a body that is cut short is no answer", async () => {
     const broken = new ReadableStream({
       start: (controller) => controller.error(new Error("reset")),
     });
@@ -82,14 +82,14 @@ describe("what Convoy answers", () => {
     expect(await call(convoy, "/x")).toMatchObject({ ok: false, status: null });
   });
 
-  test("a list that Convoy gives as null is empty, and only has_next_page goes on", async () => {
+  test("a list given as null is empty, and without has_next_page there is no next page", async () => {
     const pagination = { has_next_page: false, next_page_cursor: "x" };
     const { convoy } = fake(() => acceptance({ content: null, pagination }, 200));
     expect(await list(convoy, "/x", {})).toMatchObject({ data: { items: [], next: null } });
   });
 });
 
-test("an answer that does not come is given up after its time, and the request is cancelled", async () => {
+test("a call without an answer times out, and its request is aborted", async () => {
   vi.useFakeTimers();
   const { convoy, requests } = fake(
     (request) =>
@@ -118,11 +118,11 @@ test("an answer in time leaves no timer behind", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("time is given as Convoy's filters take it: whole seconds, UTC, no zone", () => {
+test("times are formatted for Convoy's filters: whole seconds, UTC, no zone", () => {
   expect(convoyTime(Date.UTC(2026, 10, 24, 9, 8, 7, 654))).toBe("2026-11-24T09:08:07");
 });
 
-describe("which of Convoy's words are shown", () => {
+describe("which of Convoy's messages are shown", () => {
   const failed = (status: number | null, message: string) =>
     ({ ok: false, status, message, retryAfterMs: null }) as const;
   test.each([
@@ -148,7 +148,7 @@ describe("which of Convoy's words are shown", () => {
     [500, "endpoint url must be a valid url", false],
     [400, "endpoint not found", false],
     [400, "endpoint url must be 10.0.0.1", false],
-  ])("%s %j can be mended by the caller: %s", (status, message, mendable) => {
+  ])("%s %j can be fixed by the caller: %s", (status, message, mendable) => {
     expect(mendableReason(failed(status, message)) !== null).toBe(mendable);
   });
 });

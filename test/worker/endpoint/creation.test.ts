@@ -1,4 +1,4 @@
-/** A creation of an endpoint that is cut off ends in a working endpoint or in none. */
+/** An endpoint's creation, if cut off, ends in a working endpoint or in none. */
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, CREATION_LEASE_MS } from "../../../src/config.ts";
 import {
@@ -80,7 +80,7 @@ describe("a creation that is cut off", () => {
     expect(await listAtConvoy(env, "endpoints")).toHaveLength(1);
   });
 
-  test("is nobody's endpoint before it ends: it is not listed, found, pinged or removed", async () => {
+  test("is not listed, found, paused, removed, pinged or sent to before it ends", async () => {
     await cutCall(env, 2, "before", "POST", "/endpoint", FIELDS);
     const [{ id } = { id: "" }] = await records(env);
     expect((await call(env, "GET", "/endpoint")).body.data).toEqual([]);
@@ -91,7 +91,7 @@ describe("a creation that is cut off", () => {
     expect((await call(env, "POST", `/todo?endpoint=${id}`, { item: "x" })).status).toBe(404);
   });
 
-  test("and whose end comes after reconcile removed it leaves nothing, and says so", async () => {
+  test("or ends only after its draft was removed leaves nothing, and says that it took too long", async () => {
     const slow = around(env, async ({ what }, run) => {
       if (/SET id = /.test(what)) await env.DB.prepare("DELETE FROM endpoint").run();
       return run();
@@ -105,7 +105,7 @@ describe("a creation that is cut off", () => {
     expect(await records(env)).toEqual([]);
   });
 
-  test("keeps its draft while what Convoy has of it cannot be removed", async () => {
+  test("keeps its draft until Convoy's part of it can be removed", async () => {
     await cutCall(env, 2, "before", "POST", "/endpoint", FIELDS);
     passTime(LATER_MS);
     await byCron(failing(env, ({ what }) => what.startsWith("DELETE /endpoints")));
@@ -116,7 +116,7 @@ describe("a creation that is cut off", () => {
     expect(await listAtConvoy(env, "endpoints")).toEqual([]);
   });
 
-  test("is told apart from somebody else's endpoint that looks alike", async () => {
+  test("does not remove another owner's endpoint that looks the same", async () => {
     await cutCall(env, 2, "before", "POST", "/endpoint", FIELDS);
     await env.DB.prepare("UPDATE endpoint SET owner = 'somebody else'").run();
     passTime(LATER_MS);

@@ -40,11 +40,11 @@ test.each([
   "1e3",
   "10s\n",
   "١٠s",
-])("%j is none", (text) => {
+])("%j is not a duration", (text) => {
   expect(text).not.toMatch(DURATION);
 });
 
-test("every whole number of seconds up to a minute is one, and no other number", () => {
+test("the only bare numbers that are durations are 1 to 60", () => {
   const taken = Array.from({ length: 4_000 }, (_, n) => n).filter((n) => DURATION.test(`${n}`));
   expect(taken).toEqual(Array.from({ length: 60 }, (_, n) => n + 1));
 });

@@ -1,4 +1,4 @@
-/** Endpoints at Convoy and in D1: both or neither, and never a secret on record. */
+/** Endpoints are both at Convoy and in D1 or in neither, and D1 never holds a secret. */
 import { describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
 import {
@@ -20,7 +20,7 @@ const HOOK = {
 
 type AtConvoy = { uid: string; name: string; url: string; http_timeout: number; owner_id: string };
 
-/** What the test's Convoy has: its endpoints or subscriptions, whoever made them. */
+/** All endpoints, or all subscriptions, of the test's Convoy. */
 async function atConvoy<T = AtConvoy>(env: Bindings, what = "endpoints"): Promise<T[]> {
   const response = await fetch(`${env.CONVOY_BASE_URL}/v1/projects/local/${what}?perPage=100`, {
     headers: { authorization: "Bearer local" },
@@ -31,7 +31,7 @@ async function atConvoy<T = AtConvoy>(env: Bindings, what = "endpoints"): Promis
 const rows = async (env: Bindings) =>
   (await env.DB.prepare("SELECT * FROM endpoint").all<Record<string, unknown>>()).results;
 
-/** The bindings, where the first operation that matches is answered by `answer`, done or not. */
+/** The bindings, with the first operation that matches answered by `answer`, done or not. */
 function once(
   env: Bindings,
   matches: (operation: Operation) => boolean,
@@ -51,7 +51,7 @@ const lost = () => {
   throw new Error("D1_ERROR: Network connection lost.");
 };
 
-test("the tutorial's POST makes endpoint, subscription and record, and gives the secret this once", async () => {
+test("the tutorial's POST creates endpoint, subscription and record, and returns the secret this once", async () => {
   const env = newEnv();
   const { status, headers, body } = await call(env, "POST", "/endpoint", HOOK);
   const id = body["Endpoint ID"];
@@ -89,7 +89,7 @@ test.each([
   [60, 60],
   [undefined, 10],
 ])(
-  "http_timeout %j is sent as %d seconds; the record has what Convoy makes of it",
+  "http_timeout %j is sent as %d seconds; the answer has what Convoy makes of it",
   async (http_timeout, seconds) => {
     const env = newEnv();
     const sent: unknown[] = [];
@@ -105,7 +105,7 @@ test.each([
 );
 
 test.each(["61s", 61, "2m", "1h", 0, "0s", 1.5, "soon"])(
-  "http_timeout %j is a 400: a silent receiver would hold a worker of Convoy's for so long",
+  "http_timeout %j is a 400",
   async (http_timeout) => {
     const reply = await call(newEnv(), "POST", "/endpoint", { ...HOOK, http_timeout });
     expect(reply).toMatchObject({ status: 400, body: { details: [{ path: "http_timeout" }] } });
@@ -117,7 +117,7 @@ describe("a creation that fails leaves nothing behind", () => {
   const subscribe = convoyCall("POST /subscriptions");
   const finish = sql("status = 'active'");
   const cases: [string, (env: Bindings) => Bindings, number, RegExp][] = [
-    ["D1, before Convoy is asked", (env) => once(env, sql("'creating'"), lost), 503, /database/],
+    ["D1 fails before Convoy", (env) => once(env, sql("'creating'"), lost), 503, /database/],
     [
       "Convoy refuses the URL",
       (env) => once(env, create, () => refusalOf(400, "endpoint url must be a valid url")),
@@ -132,7 +132,7 @@ describe("a creation that fails leaves nothing behind", () => {
       /could not reach the URL/,
     ],
     [
-      "Convoy does not know the key",
+      "Convoy rejects the key",
       (env) => once(env, create, () => refusalOf(401, "authorization failed")),
       502,
       /CONVOY_API_KEY/,
@@ -150,7 +150,7 @@ describe("a creation that fails leaves nothing behind", () => {
       /Convoy answered 500/,
     ],
     [
-      "Convoy is lost at the subscription, after it was made",
+      "Convoy is lost after it made the subscription",
       (env) => once(env, subscribe, () => Promise.reject(new TypeError("lost")), true),
       503,
       /not reachable/,
@@ -168,7 +168,7 @@ describe("a creation that fails leaves nothing behind", () => {
     expect(await atConvoy(env, "subscriptions")).toEqual([]);
   });
 
-  // The local Convoy, where each endpoint says that it is of another project.
+  // The local Convoy, but each endpoint says that it belongs to another project.
   function anotherProject() {
     const send = async (request: Request) => {
       const response = await fetch(request);
@@ -184,7 +184,7 @@ describe("a creation that fails leaves nothing behind", () => {
     ["500", () => refusalOf(500, "boom")],
     ["no answer", () => Promise.reject(new TypeError("lost"))],
   ])(
-    "except that after %s a draft remains, for it may have been made; nobody sees it",
+    "except that after %s a hidden draft remains, as Convoy may have made the endpoint",
     async (_, answer) => {
       const env = newEnv();
       const reply = await call(once(env, create, answer, true), "POST", "/endpoint", HOOK);
@@ -199,7 +199,7 @@ describe("a creation that fails leaves nothing behind", () => {
   );
 });
 
-test("a subscription that exists already is as good as made", async () => {
+test("a subscription that already exists counts as created", async () => {
   const env = newEnv();
   const exists = () => refusalOf(400, "a subscription for this endpoint already exists");
   const broken = once(env, convoyCall("POST /subscriptions"), exists, true);
@@ -225,14 +225,14 @@ describe("PUT", () => {
     expect((await call(env, "GET", `/endpoint/${made.id}`)).body).toEqual(reply.body);
   });
 
-  test("that Convoy fails changes nothing on record", async () => {
+  test("that fails at Convoy changes nothing on record", async () => {
     const env = newEnv();
     const id = await newEndpoint(env);
     await cron(env);
     const before = await rows(env);
     const broken = once(env, convoyCall(`PUT /endpoints/${id}`), () => refusalOf(500, "x"));
     expect((await call(broken, "PUT", `/endpoint/${id}`, { name: "y" })).status).toBe(503);
-    // Whether it was changed nobody knows: the cron looks.
+    // Nobody knows whether it was changed: the cron looks.
     expect(await rows(env)).toEqual([{ ...before[0], due_at: expect.any(Number) }]);
     await cron(env);
     expect(await rows(env)).toEqual(before);
@@ -240,7 +240,7 @@ describe("PUT", () => {
 });
 
 describe("DELETE", () => {
-  test("removes it at Convoy and on record, and a second one is a 404", async () => {
+  test("removes it from Convoy and from D1, and a second one is a 404", async () => {
     const env = newEnv();
     const id = await newEndpoint(env);
     const reply = await call(env, "DELETE", `/endpoint/${id}`);
@@ -253,7 +253,7 @@ describe("DELETE", () => {
   test.each([
     [400, "endpoint not found"],
     [404, "Resource not found"],
-  ])("is done where Convoy says %d %s", async (status, message) => {
+  ])("succeeds if Convoy says %d %s", async (status, message) => {
     const env = newEnv();
     const id = await newEndpoint(env);
     const gone = once(env, convoyCall(`DELETE /endpoints/${id}`), () => refusalOf(status, message));
@@ -265,7 +265,7 @@ describe("DELETE", () => {
     [500, "boom", 503],
     [400, "something else", 502],
     [404, "project not found", 502],
-  ])("is not done where Convoy says %d %s", async (status, message, answer) => {
+  ])("fails if Convoy says %d %s", async (status, message, answer) => {
     const env = newEnv();
     const id = await newEndpoint(env);
     const down = once(env, convoyCall(`DELETE /endpoints/${id}`), () => refusalOf(status, message));
@@ -274,7 +274,7 @@ describe("DELETE", () => {
   });
 });
 
-describe("somebody else's or an unknown endpoint is a 404 that asks Convoy nothing", () => {
+describe("another owner's or an unknown endpoint is a 404 without a call to Convoy", () => {
   const calls: [string, string, unknown][] = [
     ["GET", "", undefined],
     ["PUT", "", { name: "x" }],
@@ -299,7 +299,7 @@ describe("somebody else's or an unknown endpoint is a 404 that asks Convoy nothi
   });
 });
 
-test("the list comes page by page in id order, without somebody else's", async () => {
+test("the list is paged in id order, without other owners' endpoints", async () => {
   const env = newEnv();
   await foreignEndpoint(env);
   const ids = [await newEndpoint(env), await newEndpoint(env), await newEndpoint(env)].sort();
@@ -309,7 +309,7 @@ test("the list comes page by page in id order, without somebody else's", async (
   expect(second.cursor).toBeUndefined();
 });
 
-test("Convoy's Retry-After is handed on, and its own words are not", async () => {
+test("Convoy's Retry-After is passed on, but its message is not", async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   const busy = around(newEnv(), async (operation, run) =>
     operation.on === "Convoy"

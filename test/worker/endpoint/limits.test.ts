@@ -1,4 +1,4 @@
-/** What an owner may make of endpoints: how many, where, and of which characters. */
+/** Which endpoints an owner may have: how many, where, and with which characters. */
 import { sign } from "hono/jwt";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { endpointSettings, SettingError } from "../../../src/config.ts";
@@ -11,7 +11,7 @@ beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
 const HOOK = { name: "e", url: "https://receiver.example/" };
 
 describe("ENDPOINTS_MAX", () => {
-  test("is how many an owner may have, also where they are made at the same time", async () => {
+  test("limits how many an owner may have, even if created concurrently", async () => {
     const env = newEnv({ ENDPOINTS_MAX: "3" });
     const replies = await Promise.all(
       Array.from({ length: 6 }, () => call(env, "POST", "/endpoint", HOOK)),
@@ -22,7 +22,7 @@ describe("ENDPOINTS_MAX", () => {
     expect((await state(env)).endpoints).toHaveLength(3);
   });
 
-  test("counts each owner's own, and again once one is removed", async () => {
+  test("counts per owner, and a removal makes room again", async () => {
     const env = newEnv({ ENDPOINTS_MAX: "1" });
     const id = await newEndpoint(env);
     await env.DB.prepare("UPDATE endpoint SET owner = 'somebody else'").run();
@@ -33,7 +33,7 @@ describe("ENDPOINTS_MAX", () => {
     expect((await state(env)).endpoints.map(({ id }) => id)).toContain(id);
   });
 
-  test("is 50 unless it is set, and a number", () => {
+  test("defaults to 50, and must be a number in range", () => {
     expect(endpointSettings(newEnv()).max).toBe(50);
     for (const ENDPOINTS_MAX of ["0", "many", "1e9"]) {
       expect(() => endpointSettings(newEnv({ ENDPOINTS_MAX }))).toThrow(SettingError);
@@ -98,7 +98,7 @@ describe("private addresses", () => {
     "http://127.0.0.1.example/",
     "http://locality.example/",
   ];
-  // Written so that only a resolver reads an address: no URL of ours at all.
+  // Written so that only a resolver would read an address.
   const ODD = [
     "http://2130706433/",
     "http://0x7f000001/",
@@ -111,13 +111,13 @@ describe("private addresses", () => {
     "http://[::ffff:0x7f.1]/",
   ];
 
-  test.each(PRIVATE)("%s is one", (url) => {
+  test.each(PRIVATE)("%s is private", (url) => {
     expect([isWebhookUrl(url), isPrivateUrl(url)]).toEqual([true, true]);
   });
-  test.each(PUBLIC)("%s is none", (url) => {
+  test.each(PUBLIC)("%s is not private", (url) => {
     expect([isWebhookUrl(url), isPrivateUrl(url)]).toEqual([true, false]);
   });
-  test.each(ODD)("%s is refused, or read as the address that it is", (url) => {
+  test.each(ODD)("%s is refused, or recognised as private", (url) => {
     expect(!isWebhookUrl(url) || isPrivateUrl(url)).toBe(true);
   });
 
@@ -127,7 +127,7 @@ describe("private addresses", () => {
     return { headers: { authorization: `Bearer ${await sign(claims, AUTH_SECRET, "HS256")}` } };
   };
 
-  test("are refused to callers with tokens, to make and to move to, and Convoy is not asked", async () => {
+  test("are refused to callers with tokens, in POST and in PUT, without a call to Convoy", async () => {
     const env = newEnv({ AUTH: "jwt", AUTH_SECRET });
     const made = await call(env, "POST", "/endpoint", HOOK, await caller());
     const watched = recording(env);
@@ -156,7 +156,7 @@ describe("private addresses", () => {
     ["open", "allow", 201],
     ["open", "refuse", 400],
   ] as const)(
-    "with AUTH=%s and PRIVATE_ADDRESSES=%s they are a %d",
+    "with AUTH=%s and PRIVATE_ADDRESSES=%s are answered %d",
     async (AUTH, setting, status) => {
       const env = newEnv({ AUTH, AUTH_SECRET, ...(setting ? { PRIVATE_ADDRESSES: setting } : {}) });
       const body = { ...HOOK, url: "http://127.0.0.1:3000/" };
@@ -164,7 +164,7 @@ describe("private addresses", () => {
     },
   );
 
-  test("another setting is a 503 that names it", async () => {
+  test("an invalid PRIVATE_ADDRESSES is a 503 that names it", async () => {
     const reply = await call(newEnv({ PRIVATE_ADDRESSES: "yes" }), "POST", "/endpoint", HOOK);
     expect(reply).toMatchObject({
       status: 503,
@@ -173,9 +173,9 @@ describe("private addresses", () => {
   });
 });
 
-describe("what Postgres cannot hold is a 400 that names the field, and Convoy is not asked", () => {
+describe("text that Postgres cannot store is a 400 that names the field, without a call to Convoy", () => {
   const BAD = ["\0", "a\0b", "\ud83d", "\ude00x", "\udfff\ud800"];
-  test.each([...BAD])("%j in an endpoint", async (bad) => {
+  test.each([...BAD])("%j in an endpoint or a todo", async (bad) => {
     const env = newEnv();
     const id = await newEndpoint(env);
     const watched = recording(env);
@@ -196,7 +196,7 @@ describe("what Postgres cannot hold is a 400 that names the field, and Convoy is
     expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
   });
 
-  test("what looks like it is taken: pairs of surrogates, other control characters", async () => {
+  test("surrogate pairs and other control characters are accepted", async () => {
     const made = await call(newEnv(), "POST", "/endpoint", { ...HOOK, name: "😀 \u0001\t" });
     expect(made.status).toBe(201);
   });

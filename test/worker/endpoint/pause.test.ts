@@ -13,7 +13,7 @@ import {
   setFaults,
 } from "../../support/worker.ts";
 
-/** A lease that nobody outlives. */
+/** A lease that never ends. */
 const FAR = 9_999_999_999_999;
 const BUSY = "an active batch retry already exists";
 const isToggle = ({ on, what }: Operation) => on === "Convoy" && /^PUT .*\/pause$/.test(what);
@@ -45,7 +45,7 @@ async function setStatus(status: string): Promise<void> {
   await given.body?.cancel();
 }
 
-/** Posts an event and waits until Convoy has done what it will do with it. */
+/** Publishes an event and waits until its delivery has this status. */
 async function publish(item: string, becomes: "Success" | "Discarded"): Promise<void> {
   await call(env, "POST", "/todo", { item });
   await vi.waitFor(async () => {
@@ -54,7 +54,7 @@ async function publish(item: string, becomes: "Success" | "Discarded"): Promise<
   });
 }
 
-/** Waits until Convoy has delivered everything: what a receiver got, in any order, how often. */
+/** Waits until Convoy has delivered everything. @returns the items received, sorted, repeats included */
 async function delivered(): Promise<string[]> {
   return vi.waitFor(async () => {
     const all = await deliveries(env);
@@ -63,13 +63,13 @@ async function delivered(): Promise<string[]> {
   });
 }
 
-/** Lets the lease of whoever worked on it run out, and the cron go on. */
+/** Lets the current lease run out, then runs the cron. */
 async function cronLater(by = env): Promise<void> {
   passTime(LEASE_MS + 1_000);
   await cron(by);
 }
 
-test("what happens during a pause is delivered once it is over, each event once", async () => {
+test("events during a pause are delivered when it is over, each once", async () => {
   await publish("before", "Success");
   const paused = await pause();
   expect(paused).toMatchObject({ status: 200, body: { id, status: "paused" } });
@@ -86,7 +86,7 @@ test("what happens during a pause is delivered once it is over, each event once"
   await publish("after", "Success");
 });
 
-test("while another batch is running it stays activating, and the cron brings back the rest", async () => {
+test("while another batch is running it stays activating, and the cron later recovers the rest", async () => {
   await pause();
   await publish("meanwhile", "Discarded");
   let busy = true;
@@ -110,7 +110,7 @@ describe("asking twice", () => {
     ["pause", pause, "paused"],
     ["activate", activate, "active"],
   ] as const)(
-    "%s of what is so already asks Convoy and changes nothing",
+    "a needless %s asks Convoy for the status and changes nothing",
     async (_, move, status) => {
       if (status === "paused") await pause();
       const watched = recording(env);
@@ -124,7 +124,7 @@ describe("asking twice", () => {
   test.each([
     ["pause", pause, "paused"],
     ["activate", activate, "active"],
-  ] as const)("ten callers of %s at once toggle once", async (_, move, status) => {
+  ] as const)("ten concurrent calls of %s toggle once", async (_, move, status) => {
     if (status === "active") await pause();
     const watched = recording(env);
     const replies = await Promise.all(Array.from({ length: 10 }, () => move(watched.env)));
@@ -135,7 +135,7 @@ describe("asking twice", () => {
     expect(new Set([...statuses, 409])).toEqual(new Set([200, 409]));
   });
 
-  test("pause and activate at once end in one of the two, on both sides", async () => {
+  test("concurrent pauses and activations end in one of the two, on both sides", async () => {
     await Promise.all([pause(), activate(), pause(), activate()]);
     await cronLater();
     const [row, there] = await both();
@@ -143,7 +143,7 @@ describe("asking twice", () => {
     expect(there).toBe(row);
   });
 
-  test("while one is under way, another is told so and changes nothing", async () => {
+  test("while one is under way, another is a 409 without a call to Convoy", async () => {
     await env.DB.prepare("UPDATE endpoint SET status = 'pausing', due_at = ?").bind(FAR).run();
     const watched = recording(env);
     for (const move of [pause, activate]) {
@@ -157,8 +157,8 @@ describe("asking twice", () => {
   });
 });
 
-describe("Convoy's real status is looked at first", () => {
-  test("one that Convoy gave up though the record says active is activated", async () => {
+describe("Convoy's real status is checked first", () => {
+  test("an endpoint that Convoy disabled is activated, though the record says active", async () => {
     await setStatus("inactive");
     await publish("meanwhile", "Discarded");
     expect(await activate()).toMatchObject({ status: 200, body: { status: "active" } });
@@ -166,14 +166,14 @@ describe("Convoy's real status is looked at first", () => {
     expect(await delivered()).toEqual(["meanwhile"]);
   });
 
-  test("one that was unpaused in the dashboard though the record says paused is paused", async () => {
+  test("an endpoint unpaused in the dashboard is paused, though the record says paused", async () => {
     await pause();
     await atConvoy(env, "PUT", `/endpoints/${id}/pause`);
     expect(await pause()).toMatchObject({ status: 200, body: { status: "paused" } });
     expect(await both()).toEqual(["paused", "paused"]);
   });
 
-  test("one that was missing is not any more once Convoy has it", async () => {
+  test("a missing endpoint is activated if Convoy has it", async () => {
     await env.DB.prepare("UPDATE endpoint SET status = 'missing'").run();
     expect(await activate()).toMatchObject({ status: 200, body: { status: "active" } });
     expect(await both()).toEqual(["active", "active"]);
@@ -187,7 +187,7 @@ describe("Convoy's real status is looked at first", () => {
     expect(await both()).toEqual(["paused", "paused"]);
   });
 
-  test("one activated in the portal is not toggled back, and gets what was discarded", async () => {
+  test("an endpoint activated in the portal is not toggled back, and gets what was discarded", async () => {
     await pause();
     await publish("meanwhile", "Discarded");
     await atConvoy(env, "PUT", `/endpoints/${id}/pause`);
@@ -197,7 +197,7 @@ describe("Convoy's real status is looked at first", () => {
     expect(await delivered()).toEqual(["meanwhile"]);
   });
 
-  test("one that Convoy gave up stays inactive when it is paused, and can be activated", async () => {
+  test("an endpoint that Convoy disabled stays inactive when paused, and can be activated", async () => {
     await setStatus("inactive");
     expect(await pause()).toMatchObject({ status: 200, body: { status: "inactive" } });
     expect(await both()).toEqual(["inactive", "inactive"]);
@@ -205,7 +205,7 @@ describe("Convoy's real status is looked at first", () => {
     expect(await both()).toEqual(["active", "active"]);
   });
 
-  test("one that is gone at Convoy is missing, however often it is asked for", async () => {
+  test("an endpoint gone from Convoy is a 409 and missing, on every call", async () => {
     await atConvoy(env, "DELETE", `/endpoints/${id}`);
     for (const move of [pause, pause, activate]) {
       const reply = await move();
@@ -219,7 +219,7 @@ describe("Convoy's real status is looked at first", () => {
   });
 });
 
-describe("where Convoy fails in the middle", () => {
+describe("if Convoy fails midway", () => {
   test("a toggle that took effect though its answer was lost is not repeated", async () => {
     const lost = failing(env, isToggle, { error: new TypeError("fetch failed"), done: true });
     const reply = await pause(lost);
@@ -232,7 +232,7 @@ describe("where Convoy fails in the middle", () => {
     expect(await both()).toEqual(["paused", "paused"]);
   });
 
-  test("a toggle that never arrived is made by the cron", async () => {
+  test("a toggle that never arrived is done by the cron", async () => {
     const lost = failing(env, isToggle, { error: new TypeError("fetch failed") });
     expect((await pause(lost)).status).toBe(503);
     expect(await both()).toEqual(["pausing", "active"]);
@@ -240,7 +240,7 @@ describe("where Convoy fails in the middle", () => {
     expect(await both()).toEqual(["paused", "paused"]);
   });
 
-  test("an outage of some hours is survived, and the cron does not touch what is under way", async () => {
+  test("an activation survives an outage, and the cron leaves it alone while its lease runs", async () => {
     await pause();
     await publish("meanwhile", "Discarded");
     await setFaults(env, { status: 503 });
@@ -304,7 +304,7 @@ describe("a Worker that dies at any step", () => {
             row: expect.stringMatching(`^(${before}|${wanted})$`),
             there: row,
           });
-          // What the caller does next: ask again. It must work, and lose nothing.
+          // The caller asks again, which must work and lose nothing.
           expect((await begin(env, "POST", path)).body.status).toBe(wanted);
           expect(await both()).toEqual([wanted, wanted]);
           if (wanted === "active") expect(await delivered()).toEqual(["meanwhile"]);
@@ -315,7 +315,7 @@ describe("a Worker that dies at any step", () => {
   );
 });
 
-test.each(["pause", "activate"])("%s of an endpoint that is not there is a 404", async (move) => {
+test.each(["pause", "activate"])("%s of an unknown endpoint is a 404", async (move) => {
   const reply = await call(env, "POST", `/endpoint/none/${move}`);
   expect(reply).toMatchObject({ status: 404, body: { error: "Endpoint not found" } });
 });

@@ -1,4 +1,4 @@
-/** Rotating a secret: the new one is given once, and the old one goes on signing for its overlap. */
+/** Rotating a secret: the new one is returned once, and the old one still signs during the overlap. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, ROTATION_OVERLAP_H, ROTATION_OVERLAP_MAX_H } from "../../../src/config.ts";
 import { failing, recording, withConvoy } from "../../support/operations.ts";
@@ -81,7 +81,7 @@ test("two rotations make two secrets, and all three sign", async () => {
   expect(signers).toEqual([["old", "first", "second"], 3]);
 });
 
-test("the caller's own secret and overlap are what Convoy is told", async () => {
+test("the caller's own secret and overlap are passed on to Convoy", async () => {
   const bodies: unknown[] = [];
   const told = withConvoy(env, async (request) => {
     if (request.url.endsWith("/expire_secret")) bodies.push(await request.clone().json());
@@ -124,7 +124,7 @@ describe("a bad body", () => {
     expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
   });
 
-  test("that is no JSON is a 400, one not said to be JSON a 415", async () => {
+  test("that is not JSON is a 400, one without a JSON content type a 415", async () => {
     expect((await rotate("{")).status).toBe(400);
     const path = `/endpoint/${id}/rotate-secret`;
     expect((await call(env, "POST", path, "secret=x", { json: false })).status).toBe(415);
@@ -132,9 +132,9 @@ describe("a bad body", () => {
 });
 
 test.each([
-  ["that is not there", async () => "none"],
-  ["of somebody else", () => foreignEndpoint(env)],
-])("of an endpoint %s is a 404 and asks Convoy nothing", async (_, endpoint) => {
+  ["that does not exist", async () => "none"],
+  ["of another owner", () => foreignEndpoint(env)],
+])("a rotation for an endpoint %s is a 404 without a call to Convoy", async (_, endpoint) => {
   const other = await endpoint();
   const watched = recording(env);
   const reply = await call(watched.env, "POST", `/endpoint/${other}/rotate-secret`);
@@ -142,7 +142,7 @@ test.each([
   expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
 });
 
-test("while Convoy is away it is a 503, and the old secret goes on signing", async () => {
+test("while Convoy is down it is a 503, and the old secret still signs", async () => {
   await setFaults(env, { status: 503 });
   const reply = await rotate();
   expect(reply.status).toBe(503);
@@ -151,7 +151,7 @@ test("while Convoy is away it is a 503, and the old secret goes on signing", asy
   expect(await signersOf({ old: oldSecret })).toEqual([["old"], 1]);
 });
 
-test("whose answer was lost can be asked for again: the old secret signs all the while", async () => {
+test("a rotation whose answer was lost can be repeated, and the old secret still signs", async () => {
   const isRotation = ({ what }: { what: string }) => what.endsWith("/expire_secret");
   const lost = failing(env, isRotation, { error: new TypeError("fetch failed"), done: true });
   expect((await rotate(undefined, lost)).status).toBe(503);

@@ -1,4 +1,4 @@
-/** POST /endpoint/sync: D1's records come to say what Convoy has of the caller, whoever made or changed it. */
+/** POST /endpoint/sync: D1's records follow the caller's endpoints at Convoy, whoever made or changed them. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ADOPT_AGE_MS, type Bindings, ENDPOINT_PAGE, SYNC_BUDGET } from "../../../src/config.ts";
 import {
@@ -37,7 +37,7 @@ async function makeInDashboard(fields: object, subscribe = true): Promise<string
 }
 
 describe("POST /endpoint/sync", () => {
-  test("takes over what the dashboard made, and it works like any other", async () => {
+  test("adopts an endpoint made in the dashboard, which works like any other", async () => {
     const id = await makeInDashboard({ description: "by hand" });
     passTime(LATER_MS);
     expect((await sync()).body).toMatchObject({ adopted: 1, subscribed: 0, complete: true });
@@ -49,20 +49,20 @@ describe("POST /endpoint/sync", () => {
     expect((await call(env, "DELETE", `/endpoint/${id}`)).status).toBe(200);
   });
 
-  test("does not adopt what is younger than five minutes", async () => {
+  test("does not adopt an endpoint younger than five minutes", async () => {
     await makeInDashboard({});
     await sync();
     expect(await records(env)).toEqual([]);
   });
 
-  test("does not take over what has no owner, or another one", async () => {
+  test("does not adopt an endpoint with no owner, or another one", async () => {
     for (const owner_id of ["", "alice"]) await makeInDashboard({ owner_id });
     passTime(LATER_MS);
     expect((await sync()).body).toMatchObject({ adopted: 0, complete: true });
     expect(await records(env)).toEqual([]);
   });
 
-  test("gives subscriptions to 25 endpoints that have none, and holds nobody up", async () => {
+  test("gives subscriptions to 26 endpoints that have none, in one call", async () => {
     for (let i = 0; i < 25; i++) await makeInDashboard({ name: `n${i}` }, false);
     const mine = await newEndpoint(env);
     const [made] = await listAtConvoy(env, "subscriptions");
@@ -74,7 +74,7 @@ describe("POST /endpoint/sync", () => {
     expect((await records(env)).map(({ id }) => id)).toContain(mine);
   });
 
-  test("adopts nothing of another project; ours are missing until the right key is back", async () => {
+  test("adopts nothing of another project; ours are missing until the right project is back", async () => {
     const mine = await newEndpoint(env);
     await makeInDashboard({});
     passTime(LATER_MS);
@@ -86,7 +86,7 @@ describe("POST /endpoint/sync", () => {
     expect(await differencesOf(env)).toEqual([]);
   });
 
-  test("follows a name, URL and status that were changed in the dashboard", async () => {
+  test("follows a name, URL and status changed in the dashboard", async () => {
     const id = await newEndpoint(env);
     const changed = { name: "changed", url: "https://receiver.example/changed" };
     await atConvoy(env, "PUT", `/endpoints/${id}`, { ...changed, owner_id: "default" });
@@ -114,11 +114,11 @@ describe("POST /endpoint/sync", () => {
       { id: gone, name, status: "missing" },
       { id: stays, status: "active" },
     ]);
-    // The portal's owner removed one of two: the other is not touched.
+    // A missing one can still be removed.
     expect((await call(env, "DELETE", `/endpoint/${gone}`)).status).toBe(200);
   });
 
-  test("changes nothing where the key is wrong or Convoy does not answer", async () => {
+  test("changes nothing if the key is wrong or Convoy fails", async () => {
     await newEndpoint(env);
     await makeInDashboard({});
     passTime(LATER_MS);
@@ -133,7 +133,7 @@ describe("POST /endpoint/sync", () => {
     expect(await records(env)).toEqual(before);
   });
 
-  test("does the same thing twice without a change", async () => {
+  test("changes nothing the second time", async () => {
     await newEndpoint(env);
     await makeInDashboard({});
     passTime(LATER_MS);
@@ -146,7 +146,7 @@ describe("POST /endpoint/sync", () => {
 });
 
 test.each(["pausing", "activating"])(
-  "it leaves an endpoint that is %s to the pause",
+  "it leaves alone an endpoint that is still %s",
   async (status) => {
     await newEndpoint(env);
     await env.DB.prepare("UPDATE endpoint SET status = ?").bind(status).run();
@@ -156,7 +156,7 @@ test.each(["pausing", "activating"])(
   },
 );
 
-test("the cron asks nobody for a list of endpoints: what is made elsewhere is taken over by sync", async () => {
+test("the cron adopts nothing, and does not ask Convoy for a list", async () => {
   await makeInDashboard({});
   passTime(LATER_MS);
   const watched = recording(env);
@@ -169,7 +169,7 @@ describe("an owner that was changed at Convoy", () => {
   const ownerAt = async (id: string) =>
     (await listAtConvoy(env, "endpoints")).find(({ uid }) => uid === id)?.owner_id;
 
-  test("is put back, and said on the console", async () => {
+  test("is put back, with a warning on the console", async () => {
     const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
     const id = await newEndpoint(env);
     const given = { ...FIELDS, owner_id: "mallory", rate_limit: 7, rate_limit_duration: 60 };
@@ -184,7 +184,7 @@ describe("an owner that was changed at Convoy", () => {
     expect(await records(env)).toMatchObject([{ id, owner: "default", status: "active" }]);
   });
 
-  test("is put back when the one who got it syncs, who does not get it", async () => {
+  test("is put back when the new owner syncs, who does not get the endpoint", async () => {
     vi.spyOn(console, "warn").mockImplementation(() => {});
     const id = await newEndpoint(env);
     await env.DB.prepare("UPDATE endpoint SET owner = 'alice'").run();
@@ -195,7 +195,7 @@ describe("an owner that was changed at Convoy", () => {
     expect((await call(env, "GET", `/endpoint/${id}`)).status).toBe(404);
   });
 
-  test("is put back by a PUT too", async () => {
+  test("is put back by a PUT, too", async () => {
     vi.spyOn(console, "warn").mockImplementation(() => {});
     const id = await newEndpoint(env);
     await atConvoy(env, "PUT", `/endpoints/${id}`, { ...FIELDS, owner_id: "mallory" });
@@ -204,7 +204,7 @@ describe("an owner that was changed at Convoy", () => {
   });
 });
 
-test("it says that it did not get to the end, and marks nothing then", async () => {
+test("it says if it is incomplete, and then marks nothing as missing", async () => {
   await newEndpoint(env);
   const gone = await newEndpoint(env);
   await atConvoy(env, "DELETE", `/endpoints/${gone}`);
@@ -215,7 +215,7 @@ test("it says that it did not get to the end, and marks nothing then", async () 
   expect((await sync()).body).toMatchObject({ missing: 1, complete: true });
 });
 
-test("it reads all pages, and knows in each what is missing", async () => {
+test("it reads all pages, and finds what is missing", async () => {
   const gone = await newEndpoint(env);
   await atConvoy(env, "DELETE", `/endpoints/${gone}`);
   for (let i = 0; i < ENDPOINT_PAGE + 1; i++) await makeInDashboard({});
@@ -226,7 +226,7 @@ test("it reads all pages, and knows in each what is missing", async () => {
   expect(await records(env)).toHaveLength(ENDPOINT_PAGE + 2);
 });
 
-test("it stops within its budget, and the next ones go on until it is complete", async () => {
+test("it stops within its budget, and further calls complete it", async () => {
   for (let i = 0; i < 2 * SYNC_BUDGET; i++) await makeInDashboard({}, false);
   const gone = await newEndpoint(env);
   await atConvoy(env, "DELETE", `/endpoints/${gone}`);
@@ -249,7 +249,7 @@ test("it stops within its budget, and the next ones go on until it is complete",
   expect(await differencesOf(env)).toEqual([]);
 });
 
-test("what is missing is asked for by its id: a list that lacks it is no proof", async () => {
+test("an endpoint absent from the list is not missing if Convoy has it by id", async () => {
   const id = await newEndpoint(env);
   passTime(LATER_MS);
   const empty = withConvoy(env, (request) =>
@@ -265,8 +265,8 @@ test("what is missing is asked for by its id: a list that lacks it is no proof",
   expect(await records(env)).toMatchObject([{ id, status: "active" }]);
 });
 
-test("a creation that was cut off is removed, however young what it made is", async () => {
-  // Convoy answered so late that its endpoint is younger than five minutes when the draft is not.
+test("a creation that was cut off is removed, however young its endpoint is", async () => {
+  // Convoy answered so late that its endpoint is younger than five minutes, but the draft is older.
   await cutCall(env, 2, "before", "POST", "/endpoint", FIELDS);
   await env.DB.prepare("UPDATE endpoint SET created_at = created_at - 14000, due_at = 1").run();
   expect((await sync()).body).toMatchObject({ removed: 1, adopted: 0 });
@@ -274,12 +274,12 @@ test("a creation that was cut off is removed, however young what it made is", as
   expect(await listAtConvoy(env, "endpoints")).toEqual([]);
 });
 
-test("an endpoint that the dashboard activates gets back what its pause discarded", async () => {
+test("an endpoint activated in the dashboard gets what its pause discarded", async () => {
   const endpoint = await newEndpoint(env);
   expect((await call(env, "POST", `/endpoint/${endpoint}/pause`)).status).toBe(200);
   expect((await call(env, "POST", `/todo?endpoint=${endpoint}`, { item: "x" })).status).toBe(201);
   expect(await statuses(endpoint)).toEqual(["Discarded"]);
-  // Convoy's toggle, pressed by somebody else.
+  // Convoy's toggle, used by someone else.
   await atConvoy(env, "PUT", `/endpoints/${endpoint}/pause`);
   passTime(LATER_MS);
   await sync();

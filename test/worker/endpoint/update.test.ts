@@ -1,4 +1,4 @@
-/** Changing an endpoint: nothing that Convoy has is lost, two changes at once lose neither, and who is gone is said to be. */
+/** Changing an endpoint: Convoy's own fields are kept, concurrent changes both stay, one that is gone is reported. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, CHANGE_LEASE_MS } from "../../../src/config.ts";
 import { sleep } from "../../../src/run.ts";
@@ -24,7 +24,7 @@ const there = () => atConvoy<Record<string, unknown>>(env, "GET", `/endpoints/${
 const isPut = ({ on, what }: Operation) => on === "Convoy" && /^PUT \/endpoints\/\w+$/.test(what);
 
 describe("PUT", () => {
-  test("sends back what the dashboard set, which Convoy would empty", async () => {
+  test("sends back what the dashboard set, which Convoy would otherwise clear", async () => {
     const set = {
       authentication: { type: "api_key", api_key: { header_name: "X-Key", header_value: "k" } },
       rate_limit: 5,
@@ -36,7 +36,7 @@ describe("PUT", () => {
     expect(await there()).toMatchObject({ ...set, description: "changed" });
   });
 
-  test("sends back everything that Convoy's GET has and its PUT takes, and no secret", async () => {
+  test("sends back everything that Convoy's GET returns and its PUT accepts, and no secret", async () => {
     const has = {
       advanced_signatures: false,
       content_type: "application/x-www-form-urlencoded",
@@ -67,7 +67,7 @@ describe("PUT", () => {
     ]);
   });
 
-  test("changes what the dashboard changed meanwhile only where it says so", async () => {
+  test("keeps the dashboard's changes to fields that it does not set", async () => {
     await atConvoy(env, "PUT", `/endpoints/${id}`, {
       name: "theirs",
       url: "https://theirs.example/",
@@ -80,7 +80,7 @@ describe("PUT", () => {
     });
   });
 
-  test("two at once lose neither field, at Convoy and on record", async () => {
+  test("two at once lose neither field, at Convoy or on record", async () => {
     vi.mocked(sleep).mockImplementation(() => new Promise((resolve) => setTimeout(resolve, 20)));
     const replies = await Promise.all([put({ name: "N" }), put({ description: "D" })]);
     expect(replies.map(({ status }) => status)).toEqual([200, 200]);
@@ -88,7 +88,7 @@ describe("PUT", () => {
     expect([await there(), (await records(env))[0]]).toMatchObject([both, both]);
   });
 
-  test("says that another change goes on too long, and that is over with its lease", async () => {
+  test("is a 409 while another change is under way, but not after its lease", async () => {
     await env.DB.prepare("UPDATE endpoint SET due_at = ?")
       .bind(Date.now() + CHANGE_LEASE_MS)
       .run();
@@ -104,7 +104,7 @@ describe("PUT", () => {
     ["before it arrived", false, "Receiver"],
     ["after it was done", true, "N"],
   ])(
-    "whose answer was lost %s ends with the record saying what Convoy has",
+    "whose answer was lost %s ends with the record matching what Convoy has",
     async (_, done, name) => {
       const lost = failing(env, isPut, { error: new TypeError("fetch failed"), done });
       expect((await put({ name: "N" }, lost)).status).toBe(503);
@@ -114,7 +114,7 @@ describe("PUT", () => {
     },
   );
 
-  test("that Convoy refuses can be mended at once", async () => {
+  test("that Convoy refuses can be corrected at once", async () => {
     const url = "https://refused.example/";
     const refusing = withConvoy(env, (request) =>
       request.method === "PUT"
@@ -128,14 +128,14 @@ describe("PUT", () => {
   });
 });
 
-describe("of an endpoint that Convoy does not have any more", () => {
+describe("for an endpoint that Convoy no longer has", () => {
   const calls: [what: string, run: () => Promise<{ status: number; body: unknown }>][] = [
     ["PUT", () => put({ name: "N" })],
     ["pause", () => call(env, "POST", `/endpoint/${id}/pause`)],
     ["activate", () => call(env, "POST", `/endpoint/${id}/activate`)],
     ["rotate-secret", () => call(env, "POST", `/endpoint/${id}/rotate-secret`, {})],
   ];
-  test.each(calls)("%s is a 409 that says so, and the record is missing", async (_, run) => {
+  test.each(calls)("%s is a 409 that says so, and the record becomes missing", async (_, run) => {
     await atConvoy(env, "DELETE", `/endpoints/${id}`);
     for (let i = 0; i < 2; i++) {
       const reply = await run();
@@ -148,7 +148,7 @@ describe("of an endpoint that Convoy does not have any more", () => {
     expect((await call(env, "DELETE", `/endpoint/${id}`)).status).toBe(200);
   });
 
-  test.each(calls)("%s ends that as soon as Convoy has it again", async (what, run) => {
+  test.each(calls)("%s ends missing once Convoy has it again", async (what, run) => {
     await env.DB.prepare("UPDATE endpoint SET status = 'missing', updated_at = 0").run();
     expect((await run()).status).toBe(200);
     const status = what === "pause" ? "paused" : "active";
@@ -158,8 +158,8 @@ describe("of an endpoint that Convoy does not have any more", () => {
   });
 });
 
-describe("a record that is missing", () => {
-  // Its creation was looked at.
+describe("a missing record", () => {
+  // The cron's look at its creation is over.
   beforeEach(() => cron(env));
   const markMissing = () => env.DB.prepare("UPDATE endpoint SET status = 'missing'").run();
   const asks = async () => {
@@ -169,9 +169,9 @@ describe("a record that is missing", () => {
   };
 
   test.each([
-    ["to it alone", () => `?endpoint=${id}`],
-    ["to all of its owner", () => ""],
-  ])("is not any more once Convoy lists an event %s", async (_, query) => {
+    ["sent to it alone", () => `?endpoint=${id}`],
+    ["sent to all of its owner's endpoints", () => ""],
+  ])("becomes active once Convoy lists an event %s", async (_, query) => {
     await markMissing();
     await publish(env, query());
     await confirm(env);
@@ -179,7 +179,7 @@ describe("a record that is missing", () => {
     expect(await records(env)).toMatchObject([{ id, status: "active", due_at: null }]);
   });
 
-  test("stays so where Convoy lists an event from before its end, and is asked for once", async () => {
+  test("stays missing if Convoy lists an event from before its removal, and is looked up once", async () => {
     await publish(env);
     await delivered(env, 1);
     await atConvoy(env, "DELETE", `/endpoints/${id}`);
@@ -191,7 +191,7 @@ describe("a record that is missing", () => {
 });
 
 describe("a removal", () => {
-  test("that was cut off after Convoy's part leaves a record that is missing", async () => {
+  test("that was cut off after Convoy's part leaves a missing record, which can be removed", async () => {
     const cut = failing(env, ({ what }) => what.startsWith("DELETE FROM endpoint"), {});
     expect((await call(cut, "DELETE", `/endpoint/${id}`)).status).toBe(503);
     passTime(CHANGE_LEASE_MS + 1);

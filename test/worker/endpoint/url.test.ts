@@ -30,7 +30,7 @@ test.each([
   "http://[2001:db8::8a2e:370:7334]/",
   "http://[2001:db8:0:0:0:8a2e:370:7334]/",
   `https://receiver.example/${"a".repeat(2_048 - 25)}`,
-])("%s is taken, kept as it was sent, and delivered to", async (url) => {
+])("%s is accepted, kept as sent, and delivered to", async (url) => {
   const env = newEnv();
   const made = await add(env, url);
   expect(made).toMatchObject({ status: 201, body: { endpoint: { url } } });
@@ -44,7 +44,7 @@ const REFUSED: [why: string, url: unknown][] = [
   ["credentials", "https://user:secret@receiver.example/"],
   ["a user", "https://user@receiver.example/"],
   ["empty credentials", "https://@receiver.example/"],
-  ["a colon for credentials", "https://:@receiver.example/"],
+  ["a colon as credentials", "https://:@receiver.example/"],
   ["a fragment", "https://receiver.example/#part"],
   ["an empty fragment", "https://receiver.example/#"],
   ["another scheme", "ftp://receiver.example/"],
@@ -61,42 +61,42 @@ const REFUSED: [why: string, url: unknown][] = [
   ["no host", "https://"],
   ["no host but a path", "https:///hook"],
   ["no host but a port", "https://:443/"],
-  ["a dot for a host", "https://./"],
+  ["a dot as the host", "https://./"],
   ["an empty label", "https://receiver..example/"],
-  ["a label that begins with a hyphen", "https://-receiver.example/"],
+  ["a label that starts with a hyphen", "https://-receiver.example/"],
   ["a label that ends with a hyphen", "https://receiver-.example/"],
   ["a label of 64 characters", `https://${"a".repeat(64)}.example/`],
-  ["a host of another script", "https://bücher.example/"],
+  ["a non-ASCII host", "https://bücher.example/"],
   ["a space in the host", "https://receiver .example/"],
   ["a space in the path", "https://receiver.example/a b"],
-  ["a space before it", " https://receiver.example/"],
+  ["a leading space", " https://receiver.example/"],
   ["a line break", "https://receiver.example/\n"],
   ["a NUL", "https://receiver.example/\0"],
-  ["a letter outside of ASCII in the path", "https://receiver.example/é"],
+  ["a non-ASCII letter in the path", "https://receiver.example/é"],
   ["a broken escape", "https://receiver.example/%"],
   ["a half escape", "https://receiver.example/%4"],
   ["a template", "https://receiver.example/{tenant}"],
-  ["a template for a host", "https://{host}/"],
+  ["a template as the host", "https://{host}/"],
   ["a backslash in the path", "https://receiver.example/a\\b"],
   ["quotes", 'https://receiver.example/"'],
   ["angle brackets", "https://receiver.example/<a>"],
   ["port 0", "https://receiver.example:0/"],
-  ["a port above the last", "https://receiver.example:65536/"],
+  ["a port above 65535", "https://receiver.example:65536/"],
   ["a port of letters", "https://receiver.example:http/"],
   ["an empty port", "https://receiver.example:/"],
   ["a negative port", "https://receiver.example:-1/"],
   ["an octal port", "https://receiver.example:0443/"],
-  ["a number for an address", "http://2130706433/"],
+  ["a number as the address", "http://2130706433/"],
   ["a hexadecimal address", "http://0x7f.0.0.1/"],
   ["a short address", "http://127.1/"],
   ["an address with a part above 255", "http://256.0.0.1/"],
   ["an address with leading zeros", "http://127.0.0.01/"],
-  ["an address of five parts", "http://1.2.3.4.5/"],
+  ["an address with five parts", "http://1.2.3.4.5/"],
   ["an IPv6 address without brackets", "http://::1/"],
-  ["an IPv6 address of nine groups", "http://[1:2:3:4:5:6:7:8:9]/"],
+  ["an IPv6 address with nine groups", "http://[1:2:3:4:5:6:7:8:9]/"],
   ["an IPv6 address with a zone", "http://[fe80::1%25eth0]/"],
   ["an IPv6 address with two gaps", "http://[1::2::3]/"],
-  ["an open bracket", "http://[::1/"],
+  ["an unclosed bracket", "http://[::1/"],
   ["2,049 characters", `https://receiver.example/${"a".repeat(2_049 - 25)}`],
   ["nothing", ""],
   ["null", null],
@@ -105,7 +105,7 @@ const REFUSED: [why: string, url: unknown][] = [
 ];
 
 test.each(REFUSED)(
-  "a URL with %s is a 400 that names the field, and Convoy is not asked",
+  "a URL with %s is a 400 that names the field, without a call to Convoy",
   async (_, url) => {
     const env = newEnv();
     const watched = recording(env);
@@ -115,7 +115,7 @@ test.each(REFUSED)(
   },
 );
 
-test.each(REFUSED)("nor can an endpoint be moved to a URL with %s", async (_, url) => {
+test.each(REFUSED)("an endpoint cannot be moved to a URL with %s", async (_, url) => {
   const env = newEnv();
   const id = await newEndpoint(env);
   const before = await state(env);
@@ -124,12 +124,12 @@ test.each(REFUSED)("nor can an endpoint be moved to a URL with %s", async (_, ur
   expect(await state(env)).toEqual(before);
 });
 
-test("an answer to refused credentials does not repeat them", async () => {
+test("refused credentials are not repeated in the answer", async () => {
   const reply = await add(newEnv(), "https://user:do-not-show@receiver.example/");
   expect(JSON.stringify(reply.body)).not.toContain("do-not-show");
 });
 
-describe("what Convoy says of it", () => {
+describe("what Convoy says about it", () => {
   const SECRET = "sk-do-not-show";
 
   test.each<[status: number, message: string, expected: number, shown: RegExp]>([
@@ -172,12 +172,12 @@ describe("what Convoy says of it", () => {
     expect(reply.headers.get("Retry-After")).toMatch(/^\d+$/);
   });
 
-  test("a page of somebody between us and Convoy is no success", async () => {
+  test("a web page from in front of Convoy is a 502", async () => {
     const page = () => new Response("<html>Sign in</html>", { status: 200 });
     expect((await add(withConvoy(newEnv(), page), "https://receiver.example/")).status).toBe(502);
   });
 
-  test("a refused endpoint leaves no record; one whose fate is unknown leaves a draft for reconcile", async () => {
+  test("a refused endpoint leaves no record; one whose fate is unknown leaves a draft", async () => {
     const refused = newEnv();
     const refuse = () => refusalOf(400, "only https endpoints allowed");
     await add(withConvoy(refused, refuse), "http://receiver.example/");

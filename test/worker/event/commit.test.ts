@@ -1,4 +1,4 @@
-/** The commit: a lost connection, races, and the statement's plan. */
+/** The commit: lost connections, races, and the log against KV. */
 import { describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
 import { sleep } from "../../../src/run.ts";
@@ -33,9 +33,9 @@ const cases = changes.flatMap((change) =>
   [1, 2].flatMap((times) => [true, false].map((done) => ({ ...change, times, done }))),
 );
 
-describe("a connection to D1 that is lost at the commit", () => {
+describe("with the connection to D1 lost at the commit", () => {
   test.each(cases)(
-    "$method succeeds once where it was lost $times times, committed: $done",
+    "$times times, committed: $done, $method succeeds once",
     async ({ method, path, body, status, type, times, done }) => {
       const env = newEnv();
       await call(env, "POST", "/todo", { id: 1, item: "old" });
@@ -49,11 +49,11 @@ describe("a connection to D1 that is lost at the commit", () => {
   );
 
   test.each(changes.flatMap((change) => [true, false].map((done) => ({ ...change, done }))))(
-    "for ever, committed: $done: $method is a 503 with X-Event-Id, and the log tells",
+    "for good, committed: $done, $method is a 503 with X-Event-Id, and the log tells which",
     async ({ method, path, body, type, done }) => {
       const env = newEnv();
       await call(env, "POST", "/todo", { id: 1, item: "old" });
-      // After the first insert nothing reaches D1 any more.
+      // After the first insert nothing else reaches D1.
       let gone = false;
       const cut = around(env, async (operation, run) => {
         if (gone) throw lost;
@@ -71,7 +71,7 @@ describe("a connection to D1 that is lost at the commit", () => {
       const told = await call(env, "GET", `/event/${id}`);
       expect(told.status).toBe(done ? 200 : 404);
       expect((await log(env)).slice(1)).toMatchObject(done ? [{ id, type, stored: 0 }] : []);
-      // What was committed is finished by the sweeper, as any other change.
+      // The cron finishes what was committed, like any other change.
       await letTimePass(env);
       await cron(env);
       expect(await accepted(env)).toHaveLength(done ? 2 : 1);
@@ -79,7 +79,7 @@ describe("a connection to D1 that is lost at the commit", () => {
     },
   );
 
-  test("the failed event of a missing todo is written once", async () => {
+  test("a missing todo's failed event is written once", async () => {
     const env = newEnv();
     const endpoint = await newEndpoint(env);
     let inserts = 0;
@@ -92,14 +92,14 @@ describe("a connection to D1 that is lost at the commit", () => {
     expect(await log(env)).toMatchObject([{ id: reply.headers.get("X-Event-Id"), type: "failed" }]);
   });
 
-  test("it waits longer before each further try", async () => {
+  test("it waits longer before each retry", async () => {
     await begin(losing(newEnv(), 2, false), "POST", "/todo", { item: "x" });
     expect(vi.mocked(sleep).mock.calls.slice(0, 2)).toEqual([[50], [100]]);
   });
 });
 
-describe("at the same time", () => {
-  test("of 50 POSTs of one id one wins, 49 are a 409, and there is one created event", async () => {
+describe("concurrently", () => {
+  test("of 50 POSTs of one id, one wins, 49 are a 409, and there is one created event", async () => {
     const env = newEnv();
     const items = Array.from({ length: 50 }, (_, index) => `todo ${index}`);
     const replies = await Promise.all(
@@ -141,7 +141,7 @@ describe("at the same time", () => {
     expect(await log(env)).toHaveLength(11);
   });
 
-  test("of 20 DELETEs of one todo one wins", async () => {
+  test("of 20 DELETEs of one todo, one wins", async () => {
     const env = newEnv();
     await call(env, "POST", "/todo", { id: 1, item: "x" });
     const replies = await Promise.all(
@@ -157,7 +157,7 @@ describe("the log against what KV says", () => {
   const inKv = (env: Bindings) =>
     writeTodo(env.KV, "default", 1, { seq: 9, todo: '{"id":1,"item":"kv","completed":false}' });
 
-  test("without a row in the log KV's word counts", async () => {
+  test("without a row in the log, KV decides", async () => {
     const env = newEnv();
     expect((await call(env, "PUT", "/todo/1", { completed: true })).status).toBe(404);
     await inKv(env);
@@ -167,7 +167,7 @@ describe("the log against what KV says", () => {
     expect((await call(env, "GET", "/todo/1")).body).toEqual(whole);
   });
 
-  test("with a row the log wins over a stale KV", async () => {
+  test("with a row, the log wins over a stale KV", async () => {
     const env = newEnv();
     await call(env, "POST", "/todo", { id: 1, item: "x" });
     await env.KV.delete(todoKey("default", 1));
@@ -178,11 +178,11 @@ describe("the log against what KV says", () => {
     expect((await call(env, "POST", "/todo", { id: 1, item: "new" })).status).toBe(201);
   });
 
-  test("a todo that others create and delete all the time is a 503, and never half done", async () => {
+  test("an update of a todo that others keep creating and deleting is a 503 and leaves no event", async () => {
     const env = newEnv();
     await call(env, "POST", "/todo", { id: 1, item: "x" });
     let flips = 0;
-    // As each statement is about to look, somebody has changed the state again.
+    // Just before each statement, somebody changes the state again.
     const racing = around(env, async (operation, run) => {
       if (operation.on === "D1") {
         const type = flips++ % 2 === 0 ? "deleted" : "created";

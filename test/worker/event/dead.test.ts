@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-/** A Convoy that fails these keys. */
+/** A Convoy that refuses these keys. */
 const failingFor = (env: Bindings, fails: (key: string) => boolean) =>
   scripted(env, { post: ({ key }) => (fails(key) ? refusalOf(500, "") : acceptance()) });
 const rowOf = async (env: Bindings, n: number) => (await log(env)).find(({ id }) => id === idOf(n));
@@ -48,12 +48,12 @@ describe("an event that fails while others get through", () => {
     finished_at: Date.now() - ago,
   });
   test.each<[string, Left, Left, string]>([
-    ["is dead after its tries and its age", old, {}, "dead"],
-    ["is dead where another got through since its last tries", old, passed(5 * MINUTE_MS), "dead"],
+    ["is dead once its tries and its age are spent", old, {}, "dead"],
+    ["is dead if another got through during its last tries", old, passed(5 * MINUTE_MS), "dead"],
     // Ten tries in a row take eight minutes, less a lease: an outage alone may have used them up.
-    ["lives where none got through for that long", old, passed(7 * MINUTE_MS), "pending"],
-    ["lives with too few tries", { attempts: 8, occurred_at: 0 }, {}, "pending"],
-    ["lives as long as it is young", young, {}, "pending"],
+    ["lives if none got through for that long", old, passed(7 * MINUTE_MS), "pending"],
+    ["lives while it has tries left", { attempts: 8, occurred_at: 0 }, {}, "pending"],
+    ["lives while it is young", young, {}, "pending"],
   ])("%s", async (_, bad, other, state) => {
     const base = newEnv();
     await leaveBehind(base, 2, (n) => (n === 1 ? bad : other));
@@ -65,7 +65,7 @@ describe("an event that fails while others get through", () => {
     expect(row?.due_at === null).toBe(state === "dead");
   });
 
-  test("is brought back by a replay, under its own key: Convoy never took it", async () => {
+  test("is revived by a replay, under its own key, as Convoy never took it", async () => {
     const base = newEnv();
     await leaveBehind(base, 2, (n) => (n === 1 ? old : {}));
     await cron(failingFor(base, (key) => key === idOf(1)).env);
@@ -75,7 +75,7 @@ describe("an event that fails while others get through", () => {
   });
 });
 
-test("alone it is never dead: it may be Convoy", async () => {
+test("an event that fails alone is never dead: it may be Convoy", async () => {
   const base = newEnv({ EVENT_MAX_TRIES: "1", EVENT_MAX_AGE_H: "0" });
   await leaveBehind(base, 1);
   const { env, keys } = failingFor(base, () => true);

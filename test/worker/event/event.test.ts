@@ -1,4 +1,4 @@
-/** /event: the log as its owner sees it, and sending again. */
+/** GET /event: the log as its owner sees it. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
 import { delivered, eventOf, leaveBehind, publish, setState } from "../../support/events.ts";
@@ -12,7 +12,7 @@ beforeEach(() => {
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 describe("GET /event/:id", () => {
-  test("tells what happened, how far it is, and what became of each delivery", async () => {
+  test("returns what happened, how far it has got, and its deliveries", async () => {
     const env = newEnv();
     const endpoint = await newEndpoint(env);
     const id = await publish(env, `?endpoint=${endpoint}`, "milk");
@@ -53,11 +53,11 @@ describe("GET /event/:id", () => {
 
   test.each([
     [
-      "is away",
+      "is down",
       (env: Bindings) => setFaults(env, { status: 503 }).then(() => env),
       /Convoy answered 503/,
     ],
-    ["is not set up", async (env: Bindings) => ({ ...env, CONVOY_API_KEY: "" }), /CONVOY_API_KEY/],
+    ["has no key", async (env: Bindings) => ({ ...env, CONVOY_API_KEY: "" }), /CONVOY_API_KEY/],
   ])("is answered from the log while Convoy %s", async (_, broken, reason) => {
     const env = newEnv();
     const id = await publish(env);
@@ -67,7 +67,7 @@ describe("GET /event/:id", () => {
     expect(body.deliveries_error).toMatch(reason);
   });
 
-  test("of an event that is not there is a 404, and Convoy is not asked", async () => {
+  test("of an unknown event is a 404 without a call to Convoy", async () => {
     const watched = recording(newEnv());
     const reply = await call(watched.env, "GET", "/event/none");
     expect(reply).toMatchObject({ status: 404, body: { error: "Event not found" } });
@@ -123,7 +123,7 @@ describe("GET /event", () => {
   });
 
   test.each([1, 2, 3, 4, 5])(
-    "in pages of %d gives each event once, new ones meanwhile or not",
+    "in pages of %d returns each event once, even as new ones arrive",
     async (limit) => {
       const env = newEnv();
       await some(env);
@@ -143,7 +143,7 @@ describe("GET /event", () => {
     },
   );
 
-  describe("of an owner with 2,600 events", () => {
+  describe("for an owner with 2,600 events", () => {
     /** The oldest are three pings; every 1,000th is dead. */
     async function many() {
       const env = newEnv();
@@ -155,7 +155,7 @@ describe("GET /event", () => {
       }));
       return env;
     }
-    /** All pages, each the sequences it has. */
+    /** All pages, as lists of sequences. */
     async function pagesOf(env: Bindings, query: string): Promise<number[][]> {
       const pages: number[][] = [];
       let cursor = "";
@@ -167,17 +167,17 @@ describe("GET /event", () => {
       return pages;
     }
 
-    test("a rare type is found by going on, though a page may be empty", async () => {
+    test("finds a rare type by following the cursor through empty pages", async () => {
       expect(await pagesOf(await many(), "type=ping")).toEqual([[], [], [3, 2, 1]]);
     });
 
-    test("what is dead is found at once, however old", async () => {
+    test("finds dead events at once, however old", async () => {
       const env = await many();
       expect(await pagesOf(env, "state=dead")).toEqual([[2_000, 1_000]]);
       expect(await pagesOf(env, "state=dead&limit=1")).toEqual([[2_000], [1_000]]);
     });
 
-    test("a frequent state comes in pages without gap or repeat", async () => {
+    test("pages through a frequent state without gaps or repeats", async () => {
       const pages = await pagesOf(await many(), "state=confirmed&limit=700");
       const expected = Array.from({ length: 2_600 }, (_, i) => 2_600 - i);
       expect(pages.flat()).toEqual(expected.filter((n) => n % 1_000 !== 0));
@@ -197,7 +197,7 @@ describe("GET /event", () => {
     ["cursor=abc", "cursor"],
     ["cursor=99999999999999999999", "cursor"],
     ["endpoint=", "endpoint"],
-  ])("?%s is a 400 that names it", async (query, path) => {
+  ])("?%s is a 400 that names the parameter", async (query, path) => {
     const reply = await call(newEnv(), "GET", `/event?${query}`);
     expect(reply).toMatchObject({ status: 400, body: { details: [{ path }] } });
   });

@@ -1,4 +1,4 @@
-/** An event that the walk finds while it is still in somebody's hands, or not in KV yet. */
+/** An event that the walk finds while a request still works on it, or before KV has it. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, LEASE_MS } from "../../../src/config.ts";
 import { passTime } from "../../support/cut-worker.ts";
@@ -14,12 +14,12 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 const later = () => Date.now() + 600_000;
-/** The same settings, where Convoy lists this key alone. */
+/** The same settings, but Convoy lists only this key. */
 const listing = (env: Bindings, key: string) =>
   scripted(walkingNow(env), { list: () => ({ events: [{ idempotency_key: key }] }) }).env;
 
 describe("an event whose answer was lost", () => {
-  test("is confirmed without being posted again, and a replay of it takes a new key", async () => {
+  test("is confirmed without being posted again, and its replay takes a new key", async () => {
     const env = newEnv();
     await newEndpoint(env);
     const lost = failing(env, ({ on, what }) => on === "Convoy" && what.startsWith("POST"), {
@@ -42,7 +42,7 @@ describe("an event whose answer was lost", () => {
   });
 
   test.each(["stored", "not stored"])(
-    "and that is confirmed (%s in KV) while its request still tries stays so, whatever that hears",
+    "and that is confirmed (%s in KV) stays so, though its request is then refused",
     async (how) => {
       const base = newEnv();
       const { promise: walked, resolve: release } = Promise.withResolvers<void>();
@@ -52,7 +52,7 @@ describe("an event whose answer was lost", () => {
           return refusalOf(500, "");
         },
       });
-      // KV has it, or not, before the walk comes.
+      // Whether KV has it before the walk.
       const env = how === "stored" ? slow.env : failing(slow.env, ({ what }) => what === "put");
       const reply = await begin(env, "POST", "/todo", { id: 1, item: "x" });
       const id = reply.headers.get("X-Event-Id") ?? "";
@@ -74,7 +74,7 @@ describe("an event whose answer was lost", () => {
   );
 });
 
-test("what KV lacks is confirmed, and finished once KV has it", async () => {
+test("an event that KV lacks is confirmed, and finished once KV has it", async () => {
   const env = newEnv();
   const lease = Date.now() + LEASE_MS;
   await leaveBehind(env, 1, () => ({

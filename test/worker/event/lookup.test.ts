@@ -1,4 +1,4 @@
-/** What Convoy accepted and does not list: posted again, then asked for by its key, at last under a new one. */
+/** What Convoy accepted but does not list: posted again, then looked up by its key, at last posted under a new one. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
 import { passTime } from "../../support/cut-worker.ts";
@@ -13,14 +13,14 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-/** The audit's patience and the minute that the walk leaves clocks to differ. */
+/** The audit's patience, plus the minute that the walk allows for clock skew. */
 const PATIENCE_MS = 660_000;
 const later = async (env: Bindings) => {
   passTime(PATIENCE_MS);
   await cron(env);
 };
 
-/** A Convoy whose walk finds nothing, and that says this of a key. */
+/** A Convoy whose list is empty, and that answers look-ups by key from `of`. */
 function asked(env: Bindings, of: (key: string, n: number) => ListedEvent[] | Response) {
   let n = 0;
   const convoy = scripted(env, {
@@ -58,7 +58,7 @@ test("an event that Convoy swallowed arrives once, under its own key", async () 
   await delivered(env, 1);
 });
 
-test("the first time it is posted again under its key, and nobody is asked", async () => {
+test("the first time, it is posted again under its key without a look-up", async () => {
   const env = newEnv();
   await accept(env);
   const convoy = asked(env, () => []);
@@ -70,7 +70,7 @@ test("the first time it is posted again under its key, and nobody is asked", asy
   expect(await log(env)).toMatchObject([{ state: "accepted", lookups: 1 }]);
 });
 
-describe("asked for by its key", () => {
+describe("when looked up by key", () => {
   const its = (event: Partial<ListedEvent> = {}): ListedEvent => ({
     idempotency_key: idOf(1),
     ...event,
@@ -79,21 +79,21 @@ describe("asked for by its key", () => {
   const nobody = { status: "Failure", failure_reason: "no subscription matched this event" };
   test.each<[says: string, list: ListedEvent[], row: object]>([
     ["Success", [its()], { state: "confirmed", due_at: null, error: null }],
-    ["Success, before its repeats", [its(), repeat, repeat], { state: "confirmed", due_at: null }],
+    ["Success, then duplicates", [its(), repeat, repeat], { state: "confirmed", due_at: null }],
     ["a failure", [its({ status: "Failure", endpoints: ["e"] })], { state: "dead", due_at: null }],
     ["that nobody subscribes", [its(nobody)], { state: "confirmed", due_at: null }],
     ["nothing", [], { state: "pending", replays: 0, attempts: 0 }],
-    ["only repeats", [repeat], { state: "pending", replays: 0 }],
-    ["that it is not done", [its({ status: "Processing" })], { state: "accepted", lookups: 2 }],
+    ["only duplicates", [repeat], { state: "pending", replays: 0 }],
+    ["that it is unfinished", [its({ status: "Processing" })], { state: "accepted", lookups: 2 }],
     ["an event of another project", [its({ project_id: "x" })], { state: "accepted", lookups: 1 }],
-  ])("Convoy says %s", async (_, list, row) => {
+  ])("an event is treated as Convoy says: %s", async (_, list, row) => {
     const env = newEnv();
     await accept(env, 1);
     await later(asked(env, () => list).env);
     expect(await log(env)).toMatchObject([row]);
   });
 
-  test("a Convoy that does not answer has not said that it is lost: it is asked again", async () => {
+  test("no answer does not mean lost: Convoy is asked again", async () => {
     const env = newEnv();
     await accept(env, 1);
     const convoy = asked(env, (_, n) => (n < 4 ? refusalOf(500, "") : [its()]));
@@ -106,7 +106,7 @@ describe("asked for by its key", () => {
     expect(convoy.keys).toEqual([]);
   });
 
-  test("what it never finishes takes a new key, at most three, and is dead then", async () => {
+  test("an event that Convoy never finishes gets up to three new keys, and is then dead", async () => {
     const env = newEnv();
     await accept(env, 1);
     const convoy = asked(env, (key) => [{ idempotency_key: key, status: "Processing" }]);
@@ -115,12 +115,12 @@ describe("asked for by its key", () => {
       { state: "dead", replays: 3, due_at: null, error: expect.stringMatching(/did not finish/) },
     ]);
     expect([...new Set(convoy.keys)]).toEqual([1, 2, 3].map((n) => `${idOf(1)}:${n}`));
-    // Half an hour of looking at each.
+    // Half an hour of look-ups for each.
     expect(convoy.count()).toBeGreaterThan(12);
   });
 });
 
-test("not looked at is not lost: while the walk stands still nobody posts again for an hour", async () => {
+test("while the walk is stuck, an event is not posted again for an hour", async () => {
   const env = newEnv();
   await accept(env);
   const blind = scripted(env, { list: () => refusalOf(500, "") });
@@ -130,7 +130,7 @@ test("not looked at is not lost: while the walk stands still nobody posts again 
   expect(await log(env)).not.toMatchObject([{ lookups: 0 }]);
 });
 
-test("with the audit turned off, what waits for it is done", async () => {
+test("with the audit turned off, an event that waits for it is finished", async () => {
   const env = newEnv();
   await accept(env);
   const { env: watched, operations } = recording({ ...env, AUDIT: "off" });
@@ -139,7 +139,7 @@ test("with the audit turned off, what waits for it is done", async () => {
   expect(operations.filter(({ on }) => on === "Convoy")).toEqual([]);
 });
 
-test("an outage that swallowed 1,500 events breaks no budget, and all are posted again, each once", async () => {
+test("1,500 events that an outage swallowed are each posted again once, within the budget", async () => {
   const env = newEnv();
   await leaveBehind(env, 1_500, () => ({ state: "accepted", accepted_at: 1, due_at: 2 }));
   const convoy = scripted(env, {});

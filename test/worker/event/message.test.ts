@@ -13,7 +13,7 @@ import {
 
 const ISO = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`;
 
-/** The exact text of a webhook, where only the time is free; without a sequence for an event of a read. */
+/** The exact text of a webhook but for its time; a read's event has no sequence. */
 function bodyOf(words: string, eventId: string, sequence: number | null, todo: string | null) {
   const escaped = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const numbered = sequence === null ? "" : `"sequence":${sequence},`;
@@ -21,7 +21,7 @@ function bodyOf(words: string, eventId: string, sequence: number | null, todo: s
   return new RegExp(`^${head}${ISO}${escaped(`"${todo === null ? "" : `,"todo":${todo}`}}`)}$`);
 }
 
-test("each kind of event is one webhook, minified, with the tutorial's words, its id and its sequence", async () => {
+test("each kind of event is one minified webhook, with the tutorial's texts, its id and its sequence", async () => {
   const env = newEnv();
   const endpoint = await newEndpoint(env);
   const at = (path: string) => `${path}?endpoint=${endpoint}`;
@@ -60,7 +60,7 @@ test("each kind of event is one webhook, minified, with the tutorial's words, it
     const event = events[index];
     expect(event?.body).toMatch(bodyOf(words, event?.idempotency_key ?? "", sequence, what));
     expect(event).toMatchObject({ kind: "endpoint", endpoint_id: endpoint });
-    // Reads have no row in the log, and so no id that could be asked for.
+    // Reads have no row in the log, and so no id to ask for.
     expect(replies[index]?.headers.get("X-Event-Id") ?? null).toBe(
       sequence === null ? null : event?.idempotency_key,
     );
@@ -94,7 +94,7 @@ test("a change without an endpoint fans out to all of the owner's endpoints and 
   expect(sent.map(({ signature }) => signature.valid)).toEqual([true, true]);
 });
 
-test("a read without an endpoint publishes nothing and does not ask Convoy", async () => {
+test("a read without an endpoint uses only KV and publishes nothing", async () => {
   const env = newEnv();
   await newEndpoint(env);
   const silent = around(env, async ({ on, what }, run) => {
@@ -107,9 +107,9 @@ test("a read without an endpoint publishes nothing and does not ask Convoy", asy
 });
 
 test.each([
-  ["somebody else's", foreignEndpoint],
+  ["another owner's", foreignEndpoint],
   ["an unknown", async () => "01UNKNOWN"],
-])("a read with %s endpoint answers the same, and publishes nothing", async (_, make) => {
+])("a read with %s endpoint gets the same answer, and publishes nothing", async (_, make) => {
   const env = newEnv();
   await call(env, "POST", "/todo", { id: 1, item: "x" });
   const endpoint = await make(env);

@@ -1,4 +1,4 @@
-/** No statement looks at the whole log: what every route and a run of the cron send to D1, seen from inside. */
+/** No statement that a route or the cron sends to D1 reads the whole log. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
 import { todoKey } from "../../../src/todo/kv.ts";
@@ -35,7 +35,7 @@ function spied(env: Bindings): { env: Bindings; sent: Sent[] } {
         return result;
       },
       run: () => traced(one).all(),
-      // D1's own first gives no meta.
+      // D1's own first returns no meta.
       first: async () => (await traced(one).all()).results[0] ?? null,
     }) as unknown as D1PreparedStatement;
   const batch = async (all: { one: Traced }[]) => {
@@ -49,7 +49,7 @@ function spied(env: Bindings): { env: Bindings; sent: Sent[] } {
 const DAY_MS = 86_400_000;
 const BUDGET = { SUBREQUEST_BUDGET: "1000" };
 
-/** An empty log, and a cron that has not begun. */
+/** Empties the log and resets the cron. */
 async function empty(env: Bindings): Promise<void> {
   await env.DB.batch(
     [
@@ -61,7 +61,7 @@ async function empty(env: Bindings): Promise<void> {
   );
 }
 
-/** A log of `size` events, nearly all confirmed; ten of each kind that is not are the oldest, ten the newest. */
+/** A log of `size` events, nearly all confirmed; of each other kind, ten are among the oldest and ten among the newest. */
 async function logOf(env: Bindings, size: number): Promise<void> {
   const now = Date.now();
   const due_at = now + DAY_MS;
@@ -83,7 +83,7 @@ const FILTERS = [
   ...["type=ping", "type=created&state=dead", "endpoint=none", "state=dead&limit=2"],
 ];
 
-/** Calls every route that asks the log, and the cron: idle, with all kinds of work, without success, to purge. */
+/** Calls every route that uses the log, and the cron: idle, with all kinds of work, failing, purging. */
 async function useAll(base: Bindings): Promise<Sent[]> {
   const endpoint = await newEndpoint(base);
   let works = true;
@@ -127,7 +127,7 @@ async function useAll(base: Bindings): Promise<Sent[]> {
   return sent;
 }
 
-test("nothing that is sent to D1 reads more of a log of 12,000 events than of one of 3,000", async () => {
+test("no statement reads much more of a log of 12,000 events than of one of 3,000", async () => {
   const most = new Map<string, { small: number; large: number }>();
   for (const [size, count] of [
     ["small", 3_000],
@@ -141,13 +141,13 @@ test("nothing that is sent to D1 reads more of a log of 12,000 events than of on
       most.set(sql, { ...seen, [size]: Math.max(seen[size], rowsRead) });
     }
   }
-  // As many as there are: a statement that is not sent proves nothing.
+  // A statement that is not sent proves nothing.
   expect(most.size).toBeGreaterThanOrEqual(30);
   const growing = [...most].filter(([, { small, large }]) => large > small * 1.2 + 10);
   expect(growing).toEqual([]);
 });
 
-test("nothing that is sent to D1 is served by a scan of the log, but for what ends at its LIMIT", async () => {
+test("no statement scans the log, except up to a LIMIT", async () => {
   const env = newEnv(BUDGET);
   await logOf(env, 100);
   const statements = new Map((await useAll(env)).map(({ sql, values }) => [sql, values]));

@@ -1,4 +1,4 @@
-/** KV follows the log: after a put a request looks again, and the cron puts what requests left. */
+/** KV follows the log: a request checks again after its put, and the cron puts what requests left. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, KV_WRITE_INTERVAL_MS, LEASE_MS } from "../../../src/config.ts";
 import { sleep } from "../../../src/run.ts";
@@ -25,7 +25,7 @@ const inKv = (env: Bindings, id: number) =>
 const waits = () =>
   vi.mocked(sleep).mock.calls.filter(([ms]) => ms === KV_WRITE_INTERVAL_MS).length;
 
-/** The bindings, where KV refuses this todo's key. */
+/** The bindings, with a KV that refuses this todo's key. */
 function refusing(env: Bindings, id: number): Bindings {
   const KV = new Proxy(env.KV, {
     get:
@@ -39,7 +39,7 @@ function refusing(env: Bindings, id: number): Bindings {
 }
 
 describe("a request", () => {
-  test("whose todo somebody else changed in between puts the last change a second later", async () => {
+  test("whose todo was changed in between puts the last change a second later", async () => {
     const env = newEnv();
     let later = false;
     const racing = around(env, async (operation, run) => {
@@ -47,7 +47,7 @@ describe("a request", () => {
       if (isPut(operation) && !later) {
         later = true;
         const todo = '{"id":1,"item":"second","completed":false}';
-        // Of a worker that died after its commit: its lease is running.
+        // From a worker that died after its commit, its lease still running.
         const due_at = Date.now() + LEASE_MS + 1;
         await leaveBehind(env, 1, () => ({ type: "updated", todo, stored: 0, due_at }));
       }
@@ -56,11 +56,11 @@ describe("a request", () => {
     await call(racing, "POST", "/todo", { id: 1, item: "first" });
     expect(await inKv(env, 1)).toMatchObject({ item: "second" });
     expect(waits()).toBe(1);
-    // The second row is somebody else's, whose late put could still land on top.
+    // The second row is another worker's, whose late put could still land on top.
     expect(await stored(env)).toEqual([1, 0]);
   });
 
-  test("whose put KV refuses tries a few times, and leaves the rest to the cron at once", async () => {
+  test("whose put KV refuses tries a few times, then hands it to the cron at once", async () => {
     const env = newEnv();
     let puts = 0;
     const broken = failing(env, (operation) => isPut(operation) && ++puts > 0, { error: refused });
@@ -75,7 +75,7 @@ describe("a request", () => {
   });
 
   test.each(["at its commit", "between two puts"])(
-    "that was stuck %s for longer than its lease puts nothing: it could land on somebody else's",
+    "stuck %s for longer than its lease puts nothing, as that could overwrite another's put",
     async (where) => {
       const env = newEnv();
       const stuck = () => passTime(LEASE_MS + 1);
@@ -111,7 +111,7 @@ describe("the cron", () => {
     expect(await stored(env)).toEqual(Array(9).fill(1));
   });
 
-  test("removes the key of a todo that was deleted last", async () => {
+  test("removes the key of a todo whose last change was its deletion", async () => {
     const env = newEnv();
     await env.KV.put(todoKey("default", 1), "{}");
     await leaveBehind(env, 2, (n) => ({
@@ -124,7 +124,7 @@ describe("the cron", () => {
     expect(await stored(env)).toEqual([1, 1]);
   });
 
-  test("keeps another owner's todo of the same id apart", async () => {
+  test("keeps two owners' todos with the same id apart", async () => {
     const env = newEnv();
     await leaveBehind(env, 2, (n) => ({
       todo_id: 1,
@@ -139,14 +139,14 @@ describe("the cron", () => {
     expect(await stored(env)).toEqual([1, 1]);
   });
 
-  test("stores the others where KV refuses one todo", async () => {
+  test("stores the other todos if KV refuses one", async () => {
     const env = newEnv();
     await leaveBehind(env, 12, () => ({ stored: 0 }));
     await cron(refusing(env, 5));
     expect(await stored(env)).toEqual(Array.from({ length: 12 }, (_, i) => (i === 4 ? 0 : 1)));
   });
 
-  test("with a KV that refuses all stops putting, posts all the same, and puts in the next run", async () => {
+  test("stops putting if KV refuses everything, still posts, and puts in the next run", async () => {
     const env = newEnv();
     await leaveBehind(env, 13, () => ({ stored: 0 }));
     const watched = recording(failing(env, isPut, { error: refused }));

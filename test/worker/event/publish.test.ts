@@ -1,4 +1,4 @@
-/** What becomes of an event in waitUntil: every answer of Convoy, and whose row it is. */
+/** Publishing in waitUntil: every kind of answer from Convoy, and who may settle the row. */
 import { describe, expect, test, vi } from "vitest";
 import { SETTLE_WAIT_MS } from "../../../src/config.ts";
 import { sleep } from "../../../src/run.ts";
@@ -19,14 +19,14 @@ const failures: Failure[] = [
     "Convoy answered 401: authorization failed",
   ],
   ["403", () => refusalOf(403, "Access denied"), "Convoy answered 403: Access denied"],
-  ["404 of a wrong project", () => refusalOf(404, "project not found"), "Convoy answered 404"],
+  ["404 for a wrong project", () => refusalOf(404, "project not found"), "Convoy answered 404"],
   ["500", () => refusalOf(500, "an internal error"), "Convoy answered 500"],
   [
-    "502 of a proxy",
+    "502 from a proxy",
     () => new Response("<h1>Bad gateway</h1>", { status: 502 }),
     "Convoy answered 502",
   ],
-  ["200 of a captive portal", () => new Response("<h1>Log in</h1>"), "Convoy answered 200"],
+  ["200 from a captive portal", () => new Response("<h1>Log in</h1>"), "Convoy answered 200"],
   ["200 that says false", () => refusalOf(200, "no"), "Convoy answered 200"],
   ["a redirect", () => Response.redirect("http://elsewhere.test/", 302), "Convoy answered 302"],
   [
@@ -45,11 +45,11 @@ const failures: Failure[] = [
   ],
 ];
 
-/** How long it waited between its posts. */
+/** The waits between posts. */
 const waits = () =>
   vi.mocked(sleep).mock.calls.flatMap(([ms]) => (ms === SETTLE_WAIT_MS ? [] : [ms]));
 
-/** A Convoy that answers every post so; `posts` counts them. */
+/** A Convoy that gives every post this answer; `posts` counts them. */
 function answering(answer: () => Response | Promise<Response>) {
   const base = newEnv();
   const counted = { posts: 0 };
@@ -72,7 +72,7 @@ test("a change costs two statements: its commit, and one that settles all the re
 
 describe("a failure of any kind", () => {
   test.each(failures)(
-    "%s: three posts are one try, and it is due at once",
+    "%s: three posts count as one try, and the event is due at once",
     async (_, answer, error) => {
       const { env, counted } = answering(answer);
       expect((await create(env)).status).toBe(201);
@@ -102,7 +102,7 @@ describe("a failure of any kind", () => {
     ["longer than an hour", () => "999999", 3_600_000],
     ["a date", () => new Date(Date.now() + 120_000).toUTCString(), 120_000],
     ["a UNIX time (recorded)", () => inSeconds(120), 120_000],
-  ])("with Retry-After %s is one post, and due then", async (_, after, waitMs) => {
+  ])("with Retry-After %s is posted once, and due then", async (_, after, waitMs) => {
     const { env, counted } = answering(() => refusalOf(429, "", { "Retry-After": after() }));
     const before = Date.now();
     await create(env);
@@ -115,7 +115,7 @@ describe("a failure of any kind", () => {
   });
 
   test.each(["0", "-5", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", inSeconds(-1)])(
-    "with Retry-After %j is as one without",
+    "with Retry-After %j is treated as one without",
     async (after) => {
       const { env, counted } = answering(() => refusalOf(503, "", { "Retry-After": after }));
       await create(env);
@@ -124,7 +124,7 @@ describe("a failure of any kind", () => {
   );
 });
 
-test("413 is dead at once", async () => {
+test("a 413 makes the event dead at once", async () => {
   const { env, counted } = answering(() => refusalOf(413, "request body too large"));
   await create(env);
   expect(counted.posts).toBe(1);
@@ -136,7 +136,7 @@ test("413 is dead at once", async () => {
 describe("an endpoint that Convoy does not know", () => {
   const missing = () => refusalOf(400, "endpoint not found");
 
-  test("nor D1: the event is dead at once", async () => {
+  test("and D1 does not either: the event is dead at once", async () => {
     const { base, env, counted } = answering(async () => {
       await base.DB.prepare("DELETE FROM endpoint").run();
       return missing();
@@ -148,7 +148,7 @@ describe("an endpoint that Convoy does not know", () => {
     ]);
   });
 
-  test("but D1: the record says so, and the event is tried again in a minute", async () => {
+  test("but D1 does: the record becomes missing, and the event is retried within a minute", async () => {
     const { base, env, counted } = answering(missing);
     const endpoint = await newEndpoint(base);
     const before = Date.now();
@@ -165,14 +165,14 @@ describe("an endpoint that Convoy does not know", () => {
     expect((await call(base, "GET", `/endpoint/${endpoint}`)).body.status).toBe("missing");
   });
 
-  test("said of an event for all endpoints, which names none, is a failure like any other", async () => {
+  test("reported for a fan-out, which names no endpoint, is a failure like any other", async () => {
     const { env } = answering(missing);
     await create(env);
     expect(await log(env)).toMatchObject([{ state: "pending", attempts: 1 }]);
   });
 });
 
-test("what Convoy says that may hold a secret is neither stored nor shown nor logged", async () => {
+test("a message from Convoy that may contain a secret is not stored, shown or logged", async () => {
   const lines: unknown[] = [];
   for (const level of ["log", "warn", "error"] as const) {
     vi.spyOn(console, level).mockImplementation((...line) => void lines.push(line));
@@ -184,7 +184,7 @@ test("what Convoy says that may hold a secret is neither stored nor shown nor lo
   expect(JSON.stringify([await log(env), told.body, lines])).not.toContain("hunter2");
 });
 
-test("a row that somebody else has taken over is not settled", async () => {
+test("a row that another worker has taken over is not settled", async () => {
   const env = newEnv();
   const late = withConvoy(env, async () => {
     await env.DB.prepare("UPDATE event SET due_at = 4102444800000").run();
@@ -194,7 +194,7 @@ test("a row that somebody else has taken over is not settled", async () => {
   expect(await log(env)).toMatchObject([{ state: "pending", due_at: 4_102_444_800_000 }]);
 });
 
-test("a D1 that fails at the settling rejects nothing; the lease brings the row back", async () => {
+test("if D1 fails while settling, the request still succeeds and the row keeps its lease", async () => {
   const env = newEnv();
   const broken = failing(env, ({ what }) => what.includes("UPDATE event"));
   expect((await create(broken)).status).toBe(201);
@@ -204,7 +204,7 @@ test("a D1 that fails at the settling rejects nothing; the lease brings the row 
   expect(await accepted(env)).toHaveLength(1);
 });
 
-test("an event of a read is posted once, and a failure leaves no trace", async () => {
+test("a read's event is posted once, and a failure leaves no row", async () => {
   const env = newEnv();
   const endpoint = await newEndpoint(env);
   let posts = 0;

@@ -1,4 +1,4 @@
-/** The purge: finished events go after their retention, and no old change becomes a todo's latest. */
+/** The purge: finished events go after the retention, and no old change becomes a todo's latest. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
 import { type Left, leaveBehind } from "../../support/events.ts";
@@ -17,27 +17,27 @@ const finished = (days: number): Left => {
 };
 const OLD = finished(8);
 const YOUNG = finished(6);
-/** Old, and still on its way. */
+/** Old, but unfinished. */
 const STUCK: Left = { occurred_at: Date.now() - 8 * DAY_MS, due_at: Date.now() + DAY_MS };
 const PING: Left = { type: "ping", todo_id: null, todo: null, stored: null };
 const seqs = async (env: Bindings) => (await log(env)).map(({ seq }) => seq);
 
 test.each<[what: string, rows: Left[], left: number[]]>([
-  ["what is old and finished goes, and what is not stays", [OLD, YOUNG, OLD, STUCK], [2, 4]],
-  ["a ping goes, whatever is before it", [STUCK, { ...OLD, ...PING }], [1]],
+  ["old finished rows go, the others stay", [OLD, YOUNG, OLD, STUCK], [2, 4]],
+  ["a ping goes, whatever comes before it", [STUCK, { ...OLD, ...PING }], [1]],
   ["many rows of one todo go at once", Array(9).fill({ ...OLD, todo_id: 1 }), []],
   [
-    "a todo's older row that is not finished keeps its later ones",
+    "a todo's unfinished row keeps the todo's later ones",
     [OLD, STUCK, OLD, { ...OLD, todo_id: 9 }].map((row) => ({ todo_id: 1, ...row })),
     [2, 3],
   ],
   [
-    "a row that finished late keeps its later ones",
+    "a row that finished late keeps the todo's later ones",
     [{ ...OLD, finished_at: Date.now() }, OLD].map((row) => ({ ...row, todo_id: 1 })),
     [1, 2],
   ],
   [
-    "another owner's todo of the same id keeps nothing",
+    "another owner's todo with the same id keeps nothing",
     [{ ...STUCK, owner: "you" }, OLD].map((row) => ({ ...row, todo_id: 1 })),
     [1],
   ],
@@ -48,14 +48,14 @@ test.each<[what: string, rows: Left[], left: number[]]>([
   expect(await seqs(env)).toEqual(left);
 });
 
-test("RETENTION_DAYS says how long", async () => {
+test("RETENTION_DAYS sets the retention", async () => {
   const env = newEnv({ RETENTION_DAYS: "9" });
   await leaveBehind(env, 2, (n) => (n === 1 ? finished(10) : OLD));
   await cron(env);
   expect(await seqs(env)).toEqual([2]);
 });
 
-test("a todo whose events are all gone is still there, and can be changed", async () => {
+test("a todo whose events are all purged still exists, and can be changed", async () => {
   const env = newEnv();
   await call(env, "POST", "/todo", { id: 1, item: "old" });
   await env.DB.prepare("UPDATE event SET occurred_at = 1, finished_at = 1, due_at = NULL").run();
@@ -65,8 +65,8 @@ test("a todo whose events are all gone is still there, and can be changed", asyn
   expect((await call(env, "GET", "/todo/1")).body.item).toBe("new");
 });
 
-describe("of many", () => {
-  test("5,000 rows of one todo go in one run of the default budget, behind one that is stuck or not", async () => {
+describe("with many rows", () => {
+  test("5,000 rows of one todo go in one run of the default budget, behind another todo's stuck row", async () => {
     const env = newEnv();
     await leaveBehind(env, 5_002, (n) => {
       if (n === 1) return { ...STUCK, todo_id: 7 };
@@ -78,7 +78,7 @@ describe("of many", () => {
     expect(operations.length).toBeLessThanOrEqual(45);
   });
 
-  test("a row that is stuck keeps its todo's later ones, however far behind it", async () => {
+  test("a stuck row keeps its todo's later ones, however far behind it", async () => {
     const env = newEnv();
     await leaveBehind(env, 1_300, (n) => (n === 2 ? STUCK : { ...OLD, todo_id: n % 650 }));
     await env.DB.prepare("UPDATE event SET todo_id = 2 WHERE seq = 2").run();
@@ -91,7 +91,7 @@ describe("of many", () => {
     expect(await seqs(env)).toEqual([]);
   });
 
-  test("goes on where its budget ended, beside a backlog that takes all it can", async () => {
+  test("it continues where its budget ended, beside a backlog that uses all it can get", async () => {
     const env = newEnv({ SUBREQUEST_BUDGET: "20" });
     await leaveBehind(env, 3_100, (n) => (n <= 3_000 ? { ...OLD } : {}));
     let runs = 0;

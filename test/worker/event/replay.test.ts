@@ -1,4 +1,4 @@
-/** Sending events again: one, or all that are dead. */
+/** Replaying events: one, or all dead ones. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import {
   confirm,
@@ -51,7 +51,7 @@ describe("POST /event/:id/replay", () => {
     await delivered(env, 3);
   });
 
-  test("sends a dead event under its own key: Convoy never took it", async () => {
+  test("sends a dead event under its own key, as Convoy never took it", async () => {
     const env = newEnv();
     await newEndpoint(env);
     await setFaults(env, { status: 413 });
@@ -65,7 +65,7 @@ describe("POST /event/:id/replay", () => {
     await delivered(env, 1);
   });
 
-  test("is done by the sweeper where Convoy is away", async () => {
+  test("is done by the cron if Convoy is down", async () => {
     const env = newEnv();
     await newEndpoint(env);
     const id = await publish(env);
@@ -83,7 +83,7 @@ describe("POST /event/:id/replay", () => {
   test.each([
     ["pending", { status: 503 }],
     ["accepted", { swallow: true }],
-  ])("of an event that is only %s is a 409, and sends nothing", async (state, faults) => {
+  ])("of an event that is still %s is a 409 and sends nothing", async (state, faults) => {
     const env = newEnv();
     await newEndpoint(env);
     await setFaults(env, faults);
@@ -101,7 +101,7 @@ describe("POST /event/:id/replay", () => {
     expect(await log(env)).toEqual(before);
   });
 
-  test("takes a new key where Convoy lists the event as a failure, since it never takes the old one again", async () => {
+  test("takes a new key if Convoy lists the event as a failure, as it never takes the old one again", async () => {
     const env = newEnv();
     const id = await publish(env);
     const failure = { idempotency_key: id, status: "Failure", endpoints: ["gone"] };
@@ -112,14 +112,14 @@ describe("POST /event/:id/replay", () => {
     expect((await accepted(env)).map((event) => event.idempotency_key)).toEqual([id, `${id}:1`]);
   });
 
-  test("where nothing is audited works on what Convoy accepted, under a new key", async () => {
+  test("with AUDIT=off works on what Convoy accepted, under a new key", async () => {
     const env = newEnv({ AUDIT: "off" });
     const id = await publish(env);
     expect(await eventOf(env, id)).toMatchObject({ state: "accepted", next_try_at: null });
     expect((await call(env, "POST", `/event/${id}/replay`)).body.idempotency_key).toBe(`${id}:1`);
   });
 
-  test("asked for by many at once sends it once", async () => {
+  test("by concurrent callers sends the event once for each 202, each under its own key", async () => {
     const env = newEnv();
     await newEndpoint(env);
     const id = await publish(env);
@@ -148,14 +148,14 @@ describe("POST /event/:id/replay", () => {
     expect((await call(env, "GET", "/todo/1")).body.item).toBe("new");
   });
 
-  test("of an event that is not there is a 404", async () => {
+  test("of an unknown event is a 404", async () => {
     const reply = await call(newEnv(), "POST", "/event/none/replay");
     expect(reply).toMatchObject({ status: 404, body: { error: "Event not found" } });
   });
 });
 
 describe("POST /event/replay", () => {
-  test("opens all dead events of the owner for the sweeper, and no other", async () => {
+  test("makes all of the owner's dead events pending, and no others", async () => {
     const env = newEnv();
     await newEndpoint(env);
     await setFaults(env, { status: 413 });

@@ -14,7 +14,7 @@ afterEach(() => void vi.useRealTimers());
 
 const SCRUB_MS = 10 * 60_000 + 1_000;
 const item = async (env: Bindings, id: number) => (await call(env, "GET", `/todo/${id}`)).body.item;
-/** A put that was on its way when its worker died, and lands now. */
+/** A put that was in flight when its worker died, and lands now. */
 const landLate = (env: Bindings, id: number, seq: number) =>
   writeTodo(env.KV, "default", id, {
     seq,
@@ -30,7 +30,7 @@ describe("a put that landed after its lease", () => {
     return env;
   }
 
-  test("on a later change is put right", async () => {
+  test("over a later change is repaired", async () => {
     const env = await changed("PUT");
     await cron(env);
     expect(await item(env, 1)).toBe("old");
@@ -41,7 +41,7 @@ describe("a put that landed after its lease", () => {
     expect(await item(env, 1)).toBe("new");
   });
 
-  test("on a removed todo is removed", async () => {
+  test("over a removed todo is removed", async () => {
     const env = await changed("DELETE");
     passTime(SCRUB_MS);
     await cron(env);
@@ -50,7 +50,7 @@ describe("a put that landed after its lease", () => {
   });
 });
 
-test("what is right is read once, and neither put nor read again", async () => {
+test("a correct todo is read once, and neither put nor read again", async () => {
   const env = newEnv();
   for (const id of [1, 2, 3]) await call(env, "POST", "/todo", { id, item: "x" });
   await call(env, "DELETE", "/todo/2");
@@ -65,9 +65,9 @@ test("what is right is read once, and neither put nor read again", async () => {
   expect(results).toEqual([{ stored: 1 }]);
 });
 
-test("gets round to the oldest of 1,200 changes in a few runs of the default budget", async () => {
+test("reaches the oldest of 1,200 changes in a few runs of the default budget", async () => {
   const env = newEnv();
-  // Ids of one millisecond, in order: 150 todos, and then many changes of one. KV lacks the first.
+  // Ids of one millisecond, in order: 150 todos, then many changes to one. KV lacks the first.
   await env.DB.prepare(
     `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200)
      INSERT INTO event (id, owner, type, todo_id, todo, stored, state, occurred_at, accepted_at, finished_at)
@@ -85,7 +85,7 @@ test("gets round to the oldest of 1,200 changes in a few runs of the default bud
   const { env: watched, operations } = recording(env);
   for (let run = 0; run < 5; run++) await cron(watched);
   expect(await item(env, 1)).toBe("x");
-  // Only pages with a todo's last change ask KV.
+  // Only pages with a todo's last change read KV.
   expect(operations.filter(({ what }) => what === "getWithMetadata")).toHaveLength(3);
   expect(operations.filter(({ what }) => what === "put")).toHaveLength(1);
 });

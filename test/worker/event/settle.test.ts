@@ -1,4 +1,4 @@
-/** Settling together: one statement for the requests of one isolate, and nobody depends on another. */
+/** Settling together: one statement for an isolate's requests, none of which depends on another. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bindings, SETTLE_PATIENCE_MS, SETTLE_WAIT_MS } from "../../../src/config.ts";
 import { sleep } from "../../../src/run.ts";
@@ -10,7 +10,7 @@ afterEach(() => void vi.useRealTimers());
 
 const isSettling = ({ on, what }: Operation) => on === "D1" && what.includes("UPDATE event");
 
-/** Holds all who are about to settle until `count` of them wait. */
+/** Holds up settling until `count` requests wait for it. */
 function settleTogether(count: number): void {
   const { promise, resolve } = Promise.withResolvers<void>();
   let waiting = 0;
@@ -23,13 +23,13 @@ function settleTogether(count: number): void {
 
 afterEach(() => void vi.mocked(sleep).mockImplementation(async () => {}));
 
-/** Begins `count` changes of different todos. */
+/** Begins `count` changes to different todos. */
 const beginAll = (env: Bindings, count: number) =>
   Promise.all(
     Array.from({ length: count }, (_, id) => begin(env, "POST", "/todo", { id, item: "x" })),
   );
 
-/** The same bindings; `hook` decides what becomes of the n-th settling, from 1. */
+/** The same bindings; `hook` decides what the n-th settling does, from 1. */
 function settling(env: Bindings, hook: (n: number, run: () => Promise<unknown>) => unknown) {
   let n = 0;
   const hooked = around(env, async (operation, run) =>
@@ -38,7 +38,7 @@ function settling(env: Bindings, hook: (n: number, run: () => Promise<unknown>) 
   return { env: hooked, count: () => n };
 }
 
-test("changes that end at the same moment are settled by one statement, each with what became of it", async () => {
+test("changes that end at the same moment are settled by one statement", async () => {
   settleTogether(16);
   const { env, count } = settling(newEnv(), (_, run) => run());
   for (const { done } of await beginAll(env, 16)) await done();
@@ -48,7 +48,7 @@ test("changes that end at the same moment are settled by one statement, each wit
   expect(rows.every((row) => row.state === "accepted" && row.stored === 1)).toBe(true);
 });
 
-test("of two changes of one todo in one statement each learns its own, and KV has the later one", async () => {
+test("two changes to one todo are both settled by one statement, and KV has the later one", async () => {
   const env = newEnv();
   await call(env, "POST", "/todo", { id: 1, item: "old" });
   settleTogether(2);
@@ -65,7 +65,7 @@ test("of two changes of one todo in one statement each learns its own, and KV ha
 test.each([
   ["before", false],
   ["after", true],
-])("a connection that is lost %s it is done loses and repeats nothing", async (_, done) => {
+])("a connection lost %s the statement is done costs only one more", async (_, done) => {
   settleTogether(4);
   const { env, count } = settling(newEnv(), async (n, run) => {
     if (n > 1) return run();
@@ -78,18 +78,18 @@ test.each([
   expect(rows.every((row) => row.state === "accepted" && row.stored === 1)).toBe(true);
 });
 
-test("one that D1 refuses does not take the others with it", async () => {
+test("a change that D1 refuses to settle does not affect the others", async () => {
   settleTogether(4);
   const refusal = new Error("D1_ERROR: CHECK constraint failed: SQLITE_CONSTRAINT");
-  // The whole, then one of its four.
+  // The statement for all four, then the one for a single change.
   const { env } = settling(newEnv(), (n, run) => (n <= 2 ? Promise.reject(refusal) : run()));
   for (const reply of await beginAll(env, 4)) await reply.done();
   const states = (await log(env)).map(({ state }) => state);
   expect(states.toSorted()).toEqual(["accepted", "accepted", "accepted", "pending"]);
 });
 
-describe("who dies with the others' results in hand", () => {
-  test("takes nothing down: they record their own", async () => {
+describe("a request that dies while it settles for others", () => {
+  test("loses none of theirs: they settle their own", async () => {
     settleTogether(4);
     const base = newEnv();
     const { env, count } = settling(base, (n, run) => (n === 1 ? new Promise(() => {}) : run()));
@@ -100,7 +100,7 @@ describe("who dies with the others' results in hand", () => {
     vi.useRealTimers();
     await vi.waitFor(async () => {
       const left = (await log(base)).filter(({ state }) => state === "pending");
-      // The one that died itself: its lease brings it back.
+      // Only the one that died: its lease brings it back.
       expect(left).toHaveLength(1);
       expect(left[0]?.due_at).toBeGreaterThan(Date.now());
     });

@@ -1,4 +1,4 @@
-/** The cron's posting: what was left is posted once, an outage costs two posts, no neighbour stops another. */
+/** The cron's posting: what was left is posted once, an outage costs two posts, no endpoint holds up another. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
 import { passTime } from "../../support/cut-worker.ts";
@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-/** A Convoy that fails these posts. */
+/** A Convoy that refuses these posts. */
 const failingFor = (
   env: Bindings,
   fails: (posted: Posted) => boolean,
@@ -25,7 +25,7 @@ const down = (env: Bindings) => failingFor(env, () => true);
 
 const due = async (env: Bindings) => (await log(env)).map(({ due_at }) => due_at ?? 0);
 
-/** Puts an endpoint on record that Convoy does not have. */
+/** Records an endpoint that Convoy does not have. */
 async function recordEndpoint(env: Bindings, id: string): Promise<void> {
   await env.DB.prepare(
     `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, status, created_at, updated_at)
@@ -47,7 +47,7 @@ test("posts and projects what was left, once, and then has nothing to do", async
   expect((await log(env)).every((row) => row.stored === 1 && row.state === "accepted")).toBe(true);
 });
 
-test("two runs at the same time post each event once", async () => {
+test("two concurrent runs post each event once", async () => {
   const env = newEnv();
   await leaveBehind(env, 30);
   await Promise.all([cron(env), cron(env)]);
@@ -56,14 +56,14 @@ test("two runs at the same time post each event once", async () => {
   expect(new Set(keys).size).toBe(30);
 });
 
-test("what is leased, or due later, is left alone", async () => {
+test("events that are leased or due later are left alone", async () => {
   const env = newEnv();
   await leaveBehind(env, 3, (n) => ({ due_at: Date.now() + [-1, 1_000, 90_000][n - 1]! }));
   await cron(env);
   expect((await accepted(env)).map((one) => one.idempotency_key)).toEqual([idOf(1)]);
 });
 
-test("posts one at a time until one got through, then six", async () => {
+test("posts one at a time until one gets through, then six", async () => {
   const base = newEnv({ SUBREQUEST_BUDGET: "100" });
   await leaveBehind(base, 30);
   let [now, first, most] = [0, 0, 0];
@@ -72,7 +72,7 @@ test("posts one at a time until one got through, then six", async () => {
     async post() {
       most = Math.max(most, ++now);
       if (keys.length === 1) {
-        // Whoever is going to post beside it would have begun by then.
+        // Any concurrent post would have begun by then.
         await new Promise((later) => setTimeout(later));
         first = now;
       } else {
@@ -88,7 +88,7 @@ test("posts one at a time until one got through, then six", async () => {
 });
 
 describe("a Convoy that is down", () => {
-  test("costs two posts a run, and what was not tried is as it was", async () => {
+  test("costs two posts a run, and what was not tried counts no attempt", async () => {
     const base = newEnv();
     await leaveBehind(base, 20);
     const { env, keys } = down(base);
@@ -109,7 +109,7 @@ describe("a Convoy that is down", () => {
     expect(new Set(keys).size).toBe(4);
   });
 
-  test("gets its whole backlog, each once, soon after it is back, however long it was away", async () => {
+  test("gets its whole backlog, each event once, in the first run after it is back", async () => {
     const base = newEnv();
     await leaveBehind(base, 6, () => ({ attempts: 9 }));
     const { env } = down(base);
@@ -121,7 +121,7 @@ describe("a Convoy that is down", () => {
     expect(await accepted(base)).toHaveLength(6);
   });
 
-  test("for one endpoint alone, as far as one can tell, gets five posts", async () => {
+  test("gets five posts if all events are for one endpoint", async () => {
     const base = newEnv();
     const endpoint = "01ONE";
     await recordEndpoint(base, endpoint);
@@ -142,10 +142,10 @@ test("failures with successes in between do not end a run", async () => {
   expect(new Set(keys).size).toBe(30);
 });
 
-describe("a Convoy that asks for time", () => {
+describe("a Convoy that asks us to wait", () => {
   const later = (seconds: number) => refusalOf(429, "", { "Retry-After": String(seconds) });
 
-  test("gets it after one post, and nothing is written into what waits", async () => {
+  test("gets one post, and no waiting event is written to", async () => {
     const base = newEnv();
     await leaveBehind(base, 60);
     const { env, keys } = failingFor(base, () => true, later(600));
@@ -164,7 +164,7 @@ describe("a Convoy that asks for time", () => {
     expect((await accepted(base)).length).toBeGreaterThan(20);
   });
 
-  test("at several posts at once gets the longest that it asked for", async () => {
+  test("in answer to several posts gets the longest time it asked for", async () => {
     const base = newEnv();
     await leaveBehind(base, 30);
     const { promise: sixAtOnce, resolve } = Promise.withResolvers<void>();
@@ -188,7 +188,7 @@ describe("a Convoy that asks for time", () => {
 describe("endpoints that Convoy does not know", () => {
   const missing = refusalOf(400, "endpoint not found");
 
-  test("stop nobody, however many there are, and each backs off alone", async () => {
+  test("hold up no others, however many there are, and their events back off", async () => {
     const base = newEnv({ SUBREQUEST_BUDGET: "2000" });
     for (let n = 0; n < 50; n++) await recordEndpoint(base, `01GONE${n}`);
     await leaveBehind(base, 520, (n) => (n <= 500 ? { endpoint_id: `01GONE${n % 50}` } : {}));
@@ -206,7 +206,7 @@ describe("endpoints that Convoy does not know", () => {
     expect(known.results).toEqual([{ status: "missing" }]);
   });
 
-  test("stand behind what failed less, where the budget is small", async () => {
+  test("come after events that failed less, if the budget is small", async () => {
     const base = newEnv();
     await recordEndpoint(base, "01GONE");
     await leaveBehind(base, 300, (n) =>
@@ -220,13 +220,13 @@ describe("endpoints that Convoy does not know", () => {
 
 describe("the budget", () => {
   test.each(["20", "45", "200"])(
-    "of %s subrequests ends a run in the middle, and what it could not try is due at once",
+    "of %s subrequests ends a run midway, and what it could not try is due at once",
     async (budget) => {
       const base = newEnv({ SUBREQUEST_BUDGET: budget });
       await leaveBehind(base, 220, () => ({ stored: 0 }));
       const { env, operations } = recording(base);
       await cron(env);
-      // What happened is recorded outside of it.
+      // Results are recorded outside of it.
       expect(operations.length).toBeLessThanOrEqual(Number(budget) + 5);
       expect(operations.length).toBeGreaterThan(Number(budget) / 2);
       expect((await accepted(base)).length).toBeGreaterThan(Number(budget) / 3);
@@ -235,7 +235,7 @@ describe("the budget", () => {
     },
   );
 
-  test("of 20 gets a backlog done in a few runs, each event once", async () => {
+  test("of 20 clears a backlog in a few runs, each event once", async () => {
     const base = newEnv({ SUBREQUEST_BUDGET: "20" });
     await leaveBehind(base, 30);
     let runs = 0;
@@ -248,7 +248,7 @@ describe("the budget", () => {
   });
 });
 
-test("without settings for Convoy KV is made right, and nothing counts as a try", async () => {
+test("without Convoy's settings KV is still updated, and nothing counts as a try", async () => {
   const env = { ...newEnv(), CONVOY_API_KEY: "" };
   await leaveBehind(env, 3, () => ({ stored: 0 }));
   await cron(env);
@@ -257,7 +257,7 @@ test("without settings for Convoy KV is made right, and nothing counts as a try"
   expect(Math.max(...(await due(env)))).toBeLessThanOrEqual(Date.now());
 });
 
-test("a D1 that is lost while more is claimed loses nothing that was posted", async () => {
+test("losing D1 while more is claimed loses nothing that was posted", async () => {
   const base = newEnv({ SUBREQUEST_BUDGET: "1000" });
   await leaveBehind(base, 220);
   const { env: convoy, keys } = scripted(base, {});

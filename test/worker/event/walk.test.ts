@@ -1,4 +1,4 @@
-/** The walk: Convoy's list is read once, in order, and says what became of events. */
+/** The walk: Convoy's list is read once, in order, and events are settled by it. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/config.ts";
 import { passTime } from "../../support/cut-worker.ts";
@@ -16,7 +16,7 @@ afterEach(() => void vi.useRealTimers());
 const isList = ({ what }: { what: string }) => what === "GET /events";
 const later = () => Date.now() + 600_000;
 
-/** Logs `count` events that Convoy accepted, of which its list is still to be read. */
+/** Logs `count` events that Convoy accepted and the walk has yet to find. */
 const leaveAccepted = (env: Bindings, count: number, endpoint_id: string | null = null) =>
   leaveBehind(env, count, () => ({
     state: "accepted",
@@ -25,7 +25,7 @@ const leaveAccepted = (env: Bindings, count: number, endpoint_id: string | null 
     due_at: later(),
   }));
 
-/** A Convoy whose list is these pages; each has the next one's place as its cursor. */
+/** A Convoy whose list has these pages; each has the next one's index as its cursor. */
 function pages(env: Bindings, all: ListedEvent[][]) {
   return scripted(walkingNow(env), {
     list(query): ListedPage {
@@ -39,7 +39,7 @@ const page = (...events: (Partial<ListedEvent> & { n: number })[]) =>
   events.map(({ n, ...event }): ListedEvent => ({ idempotency_key: idOf(n), ...event }));
 const cursors = (queries: URLSearchParams[]) => queries.map((q) => q.get("next_page_cursor"));
 
-test("confirms what Convoy has processed, and then asks no more", async () => {
+test("confirms what Convoy has processed, and then asks nothing more", async () => {
   const env = newEnv();
   await newEndpoint(env);
   await publish(env);
@@ -53,7 +53,7 @@ test("confirms what Convoy has processed, and then asks no more", async () => {
   expect(await accepted(env)).toHaveLength(1);
 });
 
-test("leaves Convoy its time: what was accepted just now is not looked for", async () => {
+test("does not look for what was accepted only just now", async () => {
   const env = newEnv();
   await publish(env);
   const watched = recording(env);
@@ -64,7 +64,7 @@ test("leaves Convoy its time: what was accepted just now is not looked for", asy
   expect(watched.operations.filter(isList)).toHaveLength(1);
 });
 
-test("asks for all from before the first event on, in whole seconds, oldest first", async () => {
+test("asks for everything since before the first event, in whole seconds, oldest first", async () => {
   const env = newEnv();
   await leaveAccepted(env, 1);
   const first = (await log(env))[0]?.occurred_at ?? 0;
@@ -93,7 +93,7 @@ describe("what the list says", () => {
     ["Success", null, {}, "confirmed"],
     ["a failure", null, { status: "Failure", failure_reason: "pq: x" }, "dead", dead],
     [
-      "a failure of a version without reasons",
+      "a failure from a version without reasons",
       "e",
       { status: "Failure", endpoints: ["e"] },
       "dead",
@@ -113,11 +113,11 @@ describe("what the list says", () => {
       "dead",
       /no subscription/,
     ],
-    ["that it is not done", null, { status: "Processing" }, "accepted"],
-    ["that it is to be tried again", null, { status: "Retry" }, "accepted"],
-    ["that it is a repeat", null, { is_duplicate_event: true }, "accepted"],
+    ["that it is unfinished", null, { status: "Processing" }, "accepted"],
+    ["that it will be retried", null, { status: "Retry" }, "accepted"],
+    ["that it is a duplicate", null, { is_duplicate_event: true }, "accepted"],
     ["another key of the event", null, { idempotency_key: `${idOf(1)}:1` }, "accepted"],
-    ["another's key", null, { idempotency_key: "theirs" }, "accepted"],
+    ["another producer's key", null, { idempotency_key: "theirs" }, "accepted"],
   ])("%s (endpoint %j, %j): %s", async (_, endpoint, event, state, error) => {
     const env = newEnv();
     await leaveAccepted(env, 1, endpoint);
@@ -130,7 +130,7 @@ describe("what the list says", () => {
     expect(JSON.stringify(row)).not.toContain("pq:");
   });
 
-  test("of another project is nothing, and is read again once the key is right", async () => {
+  test("about another project is ignored, and read again once the key is right", async () => {
     const env = newEnv();
     await leaveAccepted(env, 1);
     await cron(pages(env, [page({ n: 1, project_id: "theirs" })]).env);
@@ -145,13 +145,13 @@ describe("over many pages", () => {
   const inOrder = (count: number) =>
     Array.from({ length: count }, (_, i) => (i === 0 ? null : String(i)));
 
-  test("goes on where its budget ended: no page is read twice, and all are read", async () => {
+  test("continues where its budget ended, and reads each page once", async () => {
     const env = newEnv();
     await leaveAccepted(env, 60);
     const { env: convoy, queries } = pages(env, all(60));
     const done: number[] = [];
     for (let run = 0; run < 4; run++) {
-      // A clock that goes on does not move the window that is open.
+      // Time passing does not move the open window.
       passTime(60_000);
       const { env: watched, operations } = recording(convoy);
       await cron(watched);
@@ -164,7 +164,7 @@ describe("over many pages", () => {
     expect(done.at(-1)).toBe(60);
   });
 
-  test("goes on where Convoy did not answer, or D1 was lost with what a page says", async () => {
+  test("continues where Convoy failed, or where D1 was lost while a page was recorded", async () => {
     const env = newEnv();
     await leaveAccepted(env, 6);
     const { env: convoy, queries } = pages(env, all(6));
@@ -179,11 +179,11 @@ describe("over many pages", () => {
     await cron(broken).catch(() => {});
     await cron(broken);
     expect((await log(env)).every(({ state }) => state === "confirmed")).toBe(true);
-    // The page that D1 lost is read again, since nothing says whether it was kept.
+    // The page that D1 lost is read again, since it may not have been recorded.
     expect(cursors(queries)).toEqual([null, "1", "2", "3", "3", "4", "5"]);
   });
 
-  test("by two runs at the same time reads no gap", async () => {
+  test("leaves no gap when two runs read at once", async () => {
     const env = newEnv();
     await leaveAccepted(env, 8);
     const { env: convoy } = pages(env, all(8));
@@ -193,7 +193,7 @@ describe("over many pages", () => {
   });
 });
 
-test("10,000 events are confirmed by as many lists as they have pages, and one statement each", async () => {
+test("10,000 events are confirmed by one list call per page", async () => {
   const env = newEnv({ SUBREQUEST_BUDGET: "200" });
   await leaveAccepted(env, 10_000);
   const all = Array.from({ length: 40 }, (_, p) =>
@@ -208,7 +208,7 @@ test("10,000 events are confirmed by as many lists as they have pages, and one s
   expect(left).toEqual({ n: 0 });
 });
 
-test("with AUDIT=off Convoy's list is not read, and what it accepted is done", async () => {
+test("with AUDIT=off Convoy's list is not read, and accepted events are finished", async () => {
   const env = newEnv({ AUDIT: "off" });
   await publish(env);
   expect(await log(env)).toMatchObject([{ state: "accepted", due_at: null }]);
@@ -217,7 +217,7 @@ test("with AUDIT=off Convoy's list is not read, and what it accepted is done", a
   expect(operations.filter(isList)).toEqual([]);
 });
 
-test("an event that Convoy swallowed stays accepted, since not listed is not yet lost", async () => {
+test("an event that Convoy swallowed stays accepted, as unlisted does not yet mean lost", async () => {
   const env = newEnv();
   await setFaults(env, { swallow: true });
   await publish(env);

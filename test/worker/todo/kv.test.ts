@@ -8,7 +8,7 @@ import { newEnv } from "../../support/worker.ts";
 const made = (id: number, item = "x") => JSON.stringify({ id, item, completed: false });
 
 describe("keys", () => {
-  test("sort as ids do, and fit KV's 512 bytes for the longest owner and id", () => {
+  test("sort like ids, and fit KV's 512 bytes for the longest owner and id", () => {
     const ids = [0, 2, 9, 10, 11, 100, Number.MAX_SAFE_INTEGER];
     const keys = ids.map((id) => todoKey("me", id));
     expect(keys.toSorted()).toEqual(keys);
@@ -43,7 +43,7 @@ describe("a list", () => {
     expect(operations).toEqual([{ on: "KV", what: "list" }]);
   });
 
-  test("gets large todos by bulk read, 100 each, and keeps them in their place", async () => {
+  test("reads large todos in bulk, 100 at a time, and keeps the order", async () => {
     const { env, operations } = recording(newEnv());
     const large = "🚀".repeat(2_000);
     const ids = Array.from({ length: 110 }, (_, id) => id);
@@ -60,8 +60,8 @@ describe("a list", () => {
 
   test.each([
     ["just fits metadata", 1_024, true],
-    ["is a byte too large for it", 1_025, false],
-  ])("a todo that %s is whole in the list", async (_, bytes, inMetadata) => {
+    ["is a byte too large for metadata", 1_025, false],
+  ])("with a todo that %s has it whole", async (_, bytes, inMetadata) => {
     const { KV } = newEnv();
     const around = JSON.stringify({ seq: 1, todo: { id: 1, item: "", completed: false } }).length;
     const item = `é${"x".repeat(bytes - around - 2)}`;
@@ -71,7 +71,7 @@ describe("a list", () => {
     expect((await listTodos(KV, "me", { limit: 9 })).todos).toMatchObject([{ item }]);
   });
 
-  test("holds only the owner's, wherever a cursor leads", async () => {
+  test("has only the owner's todos, wherever a cursor leads", async () => {
     const { KV } = newEnv();
     const large = "x".repeat(2_000);
     for (const [owner, item] of [
@@ -82,7 +82,7 @@ describe("a list", () => {
     ] as const) {
       await writeTodo(KV, owner, item.length, { seq: 1, todo: made(item.length, item) });
     }
-    // What the platform does not promise: that a cursor of another list is refused, or keeps to the prefix.
+    // The platform does not promise that another list's cursor is refused, or keeps to the prefix.
     const careless = new Proxy(KV, {
       get: (kv, name) =>
         name === "list" ? () => kv.list({ limit: 9 }) : Reflect.get(kv, name).bind(kv),
@@ -91,7 +91,7 @@ describe("a list", () => {
     expect(page).toEqual({ todos: [{ id: 4, item: "mine", completed: false }] });
   });
 
-  test("leaves out what is removed between list and read", async () => {
+  test("leaves out a todo removed between list and read", async () => {
     const env = newEnv();
     const large = "x".repeat(2_000);
     for (const id of [1, 2]) await writeTodo(env.KV, "me", id, { seq: 1, todo: made(id, large) });

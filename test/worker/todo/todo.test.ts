@@ -34,7 +34,7 @@ describe("without an endpoint", () => {
     expect((await call(env, "GET", "/todo")).body).toEqual({ data: [] });
   });
 
-  test("a todo without an id gets one of 53 bits, a safe integer, each its own", async () => {
+  test("a todo without an id gets a unique safe integer", async () => {
     const env = newEnv();
     const ids = [];
     for (const item of ["a", "b", "c"]) {
@@ -76,7 +76,7 @@ describe("without an endpoint", () => {
     ["PUT", { item: "x" }],
     ["DELETE", undefined],
   ])(
-    "%s of a missing todo is a 404 in the tutorial's words, and no event",
+    "%s of a missing todo is a 404 in the tutorial's words, and makes no event",
     async (method, body) => {
       const env = newEnv();
       const { status, headers, body: answer } = await call(env, method, "/todo/9", body);
@@ -103,7 +103,7 @@ describe("without an endpoint", () => {
     });
   });
 
-  test("the list comes in id order, page by page, and ends without a cursor", async () => {
+  test("the list is paged in id order, and ends without a cursor", async () => {
     const env = newEnv();
     for (const id of [10, 9, 100, 2]) await call(env, "POST", "/todo", { id, item: `${id}` });
     const first = await call(env, "GET", "/todo?limit=3");
@@ -114,8 +114,8 @@ describe("without an endpoint", () => {
   });
 });
 
-describe("with somebody else's or an unknown endpoint", () => {
-  const endpoints = { "somebody else's": foreignEndpoint, unknown: async () => "01UNKNOWN" };
+describe("with another owner's or an unknown endpoint", () => {
+  const endpoints = { "another owner's": foreignEndpoint, unknown: async () => "01UNKNOWN" };
   const changes = [
     ["POST", "/todo", { id: 2, item: "x" }],
     ["PUT", "/todo/1", { item: "y" }],
@@ -160,7 +160,7 @@ describe("with the caller's own endpoint", () => {
     },
   );
 
-  test("POST of an id that is taken is a 409 and no event", async () => {
+  test("POST of a taken id is a 409 and makes no event", async () => {
     const env = newEnv();
     const endpoint = await newEndpoint(env);
     await call(env, "POST", "/todo", { id: 1, item: "x" });
