@@ -207,11 +207,14 @@ export type Reposted = {
 /**
  * Gives a stuck delivery's event its next key, once: a repeated call gets the same one, until it is
  * known to be posted.
- * @returns null if it was already posted, or the log has no such event of the endpoint's owner
+ * @returns null if it was already posted, is on its way under another key, or the log has no such event of the
+ *   endpoint's owner
  * @throws StorageError
  */
 export async function nextKey(db: D1Database, stuck: Stuck, now: number): Promise<Reposted | null> {
-  const ours = `event.id = ?2 AND event.owner = (SELECT owner FROM endpoint WHERE id = ?3)`;
+  // At rest: whoever holds its lease would set `replays` back.
+  const ours = `event.id = ?2 AND event.due_at IS NULL
+    AND event.owner = (SELECT owner FROM endpoint WHERE id = ?3)`;
   const [, , rows] = await batch<Reposted>(db, [
     [
       `UPDATE event SET replays = replays + 1 WHERE ${ours}

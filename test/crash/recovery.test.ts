@@ -269,12 +269,14 @@ describe.each(["26.7", "26.6"] as const)("on Convoy %s", (version) => {
     const far = Date.now() + DAY_MS;
     // Replayed, and in somebody's lease: what that records would take a key of ours back.
     world.rows(
-      `UPDATE event SET state = 'pending', replays = 1, due_at = ${far}, finished_at = NULL RETURNING 1`,
+      `UPDATE event SET state = 'pending', replays = 1, due_at = ${far}, finished_at = NULL, accepted_at = NULL RETURNING 1`,
     );
     await minutes(world, 50);
     expect(world.rows("SELECT * FROM event")).toMatchObject([{ replays: 1 }]);
     expect(await deliveries(world)).toHaveLength(1);
-    world.rows("UPDATE event SET state = 'confirmed', due_at = NULL, finished_at = 1 RETURNING 1");
+    world.rows(
+      "UPDATE event SET state = 'confirmed', due_at = NULL, finished_at = 1, accepted_at = 1 RETURNING 1",
+    );
     await minutes(world, 20);
     const again = (await deliveries(world)).filter(({ status }) => status === "Success");
     expect(again.map((one) => one.idempotency_key)).toEqual([expect.stringMatching(/:2$/)]);
