@@ -35,8 +35,6 @@ export type ConvoyOptions = {
   publicHosts?: boolean;
   /** Whether accepted events are processed automatically; if false, only by `process()`. */
   autoDeliver?: boolean;
-  /** @deprecated Convoy's portal is no longer imitated; accepted and ignored until the last caller is gone. */
-  portal?: boolean;
   /** The clock, in Unix milliseconds; Date.now by default. */
   now?: () => number;
   /** The Worker's address in `npm run dev`, for the curl commands that the inbox shows. */
@@ -50,7 +48,7 @@ export type InboxChange =
 
 /** The state that routes, store and engine share. */
 export type Context = {
-  options: Required<Omit<ConvoyOptions, "retry" | "deliver" | "portal">> & {
+  options: Required<Omit<ConvoyOptions, "retry" | "deliver">> & {
     retry: { intervalMs: number; limit: number };
     deliver: typeof fetch;
   };

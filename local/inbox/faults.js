@@ -18,7 +18,7 @@ const SIDES = [
 ];
 
 const NUMBERS = [
-  { name: "status", label: "Answer with status", min: 100, max: 599, placeholder: "e.g. 503" },
+  { name: "status", label: "Answer with status", min: 200, max: 599, placeholder: "e.g. 503" },
   { name: "retry_after_s", label: "Retry-After, seconds", min: 0, max: 86400, placeholder: "none" },
   { name: "latency_ms", label: "Delay, ms", min: 0, max: 60000, placeholder: "0" },
   { name: "rate", label: "Share of calls hit, %", min: 0, max: 100, placeholder: "100" },
