@@ -8,8 +8,9 @@ import { allTodos, createEndpoint } from "./client.ts";
 import { localSettings, type ServedInbox, startConvoy } from "./convoy-inbox.ts";
 import { type HttpReceiver, startHttpReceiver } from "./http-receiver.ts";
 import { startKillable } from "./killable.ts";
-import { randomOf, runLoad } from "./load.ts";
+import { runLoad } from "./load.ts";
 import { type LogRow, lastWords, readLogAndLetTimePass } from "./log-file.ts";
+import { randomOf } from "./random.ts";
 
 /** Totals of all rounds; `lost`, `twice` and `phantom` name event ids or todos and should be empty. */
 export type ChaosReport = {

@@ -12,17 +12,6 @@ export type Told = {
   unknown: number;
 };
 
-/** A seeded random number generator (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /**
  * Runs `clients` loops of changes; each ends at its first request without an answer.
  * @returns what they were told, once the last has ended

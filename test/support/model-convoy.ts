@@ -71,6 +71,7 @@ export function modelConvoy(
   const byKey = new Map<string, Listed>();
   const byId = new Map<string, Listed[]>();
   // Processed on demand: thousands of timers are slow.
+  const paused = new Set<string>();
   let queue: Queued[] = [];
   const convoy: ModelConvoy = {
     trouble: { ...HEALTHY, ...trouble },
@@ -96,6 +97,7 @@ export function modelConvoy(
     async reset() {
       byKey.clear();
       byId.clear();
+      paused.clear();
       queue = [];
       Object.assign(convoy, {
         trouble: { ...HEALTHY, ...trouble },
@@ -158,7 +160,15 @@ export function modelConvoy(
     await request.body?.cancel();
     if (convoy.trouble.mode === "down") return failure(400, "outage");
     if (path === "/events") return list(url.searchParams);
+    const [, uid, pause] = /^\/endpoints\/([^/]+)(\/pause)?$/.exec(path) ?? [];
+    if (uid) return success(endpoint(uid, pause !== undefined));
     return success({ content: [], pagination: { has_next_page: false, next_page_cursor: "" } });
+  }
+
+  function endpoint(uid: string, toggle: boolean) {
+    if (toggle && !paused.delete(uid)) paused.add(uid);
+    const status = paused.has(uid) ? "paused" : "active";
+    return { uid, project_id: "local", name: "e", url: "https://e.test/", status };
   }
 
   function post({ idempotency_key: key, endpoint_id = null, data }: Posted): Response {
