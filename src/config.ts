@@ -136,8 +136,11 @@ export const RECORD_BATCH = 100;
 export const STREAK_MAX = 5;
 /** If nothing got through, events are retried in the next run, which begins a minute later. */
 export const GATEWAY_RETRY_MS = 50_000;
-/** "Others get through": within this time. */
-export const EVIDENCE_MS = 3_600_000;
+/**
+ * "Others got through": within this time before a try. Shorter than the time between two tries, so that the
+ * beginning of an outage counts once.
+ */
+export const EVIDENCE_MS = GATEWAY_RETRY_MS;
 /** Wait before a todo that KV refused, or that others keep changing, is put again. */
 export const UNSTORED_RETRY_MS = 50_000;
 /** Puts refused by KV in a row before a run stops putting. */

@@ -59,6 +59,7 @@ export type Outcome = Pick<
   EventRow,
   | "state"
   | "attempts"
+  | "own_failures"
   | "missing"
   | "replays"
   | "lookups"
@@ -95,6 +96,7 @@ const RECORD = `
 UPDATE event SET stored = r.stored, due_at = r.due_at, finished_at = iif(r.due_at IS NULL, ?2, NULL),
   state = iif(r.new IS NULL, event.state, r.new ->> 'state'),
   attempts = iif(r.new IS NULL, event.attempts, r.new ->> 'attempts'),
+  own_failures = iif(r.new IS NULL, event.own_failures, r.new ->> 'own_failures'),
   missing = iif(r.new IS NULL, event.missing, r.new ->> 'missing'),
   replays = iif(r.new IS NULL, event.replays, r.new ->> 'replays'),
   lookups = iif(r.new IS NULL, event.lookups, r.new ->> 'lookups'),

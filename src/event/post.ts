@@ -1,12 +1,5 @@
 /** One post of an event to Convoy: what the response means, and what the log records. */
-import {
-  BACKOFF_MAX_MS,
-  BACKOFF_MIN_MS,
-  type DeliverySettings,
-  EVIDENCE_MS,
-  GATEWAY_RETRY_MS,
-  LEASE_MS,
-} from "../config.ts";
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, type DeliverySettings } from "../config.ts";
 import type { Convoy } from "../convoy/client.ts";
 import { shownReason } from "../convoy/client.ts";
 import { isEndpointMissing } from "../convoy/endpoints.ts";
@@ -14,7 +7,7 @@ import { postEvent } from "../convoy/events.ts";
 import { markMissing } from "../endpoint/table.ts";
 import type { Outcome } from "./lease.ts";
 import { type Source, toConvoyEvent } from "./message.ts";
-import { type EventRow, isAnyAccepted } from "./table.ts";
+import type { EventRow } from "./table.ts";
 
 /**
  * What Convoy's response means. accepted: 2xx. refused: it never will be. missing: Convoy knows no such
@@ -39,13 +32,13 @@ export async function post(convoy: Convoy, source: Source): Promise<Answer> {
   return { kind: "failed", error, retryAfterMs: answer.retryAfterMs };
 }
 
-/** An event that was posted, and the result. */
-export type Posted = { row: EventRow; answer: Answer };
+/** An event that was posted, and the result. `othersGotThrough`: shortly before; then a failure is its own. */
+export type Posted = { row: EventRow; answer: Answer; othersGotThrough: boolean };
 
 /**
  * What the log records about events that were posted. Endpoints that Convoy does not know become
- * `missing`; an event for one that has no record either is dead. Every failure counts and backs off: an
- * event dies only when its tries and its age are used up, and only while others get through.
+ * `missing`; an event for one that has no record either is dead. Every failure backs off, but an event
+ * dies only of failures while others got through, and only when it is old: never of outages.
  * @param unprovenWaitMs if nothing got through: the wait before the next try, however often it failed. An
  *   outage must not be followed by an hour of waiting.
  * @throws StorageError
@@ -60,13 +53,11 @@ export async function outcomesOf(
     answer.kind === "missing" && row.endpoint_id !== null ? [row.endpoint_id] : [],
   );
   const known = unknown.length > 0 ? await markMissing(db, unknown, now) : new Set<string>();
-  let othersGetThrough: boolean | null =
-    posted.some(({ answer }) => answer.kind === "accepted") || null;
   const outcomes: Outcome[] = [];
-  for (const { row, answer } of posted) {
-    const { attempts, replays, lookups, stranded } = row;
+  for (const { row, answer, othersGotThrough } of posted) {
+    const { attempts, own_failures, replays, lookups, stranded } = row;
     const missing = answer.kind === "missing" ? (1 as const) : (0 as const);
-    const same = { attempts, missing, replays, lookups, stranded, accepted_at: null };
+    const same = { attempts, own_failures, missing, replays, lookups, stranded, accepted_at: null };
     if (answer.kind === "accepted") {
       const due_at = settings.audit ? now + settings.audit.patienceMs : null;
       outcomes.push({ ...same, state: "accepted", error: null, accepted_at: now, due_at });
@@ -79,8 +70,9 @@ export async function outcomesOf(
       continue;
     }
     const tries = attempts + 1;
-    const old = tries >= settings.maxTries && now - row.occurred_at >= settings.maxAgeMs;
-    if (old) othersGetThrough ??= await isAnyAccepted(db, now - evidenceMs(settings));
+    const own = own_failures + (othersGotThrough ? 1 : 0);
+    const old = now - row.occurred_at >= settings.maxAgeMs;
+    const dead = othersGotThrough && own >= settings.maxTries && old;
     const failed = answer.kind === "failed";
     const wait = (failed ? unprovenWaitMs : null) ?? backoff(tries);
     const asked = failed ? (answer.retryAfterMs ?? 0) : 0;
@@ -88,8 +80,9 @@ export async function outcomesOf(
     outcomes.push({
       ...same,
       attempts: tries,
+      own_failures: own,
       error: `${error}${hint}`,
-      ...(old && othersGetThrough
+      ...(dead
         ? { state: "dead", due_at: null }
         : { state: "pending", due_at: now + Math.max(wait, asked) }),
     });
@@ -100,14 +93,6 @@ export async function outcomesOf(
 const MISSING_HINT =
   ", but it is on record here: deleted at Convoy, or a wrong CONVOY_API_KEY or CONVOY_PROJECT_ID?";
 
-/**
- * How recent a success must be to count against an event: so recent that an outage since then cannot
- * have used up its tries. It may have been recorded up to a lease after Convoy's response.
- */
-function evidenceMs({ maxTries }: DeliverySettings): number {
-  return Math.max(0, Math.min(EVIDENCE_MS, (maxTries - 1) * GATEWAY_RETRY_MS - LEASE_MS));
-}
-
 /** Wait before try `tries` + 1: doubled each time, with jitter so that a backlog does not come all at once. */
 export function backoff(tries: number): number {
   const full = Math.min(BACKOFF_MIN_MS * 2 ** (tries - 1), BACKOFF_MAX_MS);
@@ -117,10 +102,12 @@ export function backoff(tries: number): number {
 
 /** The row's columns unchanged, but due at `dueAt`: it was not tried. */
 export function untouched(row: EventRow, dueAt: number): Outcome {
-  const { state, attempts, missing, replays, lookups, stranded, error, accepted_at } = row;
+  const { state, attempts, own_failures, missing, replays, lookups, stranded, error, accepted_at } =
+    row;
   return {
     state,
     attempts,
+    own_failures,
     missing,
     replays,
     lookups,

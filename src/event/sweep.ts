@@ -4,6 +4,7 @@ import {
   CLAIM_AHEAD,
   CLAIM_MAX,
   type DeliverySettings,
+  EVIDENCE_MS,
   GATEWAY_RETRY_MS,
   LEASE_MS,
   POST_CONCURRENCY,
@@ -14,8 +15,8 @@ import type { Convoy } from "../convoy/client.ts";
 import type { Budget } from "../run.ts";
 import { closeUntil } from "./cron-state.ts";
 import { claim, record } from "./lease.ts";
-import { type Answer, outcomesOf, post, untouched } from "./post.ts";
-import type { EventRow } from "./table.ts";
+import { type Answer, outcomesOf, type Posted, post, untouched } from "./post.ts";
+import { type EventRow, latestAcceptance } from "./table.ts";
 
 /** What one run posted. `open`: whether Convoy took events to its end. */
 export type SweepReport = { claimed: number; posted: number; accepted: number; open: boolean };
@@ -28,6 +29,8 @@ type Evidence = {
   proven: boolean;
   /** Endpoints of the posts that failed since the last success. */
   streak: string[];
+  /** When Convoy last took an event (ms). */
+  acceptedAt: number;
   /** Convoy's longest Retry-After, in ms; null if it sent none. */
   retryAfterMs: number | null;
 };
@@ -44,11 +47,17 @@ export async function postDue(
   budget: Budget,
 ): Promise<SweepReport> {
   const report = { claimed: 0, posted: 0, accepted: 0, open: true };
-  const evidence: Evidence = { open: true, proven: false, streak: [], retryAfterMs: null };
+  const evidence: Evidence = {
+    open: true,
+    proven: false,
+    streak: [],
+    acceptedAt: 0,
+    retryAfterMs: null,
+  };
   const queue: Leased[] = [];
   const workers: Promise<void>[] = [];
   const recordings: Promise<unknown>[] = [];
-  let done: (Leased & { answer: Answer })[] = [];
+  let done: (Leased & Posted)[] = [];
   let more = true;
   let claiming: Promise<void> | null = null;
   const failures: unknown[] = [];
@@ -85,13 +94,22 @@ export async function postDue(
     more = false;
     return undefined;
   };
+  // Looked up once, if a post fails before this run has seen a success.
+  let earlier: Promise<number> | null = null;
+  const gotThrough = async (askedAt: number) => {
+    if (evidence.acceptedAt > askedAt - EVIDENCE_MS) return true;
+    earlier ??= latestAcceptance(db, askedAt).catch(() => 0);
+    return (await earlier) > askedAt - EVIDENCE_MS;
+  };
   const work = async () => {
     for (let leased = await next(); leased; leased = await next()) {
+      const askedAt = Date.now();
       const answer = await post(convoy, leased.row);
       report.posted++;
       if (answer.kind === "accepted") report.accepted++;
       see(evidence, leased.row, answer);
-      done.push({ ...leased, answer });
+      const othersGotThrough = answer.kind !== "accepted" && (await gotThrough(askedAt));
+      done.push({ ...leased, answer, othersGotThrough });
       if (done.length >= RECORD_BATCH) {
         recordings.push(recordPosted(db, done, settings, evidence));
         done = [];
@@ -117,6 +135,7 @@ export async function postDue(
 function see(evidence: Evidence, row: EventRow, answer: Answer): void {
   if (answer.kind === "accepted") {
     evidence.proven = true;
+    evidence.acceptedAt = Date.now();
     evidence.streak = [];
   }
   if (answer.kind !== "failed") return;
@@ -133,7 +152,7 @@ function see(evidence: Evidence, row: EventRow, answer: Answer): void {
 
 async function recordPosted(
   db: D1Database,
-  posted: (Leased & { answer: Answer })[],
+  posted: (Leased & Posted)[],
   settings: DeliverySettings,
   evidence: Evidence,
 ): Promise<void> {

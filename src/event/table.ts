@@ -26,6 +26,8 @@ export type EventRow = {
   state: EventState;
   /** Failed tries to post it under its current key. */
   attempts: number;
+  /** Those of them that came shortly after other events had got through: an event dies only of these. */
+  own_failures: number;
   /** 1: at the last try Convoy knew no such endpoint. */
   missing: SqlBoolean;
   /** How often it got a new key: `id`, `id:1`, `id:2` … */
@@ -149,15 +151,16 @@ export function toBacklog(
 }
 
 /**
- * Whether Convoy took any of the newest events since `since` (ms): others get through.
+ * When Convoy last took one of the newest events before `until` (ms), as far as its list has not
+ * confirmed it yet; 0 if it took none. What the list confirms may have been taken long before.
  * @throws StorageError
  */
-export async function isAnyAccepted(db: D1Database, since: number): Promise<boolean> {
-  const found = await first(
+export async function latestAcceptance(db: D1Database, until: number): Promise<number> {
+  const found = await first<{ at: number | null }>(
     db,
-    `SELECT 1 FROM (SELECT accepted_at FROM event ORDER BY seq DESC LIMIT ?)
-     WHERE accepted_at > ? LIMIT 1`,
-    ...[EVENT_WINDOW_ROWS, since],
+    `SELECT max(accepted_at) AS at FROM (SELECT state, accepted_at FROM event ORDER BY seq DESC LIMIT ?)
+     WHERE state = 'accepted' AND accepted_at <= ?`,
+    ...[EVENT_WINDOW_ROWS, until],
   );
-  return found !== null;
+  return found?.at ?? 0;
 }

@@ -206,7 +206,8 @@ async function lookUpOne(
 ): Promise<Outcome> {
   const now = Date.now();
   const same = untouched(row, now + patienceMs);
-  const again = { ...same, state: "pending" as const, accepted_at: null, attempts: 0, due_at: now };
+  const fresh = { attempts: 0, own_failures: 0 };
+  const again = { ...same, ...fresh, state: "pending" as const, accepted_at: null, due_at: now };
   const lookups = row.lookups + 1;
   // The first time, do not ask: the same key is safe whether Convoy has it, has it queued, or lost
   // it (recorded).

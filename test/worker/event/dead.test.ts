@@ -39,20 +39,24 @@ describe("an event that fails while others get through", () => {
   });
 
   const HOUR_MS = 3_600_000;
-  const old: Left = { attempts: 9, occurred_at: 0 };
-  const young: Left = { attempts: 9, occurred_at: Date.now() - 71 * HOUR_MS };
-  const passed = (ago: number): Left => ({
-    state: "confirmed",
-    accepted_at: Date.now() - ago,
-    due_at: null,
-    finished_at: Date.now() - ago,
-  });
+  const nine = { attempts: 9, own_failures: 9 };
+  const old: Left = { ...nine, occurred_at: 0 };
+  const young: Left = { ...nine, occurred_at: Date.now() - 71 * HOUR_MS };
+  const taken = (agoS: number, state: "accepted" | "confirmed" = "accepted"): Left => {
+    const at = Date.now() - agoS * 1_000;
+    return state === "accepted"
+      ? { state, accepted_at: at, due_at: at + 600_000 }
+      : { state, accepted_at: at, due_at: null, finished_at: at };
+  };
   test.each<[string, Left, Left, string]>([
     ["is dead once its tries and its age are spent", old, {}, "dead"],
-    ["is dead if another got through during its last tries", old, passed(5 * MINUTE_MS), "dead"],
-    // Ten tries in a row take eight minutes, less a lease: an outage alone may have used them up.
-    ["lives if none got through for that long", old, passed(7 * MINUTE_MS), "pending"],
-    ["lives while it has tries left", { attempts: 8, occurred_at: 0 }, {}, "pending"],
+    ["is dead if another got through just before", old, taken(40), "dead"],
+    // Its last try was a minute ago: Convoy may have failed since then.
+    ["lives if none got through since its last try", old, taken(55), "pending"],
+    // Convoy's list says that it was taken, not when.
+    ["lives if all that got through was confirmed", old, taken(1, "confirmed"), "pending"],
+    ["lives while it has tries left", { ...old, own_failures: 8 }, {}, "pending"],
+    ["lives if outages used up its tries", { ...old, own_failures: 0 }, {}, "pending"],
     ["lives while it is young", young, {}, "pending"],
   ])("%s", async (_, bad, other, state) => {
     const base = newEnv();
@@ -73,6 +77,25 @@ describe("an event that fails while others get through", () => {
     expect(await rowOf(base, 1)).toMatchObject({ state: "accepted", attempts: 0, error: null });
     expect((await accepted(base)).map((one) => one.idempotency_key)).toEqual([idOf(1)]);
   });
+});
+
+test("an event survives two outages with a success between them", async () => {
+  const base = newEnv({ EVENT_MAX_TRIES: "2", EVENT_MAX_AGE_H: "0" });
+  await leaveBehind(base, 1);
+  let down = true;
+  const { env } = scripted(base, { post: () => (down ? refusalOf(500, "") : acceptance()) });
+  const minutes = async (count: number) => {
+    for (let minute = 0; minute < count; minute++) {
+      passTime(MINUTE_MS);
+      await cron(env);
+    }
+  };
+  await minutes(6);
+  down = false;
+  expect((await call(env, "POST", "/todo", { item: "x" })).status).toBe(201);
+  down = true;
+  await minutes(6);
+  expect((await log(base)).map(({ state }) => state)).toEqual(["pending", "accepted"]);
 });
 
 test("an event that fails alone is never dead: it may be Convoy", async () => {
