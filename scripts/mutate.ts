@@ -203,6 +203,27 @@ const MUTATIONS: Mutation[] = [
     from: "  if (!(await isOurs(run))) return null;\n",
     to: "",
   },
+  {
+    name: "outages use up an event's tries",
+    by: "test/worker/event/dead",
+    file: "src/event/post.ts",
+    from: "othersGotThrough && own >= settings.maxTries && old",
+    to: "tries >= settings.maxTries && old",
+  },
+  {
+    name: "a stuck delivery's event gets its next key while it is being posted",
+    by: "test/crash/recovery",
+    file: "src/endpoint/recovery-table.ts",
+    from: " AND event.due_at IS NULL",
+    to: "",
+  },
+  {
+    name: "an endpoint stays missing although its events arrive",
+    by: "test/worker/endpoint/update",
+    file: "src/event/walk.ts",
+    from: "lookAtMissing(reachedIn(items), now),",
+    to: "",
+  },
 ];
 
 /** The tests that have to notice a mutation. */
