@@ -177,4 +177,23 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     const ids = scene().arrivals.map(({ body }) => JSON.parse(body).event_id);
     expect([ids.length, new Set(ids).size]).toEqual([5, 2]);
   });
+
+  test("lists as many endpoints as an owner may have; a change shows, and each round asks little", async () => {
+    const { owner, endpoint } = await scene().newcomer();
+    const ids: string[] = [];
+    for (let i = 0; i < 50; i++) ids.push((await endpoint("/ok", `Shop ${i}.`)).id);
+    const { page, requests, row, glance } = await visit(owner.link);
+    await has(row("Shop 49."), "nothing sent yet");
+    expect(await page.locator(".row.endpoint").count()).toBe(50);
+    const begun = performance.now();
+    await owner.call("POST", `/endpoint/${ids[49]}/pause`);
+    await has(row("Shop 49."), "paused");
+    console.info(`50 endpoints: a change shows after ${Math.round(performance.now() - begun)} ms`);
+    // Until the pictures of all lines have been read.
+    const pictures = () => new Set(requests.filter((url) => url.includes("/delivery?"))).size;
+    while (pictures() < 50) await glance();
+    const rounds = requests.join("\n").split("/endpoint?limit=1000");
+    const sizes = rounds.map((round) => round.split("/delivery?").length - 1);
+    expect(Math.max(...sizes)).toBe(6);
+  });
 }
