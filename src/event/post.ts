@@ -38,7 +38,7 @@ export type Posted = { row: EventRow; answer: Answer; othersGotThrough: boolean 
 /**
  * What the log records about events that were posted. Endpoints that Convoy does not know become
  * `missing`; an event for one that has no record either is dead. Every failure backs off, but an event
- * dies only of failures while others got through, and only when it is old: never of outages.
+ * dies only through failures while others got through, and only when it is old: never through outages.
  * @param unprovenWaitMs if nothing got through: the wait before the next try, however often it failed. An
  *   outage must not be followed by an hour of waiting.
  * @throws StorageError
