@@ -4,8 +4,10 @@
 ALTER TABLE event ADD COLUMN lookups INTEGER NOT NULL DEFAULT 0;
 -- How many of its keys Convoy took and never finished.
 ALTER TABLE event ADD COLUMN stranded INTEGER NOT NULL DEFAULT 0;
--- Failed tries shortly after other events got through: an event dies of these, not of an outage's.
+-- Failed tries before which other events got through: an event dies of these, not of an outage's.
 ALTER TABLE event ADD COLUMN own_failures INTEGER NOT NULL DEFAULT 0;
+-- When it last failed under its present key.
+ALTER TABLE event ADD COLUMN failed_at INTEGER;
 -- 1: at the last try Convoy knew no such endpoint. Such events wait behind all others.
 ALTER TABLE event ADD COLUMN missing INTEGER NOT NULL DEFAULT 0 CHECK (missing IN (0, 1));
 

@@ -136,10 +136,7 @@ export const RECORD_BATCH = 100;
 export const STREAK_MAX = 5;
 /** If nothing got through, events are retried in the next run, which begins a minute later. */
 export const GATEWAY_RETRY_MS = 50_000;
-/**
- * "Others got through": within this time before a try. Shorter than the time between two tries, so that the
- * beginning of an outage counts once.
- */
+/** "Others got through": since an event last failed; before its first failure, within this time. */
 export const EVIDENCE_MS = GATEWAY_RETRY_MS;
 /** Wait before a todo that KV refused, or that others keep changing, is put again. */
 export const UNSTORED_RETRY_MS = 50_000;

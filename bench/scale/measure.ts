@@ -86,7 +86,14 @@ async function measureOn(db: D1Database, raw: D1Database, meter: D1Meta[], count
     const now = Date.now();
     const outcome = {
       ...{ state: "accepted" as const, attempts: 0, missing: 0 as const, replays: 0, lookups: 0 },
-      ...{ stranded: 0, own_failures: 0, error: null, accepted_at: now, due_at: now + 600_000 },
+      ...{
+        stranded: 0,
+        own_failures: 0,
+        failed_at: null,
+        error: null,
+        accepted_at: now,
+        due_at: now + 600_000,
+      },
     };
     const results = committed.slice(at, at + group).map(({ seq, lease }) => ({
       ...{ seq, lease, outcome, put: seq, unstoredDueAt: lease, pendingDueAt: lease },

@@ -60,6 +60,7 @@ export type Outcome = Pick<
   | "state"
   | "attempts"
   | "own_failures"
+  | "failed_at"
   | "missing"
   | "replays"
   | "lookups"
@@ -97,6 +98,7 @@ UPDATE event SET stored = r.stored, due_at = r.due_at, finished_at = iif(r.due_a
   state = iif(r.new IS NULL, event.state, r.new ->> 'state'),
   attempts = iif(r.new IS NULL, event.attempts, r.new ->> 'attempts'),
   own_failures = iif(r.new IS NULL, event.own_failures, r.new ->> 'own_failures'),
+  failed_at = iif(r.new IS NULL, event.failed_at, r.new ->> 'failed_at'),
   missing = iif(r.new IS NULL, event.missing, r.new ->> 'missing'),
   replays = iif(r.new IS NULL, event.replays, r.new ->> 'replays'),
   lookups = iif(r.new IS NULL, event.lookups, r.new ->> 'lookups'),

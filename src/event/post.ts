@@ -32,8 +32,11 @@ export async function post(convoy: Convoy, source: Source): Promise<Answer> {
   return { kind: "failed", error, retryAfterMs: answer.retryAfterMs };
 }
 
-/** An event that was posted, and the result. `othersGotThrough`: shortly before; then a failure is its own. */
-export type Posted = { row: EventRow; answer: Answer; othersGotThrough: boolean };
+/**
+ * An event that was posted at `askedAt` (ms), and the result. `othersGotThrough`: since it last failed;
+ * then a failure is its own.
+ */
+export type Posted = { row: EventRow; answer: Answer; askedAt: number; othersGotThrough: boolean };
 
 /**
  * What the log records about events that were posted. Endpoints that Convoy does not know become
@@ -54,10 +57,11 @@ export async function outcomesOf(
   );
   const known = unknown.length > 0 ? await markMissing(db, unknown, now) : new Set<string>();
   const outcomes: Outcome[] = [];
-  for (const { row, answer, othersGotThrough } of posted) {
-    const { attempts, own_failures, replays, lookups, stranded } = row;
+  for (const { row, answer, askedAt, othersGotThrough } of posted) {
+    const { attempts, own_failures, failed_at, replays, lookups, stranded } = row;
     const missing = answer.kind === "missing" ? (1 as const) : (0 as const);
-    const same = { attempts, own_failures, missing, replays, lookups, stranded, accepted_at: null };
+    const counts = { attempts, own_failures, failed_at, missing, replays, lookups, stranded };
+    const same = { ...counts, accepted_at: null };
     if (answer.kind === "accepted") {
       const due_at = settings.audit ? now + settings.audit.patienceMs : null;
       outcomes.push({ ...same, state: "accepted", error: null, accepted_at: now, due_at });
@@ -81,6 +85,7 @@ export async function outcomesOf(
       ...same,
       attempts: tries,
       own_failures: own,
+      failed_at: askedAt,
       error: `${error}${hint}`,
       ...(dead
         ? { state: "dead", due_at: null }
@@ -102,18 +107,7 @@ export function backoff(tries: number): number {
 
 /** The row's columns unchanged, but due at `dueAt`: it was not tried. */
 export function untouched(row: EventRow, dueAt: number): Outcome {
-  const { state, attempts, own_failures, missing, replays, lookups, stranded, error, accepted_at } =
-    row;
-  return {
-    state,
-    attempts,
-    own_failures,
-    missing,
-    replays,
-    lookups,
-    stranded,
-    error,
-    accepted_at,
-    due_at: dueAt,
-  };
+  const { state, attempts, own_failures, failed_at, missing, replays, lookups, stranded } = row;
+  const counts = { attempts, own_failures, failed_at, missing, replays, lookups, stranded };
+  return { state, ...counts, error: row.error, accepted_at: row.accepted_at, due_at: dueAt };
 }

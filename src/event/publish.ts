@@ -38,13 +38,14 @@ export async function finish(env: Bindings, { row, put }: HandOff): Promise<void
     const ours = { seq: row.seq, lease, unstoredDueAt: lease, pendingDueAt: lease };
     const save = (result: Result) => settle(env.DB, result, patienceMs);
 
+    const askedAt = Date.now();
     const posting = publish(env, row);
     let stored = row.stored !== 0;
     const early = put === null ? undefined : await within(CHECK_ALONE_MS, posting);
     if (!stored && !early) stored = await store({ ...ours, outcome: null, put });
     const answer = await posting;
     const now = Date.now();
-    const posted = { row, answer, othersGotThrough: false };
+    const posted = { row, answer, askedAt, othersGotThrough: false };
     const due = { now, unprovenWaitMs: 0 };
     const [outcome = null] = await outcomesOf(env.DB, [posted], settings, due);
     const given = !stored && !early;
@@ -166,7 +167,7 @@ function recordSurely(db: D1Database, results: Result[], patienceMs: number | nu
 
 // Convoy's ledger has the key of what it accepted, or listed as a failure: it takes such an event again
 // only under a new key. Otherwise the key is unused.
-const REOPEN = `state = 'pending', attempts = 0, own_failures = 0, missing = 0, lookups = 0, stranded = 0, error = NULL,
+const REOPEN = `state = 'pending', attempts = 0, own_failures = 0, failed_at = NULL, missing = 0, lookups = 0, stranded = 0, error = NULL,
   finished_at = NULL, replays = replays + (accepted_at IS NOT NULL), accepted_at = NULL`;
 
 /**

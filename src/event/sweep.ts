@@ -96,10 +96,11 @@ export async function postDue(
   };
   // Looked up once, if a post fails before this run has seen a success.
   let earlier: Promise<number> | null = null;
-  const gotThrough = async (askedAt: number) => {
-    if (evidence.acceptedAt > askedAt - EVIDENCE_MS) return true;
+  const gotThrough = async ({ failed_at }: EventRow, askedAt: number) => {
+    const since = failed_at ?? askedAt - EVIDENCE_MS;
+    if (evidence.acceptedAt > since) return true;
     earlier ??= latestAcceptance(db, askedAt).catch(() => 0);
-    return (await earlier) > askedAt - EVIDENCE_MS;
+    return (await earlier) > since;
   };
   const work = async () => {
     for (let leased = await next(); leased; leased = await next()) {
@@ -108,8 +109,9 @@ export async function postDue(
       report.posted++;
       if (answer.kind === "accepted") report.accepted++;
       see(evidence, leased.row, answer);
-      const othersGotThrough = answer.kind !== "accepted" && (await gotThrough(askedAt));
-      done.push({ ...leased, answer, othersGotThrough });
+      const othersGotThrough =
+        answer.kind !== "accepted" && (await gotThrough(leased.row, askedAt));
+      done.push({ ...leased, answer, askedAt, othersGotThrough });
       if (done.length >= RECORD_BATCH) {
         recordings.push(recordPosted(db, done, settings, evidence));
         done = [];

@@ -26,8 +26,10 @@ export type EventRow = {
   state: EventState;
   /** Failed tries to post it under its current key. */
   attempts: number;
-  /** Those of them that came shortly after other events had got through: an event dies only of these. */
+  /** Those of them before which other events had got through: an event dies only of these. */
   own_failures: number;
+  /** When the last of its failed tries began. */
+  failed_at: number | null;
   /** 1: at the last try Convoy knew no such endpoint. */
   missing: SqlBoolean;
   /** How often it got a new key: `id`, `id:1`, `id:2` … */
@@ -151,15 +153,15 @@ export function toBacklog(
 }
 
 /**
- * When Convoy last took one of the newest events before `until` (ms), as far as its list has not
- * confirmed it yet; 0 if it took none. What the list confirms may have been taken long before.
+ * When Convoy last took one of the newest events before `until` (ms); 0 if it took none. Events of which
+ * only Convoy's list said so, when they were confirmed, do not count: it took them before.
  * @throws StorageError
  */
 export async function latestAcceptance(db: D1Database, until: number): Promise<number> {
   const found = await first<{ at: number | null }>(
     db,
-    `SELECT max(accepted_at) AS at FROM (SELECT state, accepted_at FROM event ORDER BY seq DESC LIMIT ?)
-     WHERE state = 'accepted' AND accepted_at <= ?`,
+    `SELECT max(accepted_at) AS at FROM (SELECT accepted_at, finished_at FROM event ORDER BY seq DESC LIMIT ?)
+     WHERE accepted_at <= ? AND (finished_at IS NULL OR accepted_at < finished_at)`,
     ...[EVENT_WINDOW_ROWS, until],
   );
   return found?.at ?? 0;

@@ -206,7 +206,7 @@ async function lookUpOne(
 ): Promise<Outcome> {
   const now = Date.now();
   const same = untouched(row, now + patienceMs);
-  const fresh = { attempts: 0, own_failures: 0 };
+  const fresh = { attempts: 0, own_failures: 0, failed_at: null };
   const again = { ...same, ...fresh, state: "pending" as const, accepted_at: null, due_at: now };
   const lookups = row.lookups + 1;
   // The first time, do not ask: the same key is safe whether Convoy has it, has it queued, or lost

@@ -37,6 +37,7 @@ export type Left = {
   state?: string;
   attempts?: number;
   own_failures?: number;
+  failed_at?: number;
   accepted_at?: number | null;
   finished_at?: number | null;
   occurred_at?: number;
@@ -63,11 +64,11 @@ export async function leaveBehind(
     };
   });
   await env.DB.prepare(
-    `INSERT INTO event (id, owner, type, endpoint_id, occurred_at, todo_id, todo, stored, state, attempts, own_failures,
+    `INSERT INTO event (id, owner, type, endpoint_id, occurred_at, todo_id, todo, stored, state, attempts, own_failures, failed_at,
        accepted_at, finished_at, due_at)
      SELECT value ->> 'id', value ->> 'owner', value ->> 'type', value ->> 'endpoint_id',
        value ->> 'occurred_at', value ->> 'todo_id', value ->> 'todo', value ->> 'stored', value ->> 'state',
-       coalesce(value ->> 'attempts', 0), coalesce(value ->> 'own_failures', 0), value ->> 'accepted_at', value ->> 'finished_at', value ->> 'due_at'
+       coalesce(value ->> 'attempts', 0), coalesce(value ->> 'own_failures', 0), value ->> 'failed_at', value ->> 'accepted_at', value ->> 'finished_at', value ->> 'due_at'
      FROM json_each(?)`,
   )
     .bind(JSON.stringify(rows))

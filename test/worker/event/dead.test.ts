@@ -42,19 +42,37 @@ describe("an event that fails while others get through", () => {
   const nine = { attempts: 9, own_failures: 9 };
   const old: Left = { ...nine, occurred_at: 0 };
   const young: Left = { ...nine, occurred_at: Date.now() - 71 * HOUR_MS };
-  const taken = (agoS: number, state: "accepted" | "confirmed" = "accepted"): Left => {
-    const at = Date.now() - agoS * 1_000;
-    return state === "accepted"
-      ? { state, accepted_at: at, due_at: at + 600_000 }
-      : { state, accepted_at: at, due_at: null, finished_at: at };
-  };
+  const ago = (seconds: number) => Date.now() - seconds * 1_000;
+  const taken = (seconds: number): Left => ({
+    ...{ state: "accepted", accepted_at: ago(seconds), due_at: ago(seconds) + 600_000 },
+  });
+  const confirmed = (seconds: number, { takenBefore }: { takenBefore: number }): Left => ({
+    ...{ state: "confirmed", accepted_at: ago(seconds + takenBefore), due_at: null },
+    finished_at: ago(seconds),
+  });
   test.each<[string, Left, Left, string]>([
     ["is dead once its tries and its age are spent", old, {}, "dead"],
     ["is dead if another got through just before", old, taken(40), "dead"],
-    // Its last try was a minute ago: Convoy may have failed since then.
-    ["lives if none got through since its last try", old, taken(55), "pending"],
+    ["lives if none got through just before", old, taken(55), "pending"],
+    [
+      "is dead if another got through since it last failed, however long ago",
+      { ...old, failed_at: ago(3_600) },
+      confirmed(1_600, { takenBefore: 200 }),
+      "dead",
+    ],
+    [
+      "lives if none got through since it last failed",
+      { ...old, failed_at: ago(60) },
+      taken(70),
+      "pending",
+    ],
     // Convoy's list says that it was taken, not when.
-    ["lives if all that got through was confirmed", old, taken(1, "confirmed"), "pending"],
+    [
+      "lives if others were only found in Convoy's list since",
+      { ...old, failed_at: ago(3_600) },
+      confirmed(60, { takenBefore: 0 }),
+      "pending",
+    ],
     ["lives while it has tries left", { ...old, own_failures: 8 }, {}, "pending"],
     ["lives if outages used up its tries", { ...old, own_failures: 0 }, {}, "pending"],
     ["lives while it is young", young, {}, "pending"],
