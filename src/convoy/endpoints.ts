@@ -3,6 +3,7 @@ import {
   type Answer,
   type Convoy,
   call,
+  type Failure,
   getProject,
   list,
   type PageOptions,
@@ -134,17 +135,22 @@ export function listEndpoints(
 /** A subscription: without one an endpoint gets nothing. */
 export type ConvoySubscription = { uid: string; endpoint_metadata?: { uid: string } | null };
 
-/** Subscribes an endpoint to all event types; 400 "already exists" if it is subscribed (one each, recorded). */
-export function createSubscription(convoy: Convoy, endpointId: string, name: string) {
-  return call<ConvoySubscription>(convoy, "/subscriptions", {
+/**
+ * Subscribes an endpoint to all event types.
+ * @returns the new subscription's uid; null if the endpoint already has one (400, one each, recorded)
+ */
+export async function subscribe(
+  convoy: Convoy,
+  endpointId: string,
+  name: string,
+): Promise<{ ok: true; uid: string | null } | Failure> {
+  const answer = await call<ConvoySubscription>(convoy, "/subscriptions", {
     method: "POST",
     body: { name, endpoint_id: endpointId, filter_config: { event_types: ["*"] } },
   });
-}
-
-/** Whether a subscription was refused because the endpoint already has one: as good as success. */
-export function isAlreadySubscribed(answer: Answer<unknown>): boolean {
-  return !answer.ok && answer.message === "a subscription for this endpoint already exists";
+  if (answer.ok) return { ok: true, uid: answer.data.uid };
+  const exists = answer.message === "a subscription for this endpoint already exists";
+  return exists ? { ok: true, uid: null } : answer;
 }
 
 /** The subscriptions of some endpoints: one each, if nobody made more. */

@@ -12,11 +12,10 @@ import { mendableReason } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   createEndpoint as createAtConvoy,
-  createSubscription,
   deleteEndpoint as deleteAtConvoy,
-  isAlreadySubscribed,
   isOwnProject,
   listEndpoints,
+  subscribe,
 } from "../convoy/endpoints.ts";
 import type { Budget } from "../run.ts";
 import type { NewEndpoint } from "./schema.ts";
@@ -99,13 +98,11 @@ async function subscribeAndRecord(
   made: ConvoyEndpoint,
 ): Promise<Result<EndpointRow>> {
   if (made.project_id !== convoy.projectId) return trouble({ kind: "another project" });
-  const subscribed = await createSubscription(convoy, made.uid, made.name);
-  if (!subscribed.ok && !isAlreadySubscribed(subscribed)) {
-    return trouble({ kind: "refused", failure: subscribed });
-  }
+  const subscribed = await subscribe(convoy, made.uid, made.name);
+  if (!subscribed.ok) return trouble({ kind: "refused", failure: subscribed });
   const record = {
     id: made.uid,
-    subscriptionId: subscribed.ok ? subscribed.data.uid : null,
+    subscriptionId: subscribed.uid,
     timeoutS: made.http_timeout,
     now: Date.now(),
   };

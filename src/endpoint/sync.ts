@@ -11,13 +11,12 @@ import {
 import { type Convoy, configuredConvoy } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
-  createSubscription,
   deleteEndpoint,
-  isAlreadySubscribed,
   isEndpointMissing,
   listEndpoints,
   listSubscriptions,
   putEndpoint,
+  subscribe,
 } from "../convoy/endpoints.ts";
 import type { Budget } from "../run.ts";
 import { logError } from "../run.ts";
@@ -162,10 +161,10 @@ async function syncPage(run: Sync, cursor: string | undefined): Promise<string |
       if (known && known.owner !== owner && !(await putBack(run, known, item))) return;
       if (!subscriptions[item.uid]) {
         if (!budget.take(1)) return;
-        const subscribed = await createSubscription(convoy, item.uid, item.name);
-        if (!subscribed.ok && !isAlreadySubscribed(subscribed)) return;
-        if (subscribed.ok) {
-          made[item.uid] = subscribed.data.uid;
+        const subscribed = await subscribe(convoy, item.uid, item.name);
+        if (!subscribed.ok) return;
+        if (subscribed.uid) {
+          made[item.uid] = subscribed.uid;
           report.subscribed++;
         }
       }
@@ -272,8 +271,8 @@ export async function resubscribe(
     const made: Record<string, string> = {};
     for (const row of found ? rows : []) {
       if (found?.[row.id]) continue;
-      const answer = await createSubscription(convoy, row.id, row.name);
-      if (answer.ok) made[row.id] = answer.data.uid;
+      const answer = await subscribe(convoy, row.id, row.name);
+      if (answer.ok && answer.uid) made[row.id] = answer.uid;
     }
     if (Object.keys(made).length > 0) await batch(env.DB, [recordSubscriptions(made)]);
   } catch (error) {
