@@ -83,8 +83,8 @@ function tasksOf(
   if (!configured.ok) logError({ cron: "no gateway" }, configured.error);
   const tasks: Task[] = [];
   const place = { walk: agenda.walk };
-  if (configured.ok && agenda.toPost && times.now >= agenda.closedUntil) {
-    const run = { db: env.DB, convoy: configured.convoy, settings };
+  const run = configured.ok ? { db: env.DB, convoy: configured.convoy, settings } : null;
+  if (run && agenda.toPost && times.now >= agenda.closedUntil) {
     tasks.push({ name: "post", run: (budget) => postDue(run, budget) });
   }
   // Rows posted in this run may lack their todo in KV.
@@ -95,9 +95,8 @@ function tasksOf(
     const range = { after: agenda.scrubAfter, until: times.scrubUntil };
     tasks.push({ name: "scrub", run: (budget) => scrub(env, range, budget) });
   }
-  if (configured.ok) {
-    const { convoy } = configured;
-    const run = { db: env.DB, convoy, settings };
+  if (run) {
+    const { db, convoy } = run;
     tasks.push({
       name: "walk",
       run: async (budget) => {
@@ -110,15 +109,18 @@ function tasksOf(
       tasks.push({ name: "lookUp", run: (budget) => lookUp(run, place.walk, budget) });
     }
     if (agenda.toMove) {
-      tasks.push({ name: "moves", run: (budget) => finishMoves(env.DB, convoy, budget) });
+      tasks.push({ name: "moves", run: (budget) => finishMoves(db, convoy, budget) });
     }
     if (agenda.toRecover) {
-      tasks.push({ name: "recover", run: (budget) => recoverDeliveries(env.DB, convoy, budget) });
+      tasks.push({ name: "recover", run: (budget) => recoverDeliveries(db, convoy, budget) });
     }
   }
   if (agenda.toPurge) {
-    const run = (budget: Budget) => purge(env.DB, times.purgeBefore, agenda.purgeAfter, budget);
-    tasks.push({ name: "purge", run });
+    const { purgeBefore } = times;
+    tasks.push({
+      name: "purge",
+      run: (budget) => purge(env.DB, purgeBefore, agenda.purgeAfter, budget),
+    });
   }
   return tasks;
 }
