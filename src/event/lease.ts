@@ -51,7 +51,12 @@ export async function claim(
     ...[until, lease, limit],
   );
   // RETURNING guarantees no order.
-  return rows.sort((a, b) => a.missing - b.missing || a.attempts - b.attempts || a.seq - b.seq);
+  return rows.sort((a, b) => byFailures(a, b) || a.seq - b.seq);
+}
+
+/** Sorts rows as they are ranked: fewest failures first, those with a missing endpoint last. */
+export function byFailures(a: EventRow, b: EventRow): number {
+  return a.missing - b.missing || a.attempts - b.attempts;
 }
 
 /** The outcome of a post or a look-up: the columns that change. */
@@ -83,6 +88,15 @@ export type Result = {
   /** When it is due again if it is stored, but still pending without an outcome. */
   pendingDueAt: number;
 };
+
+/** The result for a row that was ours and had nothing put into KV; what it still needs is due at `now`. */
+export function resultOf(
+  { row, lease }: { row: Pick<EventRow, "seq">; lease: number },
+  outcome: Outcome | null,
+  now: number,
+): Result {
+  return { seq: row.seq, lease, outcome, put: null, unstoredDueAt: now, pendingDueAt: now };
+}
 
 /** The row in the log after `record`. */
 export type Recorded = Pick<EventRow, "seq" | "stored" | "state" | "due_at">;

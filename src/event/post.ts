@@ -58,10 +58,8 @@ export async function outcomesOf(
   const known = unknown.length > 0 ? await markMissing(db, unknown, now) : new Set<string>();
   const outcomes: Outcome[] = [];
   for (const { row, answer, askedAt, othersGotThrough } of posted) {
-    const { attempts, own_failures, failed_at, replays, lookups, stranded } = row;
     const missing = answer.kind === "missing" ? (1 as const) : (0 as const);
-    const counts = { attempts, own_failures, failed_at, missing, replays, lookups, stranded };
-    const same = { ...counts, accepted_at: null };
+    const same = { ...untouched(row, now), missing, accepted_at: null };
     if (answer.kind === "accepted") {
       const due_at = settings.audit ? now + settings.audit.patienceMs : null;
       outcomes.push({ ...same, state: "accepted", error: null, accepted_at: now, due_at });
@@ -73,8 +71,8 @@ export async function outcomesOf(
       outcomes.push({ ...same, state: "dead", error, due_at: null });
       continue;
     }
-    const tries = attempts + 1;
-    const own = own_failures + (othersGotThrough ? 1 : 0);
+    const tries = row.attempts + 1;
+    const own = row.own_failures + (othersGotThrough ? 1 : 0);
     const old = now - row.occurred_at >= settings.maxAgeMs;
     const dead = othersGotThrough && own >= settings.maxTries && old;
     const failed = answer.kind === "failed";

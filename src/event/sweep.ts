@@ -14,8 +14,8 @@ import {
 import type { Convoy } from "../convoy/client.ts";
 import type { Budget } from "../run.ts";
 import { closeUntil } from "./cron-state.ts";
-import { claim, record } from "./lease.ts";
-import { type Answer, outcomesOf, type Posted, post, untouched } from "./post.ts";
+import { byFailures, claim, record, resultOf } from "./lease.ts";
+import { type Answer, outcomesOf, type Posted, post } from "./post.ts";
 import { type EventRow, latestAcceptance } from "./table.ts";
 
 /** What one run posted. `open`: whether Convoy took events to its end. */
@@ -25,12 +25,10 @@ export type SweepReport = { claimed: number; posted: number; accepted: number; o
 type Evidence = {
   /** Whether to continue. */
   open: boolean;
-  /** Whether anything got through: before that, one post at a time. */
-  proven: boolean;
   /** Endpoints of the posts that failed since the last success. */
   streak: string[];
-  /** When Convoy last took an event (ms). */
-  acceptedAt: number;
+  /** When Convoy last took an event (ms); null: never yet, so that one is posted at a time. */
+  acceptedAt: number | null;
   /** Convoy's longest Retry-After, in ms; null if it sent none. */
   retryAfterMs: number | null;
 };
@@ -49,9 +47,8 @@ export async function postDue(
   const report = { claimed: 0, posted: 0, accepted: 0, open: true };
   const evidence: Evidence = {
     open: true,
-    proven: false,
     streak: [],
-    acceptedAt: 0,
+    acceptedAt: null,
     retryAfterMs: null,
   };
   const queue: Leased[] = [];
@@ -98,7 +95,7 @@ export async function postDue(
   let earlier: Promise<number> | null = null;
   const gotThrough = async ({ failed_at }: EventRow, askedAt: number) => {
     const since = failed_at ?? askedAt - EVIDENCE_MS;
-    if (evidence.acceptedAt > since) return true;
+    if (evidence.acceptedAt !== null && evidence.acceptedAt > since) return true;
     earlier ??= latestAcceptance(db, askedAt).catch(() => 0);
     return (await earlier) > since;
   };
@@ -116,7 +113,8 @@ export async function postDue(
         recordings.push(recordPosted(db, done, settings, evidence));
         done = [];
       }
-      while (evidence.proven && workers.length < POST_CONCURRENCY) workers.push(work());
+      while (evidence.acceptedAt !== null && workers.length < POST_CONCURRENCY)
+        workers.push(work());
     }
   };
 
@@ -136,7 +134,6 @@ export async function postDue(
 /** Notes a response. A refused event, or an endpoint unknown to Convoy, says nothing about Convoy. */
 function see(evidence: Evidence, row: EventRow, answer: Answer): void {
   if (answer.kind === "accepted") {
-    evidence.proven = true;
     evidence.acceptedAt = Date.now();
     evidence.streak = [];
   }
@@ -160,33 +157,23 @@ async function recordPosted(
 ): Promise<void> {
   if (posted.length === 0) return;
   const now = Date.now();
-  const unprovenWaitMs = evidence.proven ? null : GATEWAY_RETRY_MS;
+  const unprovenWaitMs = evidence.acceptedAt === null ? GATEWAY_RETRY_MS : null;
   const outcomes = await outcomesOf(db, posted, settings, { now, unprovenWaitMs });
-  const results = posted.map(({ row, lease }, index) => ({
-    seq: row.seq,
-    lease,
-    outcome: outcomes[index] ?? untouched(row, now),
-    put: null,
-    // Todos that KV lacks are put next.
-    unstoredDueAt: now,
-    pendingDueAt: now,
-  }));
+  // Todos that KV lacks are put next.
+  const results = posted.map((one, index) => resultOf(one, outcomes[index] ?? null, now));
   await record(db, results, { now, patienceMs: settings.audit?.patienceMs ?? null });
 }
 
 /** Makes rows that were not tried due again, unchanged. */
 async function handBack(db: D1Database, queue: Leased[], settings: DeliverySettings) {
   const now = Date.now();
-  const due = { outcome: null, put: null, unstoredDueAt: now, pendingDueAt: now };
-  const results = queue.map(({ row, lease }) => ({ seq: row.seq, lease, ...due }));
+  const results = queue.map((one) => resultOf(one, null, now));
   await record(db, results, { now, patienceMs: settings.audit?.patienceMs ?? null });
 }
 
 /** In order of failures, at random among equals, so that the same events do not probe for all every time. */
 function atRandom(rows: EventRow[]): EventRow[] {
   const drawn = rows.map((row) => ({ row, at: Math.random() }));
-  drawn.sort(
-    (a, b) => a.row.missing - b.row.missing || a.row.attempts - b.row.attempts || a.at - b.at,
-  );
+  drawn.sort((a, b) => byFailures(a.row, b.row) || a.at - b.at);
   return drawn.map(({ row }) => row);
 }

@@ -21,7 +21,7 @@ import { lookAtMissing } from "../endpoint/table.ts";
 import type { Budget } from "../run.ts";
 import { batch } from "../storage.ts";
 import { type Agenda, moveWalk, type WalkPlace, walkStatement } from "./cron-state.ts";
-import { claim, type Outcome, record } from "./lease.ts";
+import { claim, type Outcome, record, resultOf } from "./lease.ts";
 import { idempotencyKey, parseKey } from "./message.ts";
 import { untouched } from "./post.ts";
 import type { EventRow } from "./table.ts";
@@ -183,8 +183,7 @@ export async function lookUp(
         : { ...untouched(row, now), due_at: null };
       if (outcome.state === "pending") report.again++;
       if (outcome.state === "confirmed") report.confirmed++;
-      const due = { unstoredDueAt: now, pendingDueAt: now };
-      results.push({ seq: row.seq, lease, put: null, outcome, ...due });
+      results.push(resultOf({ row, lease }, outcome, now));
     }
     await record(db, results, { now: Date.now(), patienceMs });
     if (rows.length < limit) return report;
