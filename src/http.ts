@@ -132,11 +132,14 @@ export function valid<T extends keyof ValidationTargets, S extends z.ZodMiniType
     throw problem(400, `Bad ${NOUNS[target] ?? target}. ${fields.join("; ")}`, { details });
   };
   const checked = validator(target, check) as MiddlewareHandler;
-  // Hono's validator is async, which a path or an empty query need not be: 8 µs of a GET's 390.
+  // Most requests have no query: the result is always the same.
+  const empty = target === "query" ? z.safeParse(schema, {}) : undefined;
+  // Hono's validator is asynchronous, which neither of these two needs: some 8 µs of a GET's 390.
   return (c, next) => {
-    const isPath = target === "param";
-    if (!isPath && (target !== "query" || c.req.url.includes("?"))) return checked(c, next);
-    c.req.addValidatedData(target, check(isPath ? c.req.param() : {}) as object);
+    if (target === "param") c.req.addValidatedData(target, check(c.req.param()) as object);
+    else if (empty?.success && !c.req.url.includes("?")) {
+      c.req.addValidatedData(target, empty.data as object);
+    } else return checked(c, next);
     return next();
   };
 }
