@@ -1,0 +1,61 @@
+-- An endpoint's record says what is wanted, what was last applied at Convoy and what was last seen there; reconcile
+-- makes Convoy as it is wanted (docs/design.md).
+CREATE TABLE endpoint_new (
+  -- Convoy's uid; of a creation that Convoy has not answered yet, an id of ours.
+  id TEXT PRIMARY KEY,
+  owner TEXT NOT NULL,
+  -- Wanted. creating: no caller sees it yet. removed: kept for a while, so that a restored Convoy does not bring it back.
+  wanted TEXT NOT NULL CHECK (wanted IN ('creating', 'active', 'paused', 'removed')),
+  name TEXT NOT NULL,
+  url TEXT NOT NULL,
+  description TEXT NOT NULL,
+  http_timeout_s INTEGER NOT NULL,
+  -- JSON list of the types it takes; NULL: all.
+  event_types TEXT,
+  -- The name of the header that is sent with each delivery. Its value is only at Convoy.
+  header_name TEXT,
+  rate_requests INTEGER,
+  rate_per_s INTEGER,
+  -- JSON of what Convoy was last known to have: name, url, description, http_timeout_s, rate_limit.
+  applied TEXT,
+  -- Last seen at Convoy. paused and inactive: it discards. missing: a complete list of the owner's lacks it.
+  there TEXT NOT NULL DEFAULT 'active' CHECK (there IN ('active', 'paused', 'inactive', 'missing')),
+  subscription_id TEXT,
+  -- Why what is wanted is not applied.
+  error TEXT,
+  -- Health: since when its deliveries fail, and the last answer; NULL while they arrive.
+  failing_since INTEGER,
+  failing_error TEXT,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  -- NULL: nothing to do. Else the lease of whoever works on it, or when it is next reconciled.
+  due_at INTEGER,
+  -- Failed tries of reconcile in a row.
+  failures INTEGER NOT NULL DEFAULT 0,
+  -- Of a creation that was cut off: where the search through the owner's endpoints at Convoy continues.
+  search_cursor TEXT,
+  CHECK ((rate_requests IS NULL) = (rate_per_s IS NULL))
+) STRICT;
+
+-- Paused at Convoy: it stays so until it is activated, which lifts it there first.
+INSERT INTO endpoint_new (id, owner, wanted, name, url, description, http_timeout_s, applied, there, subscription_id,
+  created_at, updated_at, due_at, search_cursor)
+SELECT id, owner,
+  CASE status WHEN 'creating' THEN 'creating' WHEN 'paused' THEN 'paused' WHEN 'pausing' THEN 'paused' ELSE 'active' END,
+  name, url, description, http_timeout_s,
+  iif(status = 'creating', NULL, json_object('name', name, 'url', url, 'description', description, 'http_timeout_s', http_timeout_s)),
+  CASE status WHEN 'paused' THEN 'paused' WHEN 'pausing' THEN 'active' WHEN 'activating' THEN 'paused' WHEN 'inactive' THEN 'inactive'
+    WHEN 'missing' THEN 'missing' ELSE 'active' END,
+  subscription_id, created_at, updated_at,
+  -- Each is compared with Convoy once; a creation that was cut off when its lease is over.
+  iif(status = 'creating', coalesce(due_at, updated_at), updated_at), search_cursor
+FROM endpoint;
+DROP TABLE endpoint;
+ALTER TABLE endpoint_new RENAME TO endpoint;
+CREATE INDEX endpoint_owner ON endpoint (owner, id);
+CREATE INDEX endpoint_due ON endpoint (due_at) WHERE due_at IS NOT NULL;
+
+-- What the log knows of endpoints: those that a caller has, whether deliveries are posted to them, and what they take.
+CREATE VIEW outbox_endpoint AS
+SELECT id, owner, wanted = 'active' AND there = 'active' AS active, event_types, rate_requests, rate_per_s
+FROM endpoint WHERE wanted IN ('active', 'paused');

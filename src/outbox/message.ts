@@ -1,0 +1,51 @@
+/** The webhook's body: the noun's texts, and what receivers need to drop repeats and to order. */
+import type { Post } from "./gateway.ts";
+import { PING, type Registry } from "./resource.ts";
+import { type EventContent, keyOf } from "./rows.ts";
+
+/** What a body is built from: a row of the log, or the event of a read, which has no `seq`. */
+export type Content = Omit<EventContent, "seq"> & { seq?: number };
+
+/**
+ * The body, built anew for each post, always the same for the same event: `{event, description, event_id,
+ * sequence?, occurred_at, test?, [name]?}`. A read and a test have no `sequence`: they change nothing.
+ */
+export function bodyOf(content: Content, resources: Registry): object {
+  const { id, seq, type, occurred_at, resource, test } = content;
+  const texts = (resource === null ? undefined : resources.get(resource)?.types.get(type)) ?? {
+    ...PING,
+    ...(type === PING.type ? {} : { event: type, description: type }),
+  };
+  return {
+    event: texts.event,
+    description: texts.description,
+    event_id: id,
+    ...(seq === undefined || test === 1 ? {} : { sequence: seq }),
+    occurred_at: new Date(occurred_at).toISOString(),
+    ...(test === 1 ? { test: true } : {}),
+    ...subjectOf(content, resources),
+  };
+}
+
+function subjectOf({ resource, resource_id, data }: Content, resources: Registry): object {
+  if (resource === null) return {};
+  if (data !== null) return { [resource]: JSON.parse(data) as object };
+  if (resource_id === null) return {};
+  const id = resources.get(resource)?.id.fromText(resource_id) ?? resource_id;
+  return { [resource]: { id } };
+}
+
+/** The event for one endpoint, as the gateway takes it. */
+export function postOf(
+  content: Content,
+  endpointId: string,
+  version: number,
+  resources: Registry,
+): Post {
+  return {
+    key: keyOf(content.id, endpointId, version),
+    endpointId,
+    type: content.type,
+    body: bodyOf(content, resources),
+  };
+}
