@@ -7,12 +7,16 @@ import {
   CONVOY_VERSION,
   DEFAULT_CONVOY_BASE_URL,
   ENDPOINT_TIMEOUT_MS,
-  LOOKUP_TIMEOUT_MS,
   RETRY_AFTER_MAX_MS,
   RETRY_AFTER_TIME_S,
   SettingError,
 } from "../config.ts";
 import { withTimeout } from "../run.ts";
+
+// A page of 100 deliveries is some 320 KB; other programs' bodies may be larger.
+const ANSWER_MAX_BYTES = 4 * 1024 * 1024;
+/** Timeout of a call for something that Convoy only has to look up. */
+export const LOOKUP_TIMEOUT_MS = 5_000;
 
 /** Where Convoy is and who we are there. */
 export type Convoy = {
@@ -66,6 +70,8 @@ export type Failure = {
   status: number | null;
   message: string;
   retryAfterMs: number | null;
+  /** This invocation may make no more requests: Convoy was not asked. */
+  notSent?: boolean;
 };
 
 /** A list is sent by repeating the parameter. */
@@ -104,11 +110,31 @@ export async function call<T>(
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         }),
       );
-      return toAnswer<T>(response, await response.text());
+      return toAnswer<T>(response, await textOf(response));
     });
   } catch (error) {
     const message = error instanceof Error ? error.name : "Error";
-    return { ok: false, status: null, message, retryAfterMs: null };
+    const notSent = /too many subrequests|subrequest limit/i.test(String(error));
+    return { ok: false, status: null, message, retryAfterMs: null, notSent };
+  }
+}
+
+/** The body; of one that is larger than an answer may be, nothing: a page of others' large bodies, say. */
+async function textOf(response: Response): Promise<string> {
+  if (response.body === null) return "";
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + decoder.decode();
+    bytes += value.length;
+    if (bytes > ANSWER_MAX_BYTES) {
+      await reader.cancel();
+      return "";
+    }
+    text += decoder.decode(value, { stream: true });
   }
 }
 
@@ -151,9 +177,9 @@ function retryAfter(header: string | null): number | null {
 export type Page<T> = { items: T[]; next: string | null };
 
 type Paged<T> = {
-  content: T[] | null;
-  pagination: { has_next_page: boolean; next_page_cursor: string };
-};
+  content?: T[] | null;
+  pagination?: { has_next_page: boolean; next_page_cursor: string };
+} | null;
 
 /** One page of a list. Never throws. */
 export async function list<T>(
@@ -163,9 +189,17 @@ export async function list<T>(
 ): Promise<Answer<Page<T>>> {
   const answer = await call<Paged<T>>(convoy, path, options);
   if (!answer.ok) return answer;
-  const { content, pagination } = answer.data ?? { content: [], pagination: undefined };
+  const { content = null, pagination } = answer.data ?? {};
   const next = pagination?.has_next_page ? pagination.next_page_cursor : null;
-  return { ...answer, data: { items: content ?? [], next } };
+  // What is no page says nothing, not even that there is nothing; nor does a next page that cannot be asked for.
+  if (!Array.isArray(content ?? []) || !pagination || next === "" || next === undefined) {
+    return { ok: false, status: answer.status, message: "not a page", retryAfterMs: null };
+  }
+  return { ...answer, data: { items: (content ?? []).filter(isObject), next } };
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 /** Which page: it begins with the item that the cursor names (recorded). */

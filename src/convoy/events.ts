@@ -1,34 +1,19 @@
-/** Events at Convoy: posting them, and what its own list says. */
-import { POST_TIMEOUT_MS } from "../config.ts";
-import {
-  type Answer,
-  type Convoy,
-  call,
-  convoyTime,
-  type Failure,
-  list,
-  type PageOptions,
-  paging,
-} from "./client.ts";
+/** Events at Convoy: posting one for an endpoint, and finding it by its key. */
+import { type Answer, type Convoy, call, type Failure, LOOKUP_TIMEOUT_MS, list } from "./client.ts";
 
-/** An event as Convoy takes it: for one endpoint, or for all of an owner's. */
-export type ConvoyEvent = {
-  key: string;
-  type: string;
-  target: { endpointId: string } | { ownerId: string };
-  data: object;
-};
+// One attempt; there are up to three in waitUntil's 30 s.
+const POST_TIMEOUT_MS = 5_000;
 
-/** Posts an event to Convoy: 201 for a repeated key too (recorded). */
+/** An event as Convoy takes it. */
+export type ConvoyEvent = { key: string; endpointId: string; type: string; data: object };
+
+/** Posts an event for one endpoint: 201 for a repeated key too (recorded). */
 export function postEvent(convoy: Convoy, event: ConvoyEvent): Promise<Answer<null>> {
-  const single = "endpointId" in event.target;
-  return call(convoy, single ? "/events" : "/events/fanout", {
+  return call(convoy, "/events", {
     method: "POST",
     timeoutMs: POST_TIMEOUT_MS,
     body: {
-      ...("endpointId" in event.target
-        ? { endpoint_id: event.target.endpointId }
-        : { owner_id: event.target.ownerId }),
+      endpoint_id: event.endpointId,
       event_type: event.type,
       idempotency_key: event.key,
       data: event.data,
@@ -38,31 +23,11 @@ export function postEvent(convoy: Convoy, event: ConvoyEvent): Promise<Answer<nu
 
 /** An event as Convoy lists it. */
 export type ConvoyEventRecord = {
-  uid: string;
   project_id: string;
   idempotency_key: string;
   is_duplicate_event: boolean;
   status: string;
-  failure_reason?: string;
-  endpoints?: string[] | null;
-  created_at: string;
 };
-
-/**
- * Events that Convoy processed between two times, in the order of its ids, each once over all pages
- * (recorded). That is not the order of created_at.
- */
-export function listEvents(convoy: Convoy, page: PageOptions & { fromMs: number; toMs: number }) {
-  return list<ConvoyEventRecord>(convoy, "/events", {
-    query: {
-      ...paging(page),
-      sort: "ASC",
-      startDate: convoyTime(page.fromMs),
-      // Whole seconds: round up, or the last second is lost.
-      endDate: convoyTime(page.toMs + 999),
-    },
-  });
-}
 
 /** The event that Convoy took under a key, or null: the oldest, since repeats are listed after it. */
 export async function findEventOfKey(
@@ -71,6 +36,7 @@ export async function findEventOfKey(
 ): Promise<Answer<ConvoyEventRecord | null>> {
   const answer = await list<ConvoyEventRecord>(convoy, "/events", {
     query: { idempotencyKey: key, perPage: 10, sort: "ASC" },
+    timeoutMs: LOOKUP_TIMEOUT_MS,
   });
   if (!answer.ok) return answer;
   return { ...answer, data: answer.data.items.find((item) => !item.is_duplicate_event) ?? null };
