@@ -137,6 +137,8 @@ CREATE TABLE cron_state_new (
   walk_since INTEGER,
   walk_until INTEGER,
   walk_cursor TEXT,
+  -- JSON list of the endpoints that the window is about; NULL: all.
+  walk_endpoints TEXT,
   -- How often in a row the page there could not be read.
   walk_failures INTEGER NOT NULL DEFAULT 0,
   -- Two deliveries that the gateway finished, the first at least 30 minutes ago: when each was made, when it was seen.

@@ -1,0 +1,206 @@
+/** What the gateway says about deliveries, recorded: a page of its list, or one that was looked for. */
+import { all, type Statement } from "../storage.ts";
+import type { Endpoints } from "./endpoints.ts";
+import type { GatewayDelivery } from "./gateway.ts";
+import { parseKey } from "./rows.ts";
+
+/** How long after the gateway took a delivery it is looked for, and how often again. */
+export const PATIENCE_MS = 600_000;
+/** A delivery is stuck if nothing has happened to it for this long while others made later were finished. */
+export const STUCK_MS = 30 * 60_000;
+/** The gateway's clock and ours may differ by this much. */
+export const CLOCK_SKEW_MS = 60_000;
+/** New keys, because the gateway never finished the old ones, before a delivery is dead. */
+export const STUCK_MAX = 3;
+// Discarded this often while its endpoint was active at the gateway: held, with words.
+const DISCARDS_MAX = 3;
+// The first wait before a discarded delivery is posted again is none; then this, doubled each time.
+const DISCARDED_RETRY_MS = 60_000;
+
+/**
+ * Proof that the gateway finishes deliveries: one that it made at `madeAt` (its clock) was seen finished at `seenAt`,
+ * at least STUCK_MS ago. Zeros: none yet.
+ */
+export type Proof = { madeAt: number; seenAt: number };
+
+/** A delivery of the gateway's list whose key is ours. `stuck`: see `stuckAmong`. */
+export type Learned = GatewayDelivery & { eventId: string; version: number; stuck: boolean };
+
+/** Those of the gateway's deliveries whose keys are ours and tell the truth about their endpoint. */
+export function ownAmong(deliveries: GatewayDelivery[]): Learned[] {
+  return deliveries.flatMap((one) => {
+    const key = parseKey(one.key);
+    if (key === null || key.endpointId !== one.endpointId) return [];
+    return [{ ...one, eventId: key.eventId, version: key.version, stuck: false }];
+  });
+}
+
+/**
+ * Marks those that are stuck, which is not merely late: no progress and no try due for half an hour, while the gateway
+ * was finishing deliveries made later. Of an endpoint with a rate limit, none of its own either.
+ * @throws StorageError
+ */
+export async function withStuck(
+  db: D1Database,
+  learned: Learned[],
+  proof: Proof,
+  now: number,
+): Promise<Learned[]> {
+  const idle = learned.filter((one) => isIdle(one, proof, now));
+  if (idle.length === 0) return learned;
+  const busy = await busyLimited(db, [...new Set(idle.map(({ endpointId }) => endpointId))], now);
+  const stuck = new Set(idle.filter(({ endpointId }) => !busy.has(endpointId)));
+  return learned.map((one) => (stuck.has(one) ? { ...one, stuck: true } : one));
+}
+
+/** Whether it has been idle since a time (ms, of the gateway's clock) while later ones were finished. */
+export function isIdleSince(idleSince: number, proof: Proof, now: number): boolean {
+  return (
+    idleSince < now - STUCK_MS - CLOCK_SKEW_MS &&
+    proof.madeAt > idleSince &&
+    proof.seenAt > 0 &&
+    proof.seenAt <= now - STUCK_MS
+  );
+}
+
+function isIdle(one: GatewayDelivery, proof: Proof, now: number): boolean {
+  return (
+    one.progress === "unfinished" &&
+    isIdleSince(Math.max(one.updatedAt, one.nextTryAt ?? 0), proof, now)
+  );
+}
+
+// Served by delivery_owner: the newest of the endpoint's owner, a bounded number.
+const BUSY_LIMITED = `
+SELECT e.id FROM json_each(?1) AS wanted JOIN outbox_endpoint AS e ON e.id = wanted.value
+WHERE e.rate_requests IS NOT NULL AND EXISTS (
+  SELECT 1 FROM (SELECT endpoint_id, status, finished_at FROM delivery
+    WHERE owner = e.owner ORDER BY event_seq DESC LIMIT 1000) AS d
+  WHERE d.endpoint_id = e.id AND d.status = 'delivered' AND d.finished_at > ?2)`;
+
+/** Those of these endpoints that have a rate limit, and got something in the last half an hour. */
+async function busyLimited(db: D1Database, endpointIds: string[], now: number) {
+  const rows = await all<{ id: string }>(
+    db,
+    ...[BUSY_LIMITED, JSON.stringify(endpointIds), now - STUCK_MS],
+  );
+  return new Set(rows.map(({ id }) => id));
+}
+
+// A row of ?1 is a Learned; ?2 is now, ?3 an owner or NULL for all. Served by the unique index on event.id, then the
+// primary key of delivery.
+const LEARNED = `(SELECT event.seq, value ->> 'endpointId' AS endpoint_id, value ->> 'version' AS version,
+    value ->> 'progress' AS progress, value ->> 'stuck' AS stuck, value ->> 'attempts' AS attempts,
+    value ->> 'createdAt' AS made_at, value ->> 'endpointActive' IS 0 AS inactive
+  FROM json_each(?1) JOIN event ON event.id = value ->> 'eventId' WHERE ?3 IS NULL OR event.owner = ?3) AS l`;
+const SAME = "delivery.event_seq = l.seq AND delivery.endpoint_id = l.endpoint_id";
+const OPEN = `${SAME} AND delivery.key_version = l.version AND delivery.status IN ('pending', 'sending')`;
+const TAKEN = "attempts = l.attempts, accepted_at = coalesce(delivery.accepted_at, l.made_at)";
+/** What a delivery is reset to when it gets its next key. */
+export const NEXT_KEY = `key_version = delivery.key_version + 1, accepted_at = NULL, looks = 0, attempts = 0,
+  failures = 0, own_failures = 0, failed_at = NULL`;
+
+const FAILED = `
+UPDATE delivery SET status = 'failed', due_at = NULL, finished_at = ?2, ${TAKEN},
+  error = 'The endpoint did not take it: ' || l.attempts || ' attempts.'
+FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'failure'
+RETURNING delivery.endpoint_id, delivery.error`;
+
+// Any key since the user's last resend counts, whatever became of the delivery; a key's success wins over its failure.
+const DELIVERED = `
+UPDATE delivery SET status = 'delivered', due_at = NULL, finished_at = ?2, error = NULL, last_http_status = NULL, ${TAKEN}
+FROM ${LEARNED} WHERE ${SAME} AND l.progress = 'success' AND delivery.status <> 'delivered'
+  AND l.version BETWEEN delivery.since_version AND delivery.key_version
+RETURNING delivery.endpoint_id, NULL AS error`;
+
+const HELD = `
+UPDATE delivery SET status = 'held', due_at = NULL, ${NEXT_KEY},
+  error = iif(l.inactive, NULL, 'The gateway discarded it again and again, although it says that the endpoint is active.')
+FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'discarded' AND (l.inactive OR delivery.discards >= ${DISCARDS_MAX})
+RETURNING delivery.endpoint_id`;
+
+const DISCARDED = `
+UPDATE delivery SET status = 'pending', ${NEXT_KEY}, discards = delivery.discards + 1, error = 'The gateway discarded it.',
+  due_at = ?2 + ${DISCARDED_RETRY_MS} * ((1 << delivery.discards) - 1)
+FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'discarded'`;
+
+// Dead ones keep their key: its success may still be seen.
+const STUCK = `
+UPDATE delivery SET status = iif(delivery.stuck < ${STUCK_MAX}, 'pending', 'dead'), stuck = delivery.stuck + 1,
+  key_version = delivery.key_version + (delivery.stuck < ${STUCK_MAX}), looks = 0, failures = 0, own_failures = 0, failed_at = NULL,
+  accepted_at = iif(delivery.stuck < ${STUCK_MAX}, NULL, coalesce(delivery.accepted_at, l.made_at)),
+  due_at = iif(delivery.stuck < ${STUCK_MAX}, ?2, NULL), finished_at = iif(delivery.stuck < ${STUCK_MAX}, NULL, ?2),
+  error = 'The gateway took it, but did not finish it.'
+FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'unfinished' AND l.stuck`;
+
+const UNFINISHED = `
+UPDATE delivery SET status = 'sending', looks = delivery.looks + 1, due_at = ?2 + ${PATIENCE_MS}, ${TAKEN}
+FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'unfinished'`;
+
+type Changed = { endpoint_id: string; error: string | null };
+
+/** What was recorded, and the statements that tell those who keep the endpoints. */
+export type Recorded = { delivered: number; failed: number; held: number; tell: Statement[] };
+
+/** The statements that record what was learned, in their order: for a batch. `toRecorded` reads their results. */
+export function learnStatements(learned: Learned[], now: number): Statement[] {
+  return [
+    ...finalStatements(learned, null, now),
+    statement(HELD, of("discarded", learned), now),
+    statement(DISCARDED, of("discarded", learned), now),
+    statement(STUCK, of("unfinished", learned), now),
+    statement(UNFINISHED, of("unfinished", learned), now),
+  ];
+}
+
+/** As `learnStatements`, for final statuses only; of one owner's deliveries, or of all. */
+export function finalStatements(
+  learned: Learned[],
+  owner: string | null,
+  now: number,
+): Statement[] {
+  return [
+    statement(FAILED, of("failure", learned), now, owner),
+    statement(DELIVERED, of("success", learned), now, owner),
+  ];
+}
+
+function of(progress: Learned["progress"], learned: Learned[]): Learned[] {
+  return learned.filter((one) => one.progress === progress);
+}
+
+function statement(
+  sql: string,
+  learned: Learned[],
+  now: number,
+  owner: string | null = null,
+): Statement {
+  return [sql, JSON.stringify(learned), now, owner];
+}
+
+/** What a batch that begins with the statements of `learnStatements` or `finalStatements` recorded. */
+export function toRecorded(
+  learned: Learned[],
+  [failed = [], delivered = [], held = []]: Changed[][],
+  endpoints: Endpoints,
+  askedAt: number,
+): Recorded {
+  const reports = [...failed, ...delivered].map(({ endpoint_id, error }) => ({
+    endpointId: endpoint_id,
+    at: askedAt,
+    error,
+  }));
+  const inactive = new Set(held.map(({ endpoint_id }) => endpoint_id));
+  const seen = new Map<string, boolean>();
+  for (const { endpointId, endpointActive } of learned) {
+    if (endpointActive !== null) seen.set(endpointId, endpointActive && !inactive.has(endpointId));
+  }
+  const listed = [...seen].map(([endpointId, active]) => ({ endpointId, active }));
+  return {
+    ...{ delivered: delivered.length, failed: failed.length, held: held.length },
+    tell: [
+      ...(listed.length > 0 ? [endpoints.seen(listed, askedAt)] : []),
+      ...(reports.length > 0 ? [endpoints.reported(reports)] : []),
+    ],
+  };
+}
