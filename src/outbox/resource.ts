@@ -7,13 +7,19 @@ import type { Change } from "./rows.ts";
 export type Verb = "created" | "retrieved" | "updated" | "deleted" | "failed";
 
 /** The verb of each change. */
-export const VERB_OF = { create: "created", update: "updated", delete: "deleted" } as const satisfies Record<
-  Change,
-  Verb
->;
+export const VERB_OF = {
+  create: "created",
+  update: "updated",
+  delete: "deleted",
+} as const satisfies Record<Change, Verb>;
 
 /** An event type: what endpoints filter by, and the texts of its webhooks. `example`: what a test event sends. */
-export type EventType = { type: string; event: string; description: string; example: object | null };
+export type EventType = {
+  type: string;
+  event: string;
+  description: string;
+  example: object | null;
+};
 
 /** How an id is written: in the log and in KV it is text. */
 export type IdKind<Id extends string | number> = {
@@ -53,7 +59,8 @@ export function textId(prefix: string): IdKind<string> {
     fromText: (text) => text,
     toKey: (text) => text,
     fromKey: (key) => key,
-    random: () => `${prefix}${Date.now().toString(36).padStart(9, "0")}${crypto.randomUUID().slice(-12)}`,
+    random: () =>
+      `${prefix}${Date.now().toString(36).padStart(9, "0")}${crypto.randomUUID().slice(-12)}`,
   };
 }
 
@@ -96,6 +103,10 @@ export type Resource<
 /** Any resource. Function parameters make the specific ones unassignable, hence `any`. */
 // biome-ignore lint/suspicious/noExplicitAny: variance
 export type AnyResource = Resource<string, any, any>;
+
+/** A resource with such values. */
+// biome-ignore lint/suspicious/noExplicitAny: variance
+export type ResourceOf<Value> = Resource<string, any, Value>;
 
 const VERBS = ["created", "retrieved", "updated", "deleted", "failed"] as const;
 /** The event type of `POST /endpoint/:id/ping`. */
