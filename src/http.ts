@@ -10,7 +10,6 @@ import { validator } from "hono/validator";
 import * as z from "zod/mini";
 import type { ErrorBody } from "./answers.ts";
 import { type Bindings, BODY_MAX_BYTES, SettingError } from "./config.ts";
-import { NOUN } from "./resource.ts";
 import { logError } from "./run.ts";
 import { BadCursor, StorageError } from "./storage.ts";
 
@@ -81,7 +80,7 @@ function storageMessage(error: StorageError): string {
   }
   return error.store === "D1"
     ? "The database does not answer. Try again in a few seconds."
-    : `The ${NOUN} store (KV) does not answer. Try again in a few seconds.`;
+    : "The store (KV) does not answer. Try again in a few seconds.";
 }
 
 // zod/mini has no messages; our schemas need only these.
