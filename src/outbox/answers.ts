@@ -114,7 +114,12 @@ export type Summary = z.infer<typeof Summary>;
 /** Response to GET /event/type: the catalogue, with what a test event of each type sends. */
 export const EventTypes = z.object({
   data: z.array(
-    z.object({ type: z.string(), description: z.string(), resource: z.nullable(z.string()), body: z.record(z.string(), z.unknown()) }),
+    z.object({
+      type: z.string(),
+      description: z.string(),
+      resource: z.nullable(z.string()),
+      body: z.record(z.string(), z.unknown()),
+    }),
   ),
 });
 

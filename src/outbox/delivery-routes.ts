@@ -1,8 +1,10 @@
 /** /delivery: what became of each event for each endpoint. HTTP in, HTTP out. */
 import type { Context } from "hono";
-import { type AppEnv, newApp, problem, requireJsonIfAny, valid } from "../http.ts";
+import { problem } from "../errors.ts";
+import { type AppEnv, newApp } from "../http.ts";
 import { PAGE_DEFAULT } from "../schema.ts";
-import { deliveriesOf, type DeliveryOfEvent, listDeliveries } from "./lists.ts";
+import { validOptionalBody, validPath, validQuery } from "../validate.ts";
+import { type DeliveryOfEvent, deliveriesOf, listDeliveries } from "./lists.ts";
 import { look, lookAtOne, presentKey } from "./look.ts";
 import { bodyOf } from "./message.ts";
 import { finish } from "./publish.ts";
@@ -13,7 +15,7 @@ import { cursorOf, rangeOf, toDelivery } from "./views.ts";
 
 /** Routes under /delivery. */
 export const delivery = newApp()
-  .get("/", valid("query", LogQuery), async (c) => {
+  .get("/", validQuery(LogQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor, since, until, ...filter } = c.req.valid("query");
     const wanted = { ...filter, range: rangeOf({ since, until }), limit, before: cursor ?? null };
     const { rows, next } = await listDeliveries(c.env.DB, c.get("owner"), wanted);
@@ -22,7 +24,7 @@ export const delivery = newApp()
     const data = rows.map((row) => toDelivery(outbox.resources, row, seen.get(presentKey(row))));
     return c.json({ data, ...cursorOf(next) }, 200);
   })
-  .post("/resend", requireJsonIfAny, valid("json", BulkResend), async (c) => {
+  .post("/resend", validOptionalBody(BulkResend), async (c) => {
     const { endpoint, status, since, until, cursor } = c.req.valid("json");
     const wanted = {
       owner: c.get("owner"),
@@ -34,7 +36,7 @@ export const delivery = newApp()
     const { resent, next } = await resendMany(c.env.DB, wanted, Date.now());
     return c.json({ resent, ...(next === null ? {} : { cursor: String(next) }) }, 202);
   })
-  .get("/:id", valid("param", IdPath), async (c) => {
+  .get("/:id", validPath(IdPath), async (c) => {
     const row = await own(c);
     const outbox = c.get("outbox");
     const looked = await lookAtOne(c.env, outbox, row);
@@ -52,7 +54,7 @@ export const delivery = newApp()
       200,
     );
   })
-  .post("/:id/resend", valid("param", IdPath), async (c) => {
+  .post("/:id/resend", validPath(IdPath), async (c) => {
     const row = await own(c);
     const now = Date.now();
     const { owner, id: eventId, endpoint_id: endpointId } = row;

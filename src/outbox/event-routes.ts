@@ -1,17 +1,19 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
-import { newApp, problem, valid } from "../http.ts";
+import { problem } from "../errors.ts";
+import { newApp } from "../http.ts";
 import { PAGE_DEFAULT } from "../schema.ts";
+import { validPath, validQuery } from "../validate.ts";
 import { deliveriesOf, findEvent, listEvents, summaryOf } from "./lists.ts";
 import { bodyOf } from "./message.ts";
 import { finish } from "./publish.ts";
-import { eventTypesOf, type Registry } from "./resource.ts";
 import { resend } from "./resend.ts";
+import { eventTypesOf, type Registry } from "./resource.ts";
 import { IdPath, LogQuery } from "./schema.ts";
 import { cursorOf, rangeOf, toDelivery, toEvent } from "./views.ts";
 
 /** Routes under /event. */
 export const event = newApp()
-  .get("/", valid("query", LogQuery), async (c) => {
+  .get("/", validQuery(LogQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor, since, until, ...filter } = c.req.valid("query");
     const wanted = { ...filter, range: rangeOf({ since, until }), limit, before: cursor ?? null };
     const { rows, next } = await listEvents(c.env.DB, c.get("owner"), wanted);
@@ -25,7 +27,7 @@ export const event = newApp()
     return c.json({ ...counts, oldest_pending_ms, errors }, 200);
   })
   .get("/type", (c) => c.json({ data: catalogueOf(c.get("outbox").resources) }, 200))
-  .get("/:id", valid("param", IdPath), async (c) => {
+  .get("/:id", validPath(IdPath), async (c) => {
     const { id } = c.req.valid("param");
     const owner = c.get("owner");
     const [row, rows] = await Promise.all([
@@ -37,7 +39,7 @@ export const event = newApp()
     const deliveries = rows.map((one) => toDelivery(resources, one, undefined));
     return c.json({ ...toEvent(resources, row), deliveries }, 200);
   })
-  .post("/:id/replay", valid("param", IdPath), async (c) => {
+  .post("/:id/replay", validPath(IdPath), async (c) => {
     const { id } = c.req.valid("param");
     const owner = c.get("owner");
     const now = Date.now();
@@ -45,7 +47,10 @@ export const event = newApp()
     if (!resent) throw problem(404, "Event not found");
     const { event, deliveries } = resent;
     if (deliveries.length === 0) {
-      throw problem(409, "The event has no delivery that can be sent again: none is final, or their endpoints were removed.");
+      throw problem(
+        409,
+        "The event has no delivery that can be sent again: none is final, or their endpoints were removed.",
+      );
     }
     const outbox = c.get("outbox");
     c.executionCtx.waitUntil(finish(c.env, outbox, { event, deliveries, put: null, now }));

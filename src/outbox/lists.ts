@@ -106,7 +106,15 @@ export async function listEvents(
       `SELECT event.*, ${COUNTS} FROM (${source}) AS looked JOIN event ON event.seq = looked.seq
        WHERE (?6 IS NULL OR ${has("status = ?6")}) AND (?7 IS NULL OR ${has("endpoint_id = ?7")}) AND (?8 IS NULL OR type = ?8)
          AND (?9 IS NULL OR occurred_at >= ?9) AND (?10 IS NULL OR occurred_at < ?10) ORDER BY event.seq DESC LIMIT ?11`,
-      ...[...place, status ?? null, endpoint ?? null, type ?? null, range.since, range.until, limit + 1],
+      ...[
+        ...place,
+        status ?? null,
+        endpoint ?? null,
+        type ?? null,
+        range.since,
+        range.until,
+        limit + 1,
+      ],
     ],
     [`SELECT seq FROM (${source}) LIMIT 1 OFFSET ?5 - 1`, ...place],
   ]);
@@ -164,40 +172,41 @@ export type Summary = {
 /** Counts stop here: a summary reads no more rows than this of each status. */
 export const COUNT_MAX = 1_000;
 
-/** The summary of an owner. Served by delivery_pending, delivery_sending, delivery_failed, delivery_held. @throws StorageError */
-export async function summaryOf(db: D1Database, owner: string): Promise<Summary> {
-  const count = (where: string): Statement => [
-    `SELECT count(*) AS n FROM (SELECT 1 FROM delivery WHERE owner = ?1 AND ${where} LIMIT ?2)`,
-    ...[owner, COUNT_MAX],
+/**
+ * The summary of an owner, or of all if `owner` is null. Each count reads a bounded part of a partial index.
+ * @throws StorageError
+ */
+export async function summaryOf(db: D1Database, owner: string | null): Promise<Summary> {
+  const whose = owner === null ? "?1 IS NULL" : "owner = ?1";
+  const isLost = "status IN ('failed', 'dead') AND ";
+  const some = (select: string, where: string) =>
+    `SELECT ${select} FROM delivery WHERE ${whose} AND ${where} LIMIT ?2`;
+  const held =
+    owner === null
+      ? some("1", "status = 'held'")
+      : `SELECT 1 FROM outbox_endpoint AS e JOIN delivery AS d
+         ON d.endpoint_id = e.id AND d.status = 'held' WHERE e.owner = ?1 LIMIT ?2`;
+  const count = (rows: string) => `SELECT count(*) AS n FROM (${rows})`;
+  const pending = "status = 'pending'";
+  const statements = [
+    count(some("1", pending)),
+    count(some("1", "status = 'sending'")),
+    count(some("1", `${isLost}status = 'failed'`)),
+    count(some("1", `${isLost}status = 'dead'`)),
+    count(held),
+    `SELECT min(event.occurred_at) AS at FROM (${some("event_seq", pending)}) AS d
+     JOIN event ON event.seq = d.event_seq`,
+    `SELECT error, count(*) AS n FROM (${some("error", pending)})
+     WHERE error IS NOT NULL GROUP BY error ORDER BY n DESC LIMIT 5`,
   ];
-  const isLost = "status IN ('failed', 'dead') AND status =";
-  const results = await batch<{ n: number; at: number | null; error: string }>(db, [
-    count("status = 'pending'"),
-    count("status = 'sending'"),
-    count(`${isLost} 'failed'`),
-    count(`${isLost} 'dead'`),
-    [
-      `SELECT count(*) AS n FROM (SELECT 1 FROM outbox_endpoint AS e JOIN delivery AS d
-       ON d.endpoint_id = e.id AND d.status = 'held' WHERE e.owner = ?1 LIMIT ?2)`,
-      ...[owner, COUNT_MAX],
-    ],
-    [
-      `SELECT min(event.occurred_at) AS at FROM (SELECT event_seq FROM delivery
-       WHERE owner = ?1 AND status = 'pending' LIMIT ?2) AS d JOIN event ON event.seq = d.event_seq`,
-      ...[owner, COUNT_MAX],
-    ],
-    [
-      `SELECT error, count(*) AS n FROM (SELECT error FROM delivery WHERE owner = ?1 AND status = 'pending' LIMIT ?2)
-       WHERE error IS NOT NULL GROUP BY error ORDER BY n DESC LIMIT 5`,
-      ...[owner, COUNT_MAX],
-    ],
-  ]);
-  const [pending, sending, failed, dead, held] = results.map((rows) => rows[0]?.n ?? 0);
+  const results = await batch<{ n: number; at: number | null; error: string }>(
+    db,
+    statements.map((sql): Statement => [sql, owner, COUNT_MAX]),
+  );
+  const numbers = results.map((rows) => rows[0]?.n ?? 0);
+  const [n0 = 0, n1 = 0, n2 = 0, n3 = 0, n4 = 0] = numbers;
   return {
-    counts: {
-      ...{ failed: failed ?? 0, dead: dead ?? 0, held: held ?? 0 },
-      ...{ pending: pending ?? 0, sending: sending ?? 0 },
-    },
+    counts: { pending: n0, sending: n1, failed: n2, dead: n3, held: n4 },
     oldestPendingAt: results[5]?.[0]?.at ?? null,
     errors: (results[6] ?? []).map(({ error, n }) => ({ error, deliveries: n })),
   };

@@ -1,6 +1,7 @@
 /** A look at the gateway while somebody looks at deliveries: live, without waiting for the walk. */
-import type { Bindings } from "../config.ts";
+
 import { logError } from "../run.ts";
+import type { Bindings } from "../settings.ts";
 import { batch } from "../storage.ts";
 import type { Attempt, Gateway, GatewayDelivery } from "./gateway.ts";
 import { CLOCK_SKEW_MS, finalStatements, ownAmong, toRecorded } from "./learn.ts";
@@ -46,11 +47,10 @@ export async function look(
   const mine: Look = { at: now, seen: last?.seen ?? new Map() };
   remember(known, owner, mine);
   try {
-    const connected = outbox.connect(env);
-    if (!connected.ok) return mine.seen;
     const endpointIds = [...new Set(sending.map(({ endpoint_id }) => endpoint_id))];
-    const fromMs = Math.min(...sending.map(({ accepted_at }) => accepted_at ?? now)) - CLOCK_SKEW_MS;
-    const listed = await connected.gateway.list({
+    const fromMs =
+      Math.min(...sending.map(({ accepted_at }) => accepted_at ?? now)) - CLOCK_SKEW_MS;
+    const listed = await outbox.connect(env).list({
       ...{ fromMs, toMs: now + CLOCK_SKEW_MS, cursor: null, limit: LIMIT },
       endpointIds: endpointIds.slice(0, ENDPOINTS_MAX),
     });
@@ -105,9 +105,7 @@ export async function lookAtOne(
   outbox: Outbox,
   row: DeliveryOfEvent,
 ): Promise<Looked> {
-  const connected = outbox.connect(env);
-  if (!connected.ok) return { now: null, attempts: null, error: connected.error };
-  const { gateway } = connected;
+  const gateway = outbox.connect(env);
   const versions = Array.from({ length: row.key_version + 1 }, (_, version) => version);
   const shown = await Promise.all(
     versions.slice(-SHOWN_KEYS_MAX).map((version) => attemptsOf(gateway, row, version)),

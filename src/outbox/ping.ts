@@ -1,7 +1,7 @@
 /** Events that change nothing, for one endpoint: pings, and test events of any type. */
 import type { Statement } from "../storage.ts";
 import { PING, type Registry } from "./resource.ts";
-import { LEASE_MS, ENDPOINT_IS_OWNERS, type Written, writeEvent } from "./write.ts";
+import { ENDPOINT_IS_OWNERS, LEASE_MS, type Written, writeEvent } from "./write.ts";
 
 /** Which endpoint, under which id, when (ms). */
 export type PingRequest = { id: string; owner: string; endpointId: string; now: number };

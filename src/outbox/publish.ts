@@ -1,11 +1,12 @@
 /** What happens in waitUntil, for which no caller waits: posting, and KV's last change. */
-import type { Bindings } from "../config.ts";
+
 import { logError, sleep, within } from "../run.ts";
+import type { Bindings } from "../settings.ts";
 import { batch, first } from "../storage.ts";
 import type { Gateway } from "./gateway.ts";
 import { type Content, postOf } from "./message.ts";
 import type { Outbox } from "./outbox.ts";
-import { type Answered, doubtedAmong, outcomeOf, type Attempted } from "./outcome.ts";
+import { type Answered, type Attempted, doubtedAmong, outcomeOf } from "./outcome.ts";
 import { pool } from "./pool.ts";
 import { putLatest } from "./projection.ts";
 import type { EventRow } from "./rows.ts";
@@ -70,12 +71,7 @@ async function postAll(
   const lease = (deliveries[0]?.due_at ?? 0) as number;
   const queue = deliveries.map((one) => ({ ...one, event_seq: event.seq, lease }));
   if (queue.length === 0) return [];
-  const connected = outbox.connect(env);
-  if (!connected.ok) {
-    const answer = { kind: "failed", error: connected.error, throttled: false, retryAfterMs: null } as const;
-    attempted.push(...queue.map((one) => attemptOf(one, event, Date.now(), answer)));
-    return [];
-  }
+  const gateway = outbox.connect(env);
   const until = Date.now() + TIME_MS;
   const left: Leased[] = [];
   let posts = 0;
@@ -87,7 +83,7 @@ async function postAll(
       const askedAt = Date.now();
       const answer = await postWhile(may, () => {
         posts++;
-        return post(connected.gateway, outbox, event, delivery);
+        return post(gateway, outbox, event, delivery);
       });
       if (answer === null || answer.kind === "not sent") left.push(delivery);
       else attempted.push(attemptOf(delivery, event, askedAt, answer));
@@ -195,9 +191,8 @@ export async function publishRead(
       "SELECT active FROM outbox_endpoint WHERE id = ?1 AND owner = ?2",
       ...[endpointId, owner],
     );
-    const connected = outbox.connect(env);
-    if (!found?.active || !connected.ok) return;
-    await connected.gateway.post(postOf(content, endpointId, 0, outbox.resources));
+    if (!found?.active) return;
+    await outbox.connect(env).post(postOf(content, endpointId, 0, outbox.resources));
   } catch (error) {
     logError({ event: content.id }, error);
   }

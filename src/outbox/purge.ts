@@ -63,7 +63,8 @@ export async function purge(
 }
 
 // The first event that is not old: ids sort by time, so one step of the unique index.
-const OLD = "coalesce((SELECT seq FROM event WHERE id >= ?1 ORDER BY id LIMIT 1), 9007199254740991)";
+const OLD =
+  "coalesce((SELECT seq FROM event WHERE id >= ?1 ORDER BY id LIMIT 1), 9007199254740991)";
 
 // The oldest that is held of each endpoint: one step of delivery_held for each. Then all of those that are old.
 const EXPIRED = `

@@ -72,7 +72,11 @@ export async function rebuildFromKv(
       await adopt(env, resource, ahead.slice(start, start + KV_BULK_KEYS));
     }
   }
-  return { checked: listed.values.length, different, next: nextOf(place, resources, listed.cursor) };
+  return {
+    checked: listed.values.length,
+    different,
+    next: nextOf(place, resources, listed.cursor),
+  };
 }
 
 /** The resource that a page is about, the log's highest number as of the first page, and KV's cursor. */
@@ -177,7 +181,8 @@ async function leapAbove(db: D1Database, different: Difference[]): Promise<void>
   const highest = Math.max(...different.map(({ kv }) => kv ?? 0));
   if (highest <= (await highestOf(db))) return;
   const seq = highest + LEAP;
-  const sql = "INSERT INTO event (seq, id, owner, type, occurred_at) VALUES (?1, ?2, '', 'ping', 0)";
+  const sql =
+    "INSERT INTO event (seq, id, owner, type, occurred_at) VALUES (?1, ?2, '', 'ping', 0)";
   await batch(db, [
     [sql, seq, uuidv7()],
     ["DELETE FROM event WHERE seq = ?", seq],

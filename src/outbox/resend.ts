@@ -1,14 +1,15 @@
 /** Sending again what a user asks for: under the next key, with the same `event_id`. */
 import { all, batch, type Statement } from "../storage.ts";
 import { NEXT_KEY } from "./learn.ts";
-import { idsOf, inRange, type TimeRange } from "./time-range.ts";
 import type { DeliveryRow, EventRow } from "./rows.ts";
-import { type NewDelivery, LEASE_MS } from "./write.ts";
+import { idsOf, inRange, type TimeRange } from "./time-range.ts";
+import { LEASE_MS, type NewDelivery } from "./write.ts";
 
 /** Deliveries that one call sends again. */
 export const RESEND_MAX = 1_000;
 
-const IS_ACTIVE = "(SELECT active FROM outbox_endpoint AS e WHERE e.id = delivery.endpoint_id AND e.owner = delivery.owner)";
+const IS_ACTIVE =
+  "(SELECT active FROM outbox_endpoint AS e WHERE e.id = delivery.endpoint_id AND e.owner = delivery.owner)";
 
 // ?1 is when it is due: a lease, or now. Of an endpoint that is not active it is held, of one without a record it stays.
 const RESEND = `
@@ -28,7 +29,12 @@ export type Resent = { event: EventRow; deliveries: (DeliveryRow & NewDelivery)[
  */
 export async function resend(
   db: D1Database,
-  { owner, eventId, endpointId, now }: { owner: string; eventId: string; endpointId: string | null; now: number },
+  {
+    owner,
+    eventId,
+    endpointId,
+    now,
+  }: { owner: string; eventId: string; endpointId: string | null; now: number },
 ): Promise<Resent | null> {
   const lost = `SELECT 1 FROM delivery AS other WHERE other.event_seq = delivery.event_seq AND other.status IN ('failed', 'dead')`;
   const which =

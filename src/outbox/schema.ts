@@ -8,7 +8,10 @@ export const IdPath = z.object({ id: text(1, 320) });
 
 /** A time in ISO 8601, with a zone; it becomes ms. */
 const Time = z.pipe(
-  z.iso.datetime({ offset: true, error: "must be a time in ISO 8601, such as 2026-01-31T12:00:00Z" }),
+  z.iso.datetime({
+    offset: true,
+    error: "must be a time in ISO 8601, such as 2026-01-31T12:00:00Z",
+  }),
   z.transform((time: string) => Date.parse(time)),
 );
 
@@ -16,7 +19,9 @@ const range = { since: z.optional(Time), until: z.optional(Time) };
 
 /** A cursor of one of the log's lists: a sequence, and perhaps an endpoint. */
 const Place = z.pipe(
-  z.string().check(z.regex(/^[1-9]\d{0,15}(\.[\s\S]{1,255})?$/, { error: "did not come from this list" })),
+  z
+    .string()
+    .check(z.regex(/^[1-9]\d{0,15}(\.[\s\S]{1,255})?$/, { error: "did not come from this list" })),
   z.transform((cursor: string) => {
     const [seq = "", ...endpointId] = cursor.split(".");
     return { seq: Number(seq), endpointId: endpointId.join(".") };

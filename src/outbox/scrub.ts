@@ -1,6 +1,7 @@
 /** Compares KV with the log: the scrub each change once, a rebuild all of them (docs/design.md). */
-import type { Bindings } from "../config.ts";
+
 import type { Budget } from "../run.ts";
+import type { Bindings } from "../settings.ts";
 import { all, batch, type Statement } from "../storage.ts";
 import { lastChangeOf } from "./projection.ts";
 import type { Registry } from "./resource.ts";

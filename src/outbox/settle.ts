@@ -2,7 +2,12 @@
 import { sleep, within } from "../run.ts";
 import { batch, StorageError, whileLost } from "../storage.ts";
 import { type Marked, markStatement, type Projected } from "./projection.ts";
-import { handBackStatement, type Leased, type Outcome, recordStatement } from "./settle-delivery.ts";
+import {
+  handBackStatement,
+  type Leased,
+  type Outcome,
+  recordStatement,
+} from "./settle-delivery.ts";
 
 /** What a request has done with the event that it wrote: projected its resource, posted deliveries, or left some. */
 export type Settling = { projected: Projected[]; outcomes: Outcome[]; left: Leased[] };

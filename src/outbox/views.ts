@@ -74,7 +74,11 @@ export function toEvent(resources: Registry, row: EventWithCounts): LoggedEvent 
 /** One line by which people recognise what an event is about; null for a ping. */
 function titleOf(
   resources: Registry,
-  { resource: name, resource_id: id, data }: Pick<EventWithCounts, "resource" | "resource_id" | "data">,
+  {
+    resource: name,
+    resource_id: id,
+    data,
+  }: Pick<EventWithCounts, "resource" | "resource_id" | "data">,
 ): string | null {
   if (name === null) return null;
   const resource = resources.get(name);
@@ -86,7 +90,13 @@ function titleOf(
 }
 
 /** The times of a query. */
-export function rangeOf({ since, until }: { since?: number | undefined; until?: number | undefined }): TimeRange {
+export function rangeOf({
+  since,
+  until,
+}: {
+  since?: number | undefined;
+  until?: number | undefined;
+}): TimeRange {
   return { since: since ?? null, until: until ?? null };
 }
 

@@ -1,46 +1,39 @@
 /** /todo: HTTP in, HTTP out. */
-import { json, jsonText, newApp, requireJson, valid } from "../http.ts";
+import { jsonText, newApp } from "../http.ts";
 import { change, list, numberId, read } from "../outbox/outbox.ts";
 import { EndpointQuery } from "../schema.ts";
+import { validBody, validPath, validQuery } from "../validate.ts";
 import { todo } from "./resource.ts";
 import { NewTodo, TODO_PAGE_MAX, type Todo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";
 
 /** Routes under /todo. */
 export const todoRoutes = newApp()
-  .get("/", valid("query", TodoListQuery), async (c) => {
+  .get("/", validQuery(TodoListQuery), async (c) => {
     const { limit = TODO_PAGE_MAX, cursor } = c.req.valid("query");
-    return json(await list(c, todo, { limit, cursor }), 200);
+    return c.json(await list(c, todo, { limit, cursor }), 200);
   })
-  .get("/:id", valid("param", TodoPath), valid("query", EndpointQuery), async (c) => {
+  .get("/:id", validPath(TodoPath), validQuery(EndpointQuery), async (c) => {
     const found = await read(c, todo, c.req.valid("param").id);
     if (found === null) return c.json({ error: "Todo not found" }, 404);
-    return jsonText<Todo, 200>(found, 200);
+    return jsonText<Todo, 200>(c, found, 200);
   })
-  .post("/", requireJson, valid("query", EndpointQuery), valid("json", NewTodo), async (c) => {
+  .post("/", validQuery(EndpointQuery), validBody(NewTodo), async (c) => {
     const { id = numberId.random(), item, completed = false } = c.req.valid("json");
     const made: Todo = { id, item, completed };
     const fresh = c.req.valid("json").id === undefined;
-    const { eventId } = await change(c, todo, { change: "create", id, patch: made, fresh });
-    const headers = { "X-Event-Id": eventId, Location: `/todo/${id}` };
-    return json({ data: "Todo added", todo: made }, 201, headers);
+    await change(c, todo, { change: "create", id, patch: made, fresh });
+    return c.json({ data: "Todo added", todo: made }, 201, { Location: `/todo/${id}` });
   })
-  .put(
-    "/:id",
-    requireJson,
-    valid("param", TodoPath),
-    valid("query", EndpointQuery),
-    valid("json", TodoPatch),
-    async (c) => {
-      const { id } = c.req.valid("param");
-      const patch = c.req.valid("json");
-      const { eventId } = await change(c, todo, { change: "update", id, patch });
-      const data = `Todo with id ${id} has been updated.`;
-      return json({ data }, 200, { "X-Event-Id": eventId });
-    },
-  )
-  .delete("/:id", valid("param", TodoPath), valid("query", EndpointQuery), async (c) => {
+  .put("/:id", validPath(TodoPath), validQuery(EndpointQuery), validBody(TodoPatch), async (c) => {
     const { id } = c.req.valid("param");
-    const { eventId } = await change(c, todo, { change: "delete", id });
+    const patch = c.req.valid("json");
+    await change(c, todo, { change: "update", id, patch });
+    const data = `Todo with id ${id} has been updated.`;
+    return c.json({ data }, 200);
+  })
+  .delete("/:id", validPath(TodoPath), validQuery(EndpointQuery), async (c) => {
+    const { id } = c.req.valid("param");
+    await change(c, todo, { change: "delete", id });
     const data = `Todo with id ${id} has been removed.`;
-    return json({ data }, 200, { "X-Event-Id": eventId });
+    return c.json({ data }, 200);
   });
