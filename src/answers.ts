@@ -9,16 +9,6 @@ import { NOUN } from "./resource.ts";
 import { pageOf } from "./schema.ts";
 import { Todo, TodoId } from "./todo/schema.ts";
 
-/** Body of every error: what happened and what to do; `details` lists the invalid fields. */
-export const ErrorBody = z.object({
-  error: z.string(),
-  details: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
-  /** The tutorial's text, in addition to `error`, if its code has one. */
-  data: z.optional(z.string()),
-});
-/** Body of every error. */
-export type ErrorBody = z.infer<typeof ErrorBody>;
-
 /** Response to a change that was made, with the tutorial's text. */
 export const Done = z.object({ data: z.string() });
 

@@ -2,16 +2,22 @@
 
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { authenticate, crossOrigin, limitRate } from "./auth.ts";
-import { checkBindings } from "./config.ts";
-import { endpoint, portalLink } from "./endpoint/routes.ts";
+import { limitBody } from "./body.ts";
+import { endpoint } from "./endpoint/routes.ts";
+import { onError, problem } from "./errors.ts";
 import { event, rebuild } from "./event/routes.ts";
 import { health, isShallowHealth } from "./health.ts";
-import { completeAnswer, limitBody, newApp, onError, problem } from "./http.ts";
+import { identify, newApp, safeHeaders } from "./http.ts";
+import { portalLink } from "./portal-link.ts";
+import { root } from "./root.ts";
+import { settingsOf } from "./settings.ts";
 import { todo } from "./todo/routes.ts";
+import { refuseUncheckedQuery } from "./validate.ts";
 
 const app = newApp();
 
-app.use(completeAnswer);
+app.use(identify);
+app.use(safeHeaders);
 app.use(
   methodNotAllowed({
     app,
@@ -21,16 +27,21 @@ app.use(
     },
   }),
 );
+app.use(crossOrigin);
+// A wrong setting is a 503 everywhere: half a service would be noticed too late.
 app.use((c, next) => {
-  checkBindings(c.env);
+  settingsOf(c.env);
   return next();
 });
-app.use(crossOrigin);
 app.use(limitBody);
 // Every path not excepted here requires an owner, including routes added later.
-app.use((c, next) => (isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next))));
+app.use((c, next) =>
+  c.req.path === "/" || isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next)),
+);
+app.use(refuseUncheckedQuery);
 
 const routes = app
+  .route("/", root)
   .route("/health", health)
   .route("/todo", todo)
   .route("/endpoint", endpoint)

@@ -1,79 +1,23 @@
-/** Every setting and number of the Worker, with its unit and reason. */
+/** Numbers of the Worker that more than one file uses, with their units and reasons. */
+import { type Bindings, settingsOf } from "./settings.ts";
 
-/** Names of all settings that are plain strings: vars, secrets, or environment variables of `npm run dev`. */
-export const SETTING_NAMES = [
-  "AUTH",
-  "AUTH_SECRET",
-  "AUTH_JWKS_URL",
-  "AUTH_ISSUER",
-  "AUTH_AUDIENCE",
-  "PORTAL_SECRET",
-  "PORTAL",
-  "OPEN_HOSTS",
-  "CONVOY_BASE_URL",
-  "CONVOY_API_KEY",
-  "CONVOY_PROJECT_ID",
-  "CORS_ORIGINS",
-  "AUDIT",
-  "AUDIT_DELAY_S",
-  "AUDIT_PATIENCE_S",
-  "EVENT_MAX_TRIES",
-  "EVENT_MAX_AGE_H",
-  "RETENTION_DAYS",
-  "SUBREQUEST_BUDGET",
-  "ENDPOINTS_MAX",
-  "PRIVATE_ADDRESSES",
-] as const;
+export { ENDPOINT_TIMEOUT_MS, LOOKUP_TIMEOUT_MS } from "./convoy/client.ts";
+export { PAGE_DEFAULT } from "./schema.ts";
+export {
+  type Bindings,
+  SECRET_NAMES,
+  SETTING_NAMES,
+  SettingError,
+  type SettingName,
+} from "./settings.ts";
 
-/** A setting's name. */
-export type SettingName = (typeof SETTING_NAMES)[number];
-
-/** Settings that are secrets: the only ones that `npm run deploy` takes from a secrets file. */
-export const SECRET_NAMES = [
-  "AUTH_SECRET",
-  "PORTAL_SECRET",
-  "CONVOY_API_KEY",
-  "CONVOY_PROJECT_ID",
-] as const satisfies SettingName[];
-
-/** The settings, each a string or absent. */
-export type Settings = { [name in SettingName]?: string };
-
-/** The Worker's environment: storage, settings, and two optional bindings. */
-export type Bindings = {
-  KV: KVNamespace;
-  DB: D1Database;
-  /** Per-owner rate limit; absent means no limit. */
-  RATE_LIMIT?: RateLimit;
-  /** A way to Convoy other than the public internet (service or VPC binding); absent means fetch. */
-  CONVOY?: Pick<Fetcher, "fetch">;
-} & Settings;
-
-/** A setting is missing or wrong: answered with 503 and this message, which says what to set. */
-export class SettingError extends Error {
-  override readonly name = "SettingError";
-}
-
-/** Convoy Cloud's US address (its OpenAPI document, `servers`). */
-export const DEFAULT_CONVOY_BASE_URL = "https://us.getconvoy.cloud/api";
-/** Pinned, so that Convoy's request and response formats stay as recorded. */
-export const CONVOY_VERSION = "2025-11-24";
-
-/** Largest request body, in bytes: a todo of 2,000 characters escaped as \uXXXX is 12 KB. */
-export const BODY_MAX_BYTES = 16 * 1024;
+/** Keys per bulk read (KV's limit). */
+export const KV_BULK_KEYS = 100;
 /** Characters (code points) of a todo's text. */
 export const ITEM_MAX_CHARS = 2_000;
 /** Most todos on one page: one KV list returns at most 1,000 keys. */
 export const TODO_PAGE_MAX = 1_000;
-/** Rows on one page of endpoints or events, by default. */
-export const PAGE_DEFAULT = 100;
-/** Most rows on one page of endpoints or events. */
-export const PAGE_MAX = 1_000;
 
-/** KV's limit on metadata, in bytes of its JSON. */
-export const KV_METADATA_MAX_BYTES = 1_024;
-/** Keys per bulk read (KV's limit). */
-export const KV_BULK_KEYS = 100;
 /** KV takes one write per second per key; a little more, so that the next one is taken. */
 export const KV_WRITE_INTERVAL_MS = 1_100;
 /** A KV read may be this stale, for missing keys too. */
@@ -83,10 +27,6 @@ export const KV_STALE_MS = 60_000;
 export const LEASE_MS = 90_000;
 /** How often a commit is tried if the todo changes between the statement and its explanation. */
 export const COMMIT_ROUNDS = 3;
-/** How often a statement is tried if the connection to D1 is lost. */
-export const D1_TRIES = 3;
-/** Wait before a statement is retried; doubled each time. */
-export const D1_RETRY_MS = 50;
 /** Puts of a todo that others keep changing, in one request, before it is left to the cron. */
 export const PROJECT_ROUNDS = 4;
 
@@ -107,8 +47,6 @@ export const CRON_SHARES = {
   purge: 0.05,
 } as const;
 
-/** Timeout of one attempt to post an event to Convoy. */
-export const POST_TIMEOUT_MS = 5_000;
 /** Waits between the attempts in waitUntil: with three attempts of 5 s, 20 s of its 30 s. */
 export const POST_RETRY_MS = [1_000, 4_000] as const;
 /** How long the check after the put waits for Convoy's response, to record both in one statement. */
@@ -119,10 +57,6 @@ export const SETTLE_WAIT_MS = 25;
 export const SETTLE_MAX = 200;
 /** How long a request waits for another one to record its result before it does so itself. */
 export const SETTLE_PATIENCE_MS = 5_000;
-/** Timeout of a call about an endpoint: Convoy pings an https URL for up to 10 s on creation. */
-export const ENDPOINT_TIMEOUT_MS = 15_000;
-/** Timeout of a call for something that is only extra while a caller waits (an event's deliveries). */
-export const LOOKUP_TIMEOUT_MS = 5_000;
 /** Concurrent requests to Convoy: a Worker may have six connections waiting for headers. */
 export const POST_CONCURRENCY = 6;
 
@@ -142,13 +76,6 @@ export const EVIDENCE_MS = GATEWAY_RETRY_MS;
 export const UNSTORED_RETRY_MS = 50_000;
 /** Puts refused by KV in a row before a run stops putting. */
 export const PUT_FAILURES_MAX = 3;
-/** Longest Retry-After that is honoured; a typo there must not stop delivery for days. */
-export const RETRY_AFTER_MAX_MS = 3_600_000;
-/**
- * A Retry-After above this, in seconds (a year), is a UNIX time: Convoy v26.6.6 to v26.7.2 with
- * Redis down (recorded).
- */
-export const RETRY_AFTER_TIME_S = 31_536_000;
 /** First wait after a failure; doubled each time. */
 export const BACKOFF_MIN_MS = 60_000;
 /** Longest wait between two tries of an event. */
@@ -247,115 +174,23 @@ export const TIMEOUT_MAX_S = 60;
 /** The http_timeout Convoy uses when none is given, in seconds (recorded). */
 export const HTTP_TIMEOUT_DEFAULT_S = 10;
 
-/** How long a portal link is valid by default, in minutes: a visit. */
-export const PORTAL_LINK_DEFAULT_MIN = 60;
-/** Longest life of a portal link, in minutes: a day, since it cannot be revoked. */
-export const PORTAL_LINK_MAX_MIN = 1_440;
-
-/**
- * Whether owners can get portal links, and the links that they have work.
- * @throws SettingError if PORTAL is neither "on" nor "off"
- */
-export function isPortalOn({ PORTAL }: Settings): boolean {
-  if (PORTAL && PORTAL !== "on" && PORTAL !== "off") {
-    throw new SettingError('PORTAL must be "on" or "off".');
-  }
-  return PORTAL !== "off";
-}
-
-/** The settings for delivery. `audit`: null if what Convoy accepts counts as done. */
+/** The settings for delivery. */
 export type DeliverySettings = {
-  audit: { delayMs: number; patienceMs: number } | null;
+  audit: { delayMs: number; patienceMs: number };
   maxTries: number;
   maxAgeMs: number;
   retentionMs: number;
   subrequestBudget: number;
 };
 
-/**
- * The delivery settings, or their defaults.
- * @throws SettingError naming the setting that is wrong
- */
+/** When an event is given up; tests set it. */
+export const GIVE_UP = { maxTries: 10, maxAgeMs: 72 * 3_600_000 };
+/** Convoy's own queue retries for minutes. */
+export const PATIENCE_MS = 600_000;
+
+/** The delivery settings. @throws SettingError naming those that are wrong */
 export function deliverySettings(env: Bindings): DeliverySettings {
-  if (env.AUDIT !== undefined && env.AUDIT !== "on" && env.AUDIT !== "off") {
-    throw new SettingError('AUDIT must be "on" or "off".');
-  }
-  const audit = {
-    // Convoy lists an event within seconds; two minutes leave it time to finish.
-    delayMs: number(env, "AUDIT_DELAY_S", 120, 0, 86_400, 1_000),
-    // Convoy's own queue retries for minutes.
-    patienceMs: number(env, "AUDIT_PATIENCE_S", 600, 0, 86_400, 1_000),
-  };
-  return {
-    audit: env.AUDIT === "off" ? null : audit,
-    maxTries: number(env, "EVENT_MAX_TRIES", 10, 1, 1_000),
-    maxAgeMs: number(env, "EVENT_MAX_AGE_H", 72, 0, 8_760, 3_600_000),
-    // Longer than any stale read, and long enough to look an event up on Monday.
-    retentionMs: number(env, "RETENTION_DAYS", 7, 1, 3_650, 86_400_000),
-    // The free plan's 50 subrequests per invocation, less a few; 10,000 on the paid plan.
-    subrequestBudget: number(env, "SUBREQUEST_BUDGET", 45, 20, 10_000),
-  };
+  const { walkDelayMs: delayMs, retentionMs, subrequestBudget } = settingsOf(env);
+  const audit = { delayMs, patienceMs: PATIENCE_MS };
+  return { audit, ...GIVE_UP, retentionMs, subrequestBudget };
 }
-
-/** Which endpoints are allowed: how many per owner, and whether at private addresses. */
-export type EndpointSettings = { max: number; privateAddresses: boolean };
-
-/**
- * The endpoint settings, or their defaults.
- * @throws SettingError naming the setting that is wrong
- */
-export function endpointSettings(env: Bindings): EndpointSettings {
-  const { PRIVATE_ADDRESSES: given = "" } = env;
-  if (!["", "allow", "refuse"].includes(given)) {
-    throw new SettingError('PRIVATE_ADDRESSES must be "allow" or "refuse".');
-  }
-  return {
-    // One POST /todo becomes this many webhooks.
-    max: number(env, "ENDPOINTS_MAX", 50, 1, 10_000),
-    // While AUTH is "open" the receivers are on the developer's own machine.
-    privateAddresses: given ? given === "allow" : env.AUTH === "open",
-  };
-}
-
-/** The setting times `unit`, rounded: the log's columns and SQL's LIMIT take no fractions. */
-function number(
-  env: Bindings,
-  name: SettingName,
-  otherwise: number,
-  min: number,
-  max: number,
-  unit = 1,
-): number {
-  const text = env[name];
-  const value = text === undefined || text === "" ? otherwise : Number(text);
-  if (Number.isFinite(value) && value >= min && value <= max) return Math.round(value * unit);
-  throw new SettingError(`${name} must be a number from ${min} to ${max}.`);
-}
-
-/**
- * Checks that both stores are bound.
- * @throws SettingError naming the binding that is missing
- */
-export function checkBindings(env: Bindings): void {
-  if (!env.KV) throw new SettingError('The KV namespace "KV" is not bound: see wrangler.toml.');
-  if (!env.DB) throw new SettingError('The D1 database "DB" is not bound: see wrangler.toml.');
-}
-
-/** Most bytes of an owner: its base64 and a todo's id must fit in KV's key of 512 bytes. */
-export const OWNER_MAX_BYTES = 255;
-/** Most characters of a token; RS256 tokens with many claims stay far below. */
-export const TOKEN_MAX_CHARS = 8_192;
-/** Fewest bytes of a secret that signs tokens: HS256 requires a key as long as its hash (RFC 7518, 3.2). */
-export const AUTH_SECRET_MIN_BYTES = 32;
-/** How far the issuer's clock and ours may differ. */
-export const CLOCK_LEEWAY_S = 60;
-/** How long fetched keys are used, as long as they include the token's kid. */
-export const JWKS_KEEP_MS = 600_000;
-/** Keys are fetched again for an unknown kid at most this often. */
-export const JWKS_UNKNOWN_KID_MS = 30_000;
-/** Shortest wait after a failed fetch of keys before the next one. */
-export const JWKS_RETRY_MS = 5_000;
-/** Timeout of one fetch of keys. */
-export const JWKS_TIMEOUT_MS = 5_000;
-/** Period of the rate limit in wrangler.toml, in seconds: the platform takes 10 or 60. */
-export const RATE_LIMIT_PERIOD_S = 10;

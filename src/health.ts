@@ -1,12 +1,13 @@
 /** /health: whether the Worker runs, what it depends on, and how much is waiting. */
 import type { Context } from "hono";
 import type { Health } from "./answers.ts";
-import type { Bindings } from "./config.ts";
-import { configuredConvoy, getProject, shownReason } from "./convoy/client.ts";
+import { convoyOf, getProject, shownReason } from "./convoy/client.ts";
 import { progress } from "./event/cron-state.ts";
-import { newApp, valid } from "./http.ts";
+import { newApp } from "./http.ts";
 import { readResource } from "./resource.ts";
 import { HealthQuery } from "./schema.ts";
+import type { Bindings } from "./settings.ts";
+import { validQuery } from "./validate.ts";
 
 /** Whether this only asks if the Worker is running: open to anyone, without a rate limit. */
 export function isShallowHealth(c: Context): boolean {
@@ -17,7 +18,7 @@ export function isShallowHealth(c: Context): boolean {
  * GET /health: the Worker is running. With ?deep and a token: its dependencies and its progress, for
  * the caller's owner or, for an operator, for all owners.
  */
-export const health = newApp().get("/", valid("query", HealthQuery), async (c) => {
+export const health = newApp().get("/", validQuery(HealthQuery), async (c) => {
   if (c.req.valid("query").deep === undefined) return c.json({ status: "ok" as const }, 200);
   const found = await checkHealth(c.env, c.get("operator") ? null : c.get("owner"));
   return c.json(found, found.status === "ok" ? 200 : 503);
@@ -53,9 +54,7 @@ export async function checkHealth(env: Bindings, owner: string | null): Promise<
 }
 
 async function askConvoy(env: Bindings): Promise<string> {
-  const configured = configuredConvoy(env);
-  if (!configured.ok) return configured.error;
-  const { convoy } = configured;
+  const convoy = convoyOf(env);
   const answer = await getProject(convoy);
   if (!answer.ok) return shownReason(answer);
   // Convoy answers with the key's project, whatever the path says (recorded).

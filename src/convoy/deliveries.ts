@@ -1,6 +1,13 @@
 /** Deliveries and their attempts at Convoy. */
-import { LOOKUP_TIMEOUT_MS } from "../config.ts";
-import { type Convoy, call, convoyTime, list, type PageOptions, paging } from "./client.ts";
+import {
+  type Convoy,
+  call,
+  convoyTime,
+  LOOKUP_TIMEOUT_MS,
+  list,
+  type PageOptions,
+  paging,
+} from "./client.ts";
 
 /** Statuses in which a delivery can be stuck forever (recorded; convoy/facts: Redis lost its data). */
 export type StuckStatus = "Discarded" | "Scheduled" | "Retry" | "Processing";

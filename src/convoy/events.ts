@@ -1,5 +1,4 @@
 /** Events at Convoy: posting them, and what its own list says. */
-import { POST_TIMEOUT_MS } from "../config.ts";
 import {
   type Answer,
   type Convoy,
@@ -10,6 +9,9 @@ import {
   type PageOptions,
   paging,
 } from "./client.ts";
+
+/** Timeout of one attempt to post an event to Convoy. */
+const POST_TIMEOUT_MS = 5_000;
 
 /** An event as Convoy takes it: for one endpoint, or for all of an owner's. */
 export type ConvoyEvent = {

@@ -12,7 +12,7 @@ import {
   SETTLE_PATIENCE_MS,
   SETTLE_WAIT_MS,
 } from "../config.ts";
-import { configuredConvoy, convoyOf } from "../convoy/client.ts";
+import { convoyOf } from "../convoy/client.ts";
 import { findEndpoint } from "../endpoint/table.ts";
 import { logError, sleep, within } from "../run.ts";
 import { all, first, StorageError, whileLost } from "../storage.ts";
@@ -95,10 +95,9 @@ export async function publishRead(env: Bindings, source: Source): Promise<void> 
 }
 
 async function publish(env: Bindings, source: Source): Promise<Answer> {
-  const configured = configuredConvoy(env);
-  if (!configured.ok) return { kind: "failed", error: configured.error, retryAfterMs: null };
+  const convoy = convoyOf(env);
   for (const wait of [...POST_RETRY_MS, null]) {
-    const answer = await post(configured.convoy, source);
+    const answer = await post(convoy, source);
     if (answer.kind !== "failed" || answer.retryAfterMs !== null || wait === null) return answer;
     await sleep(wait);
   }

@@ -9,14 +9,16 @@ import {
   PAGE_DEFAULT,
   SHOWN_KEYS_MAX,
 } from "../config.ts";
-import { configuredConvoy, shownReason } from "../convoy/client.ts";
+import { convoyOf, shownReason } from "../convoy/client.ts";
 import { listDeliveries } from "../convoy/deliveries.ts";
 import { isEventUnknown } from "../convoy/events.ts";
 import { toDelivery } from "../endpoint/schema.ts";
 import { resubscribe } from "../endpoint/sync.ts";
-import { newApp, problem, requireJson, valid } from "../http.ts";
+import { problem } from "../errors.ts";
+import { newApp } from "../http.ts";
 import { budgetOf } from "../run.ts";
 import { Rebuild } from "../schema.ts";
+import { validBody, validPath, validQuery } from "../validate.ts";
 import { idempotencyKey } from "./message.ts";
 import { finish, replay, replayDead } from "./publish.ts";
 import { BulkReplay, EventListQuery, EventPath } from "./schema.ts";
@@ -25,25 +27,25 @@ import { backlog, type EventRow, findEvent, listEvents } from "./table.ts";
 
 /** Routes under /event. */
 export const event = newApp()
-  .get("/", valid("query", EventListQuery), async (c) => {
+  .get("/", validQuery(EventListQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor, ...filter } = c.req.valid("query");
     const page = { ...filter, limit, before: cursor };
     const { rows, next } = await listEvents(c.env.DB, c.get("owner"), page);
     return c.json({ data: rows.map(toEvent), ...(next ? { cursor: String(next) } : {}) }, 200);
   })
   .get("/summary", async (c) => c.json(await backlog(c.env.DB, c.get("owner"), Date.now()), 200))
-  .get("/:id", valid("param", EventPath), async (c) => {
+  .get("/:id", validPath(EventPath), async (c) => {
     const row = await findEvent(c.env.DB, c.get("owner"), c.req.valid("param").id);
     if (!row) throw problem(404, "Event not found");
     return c.json({ ...toEvent(row), ...(await deliveriesOf(c.env, row)) }, 200);
   })
-  .post("/replay", requireJson, valid("json", BulkReplay), async (c) => {
+  .post("/replay", validBody(BulkReplay), async (c) => {
     const owner = c.get("owner");
     const replayed = await replayDead(c.env.DB, owner, Date.now());
     if (replayed > 0) c.executionCtx.waitUntil(resubscribe(c.env, owner, null));
     return c.json({ data: `${replayed} events queued`, replayed }, 202);
   })
-  .post("/:id/replay", valid("param", EventPath), async (c) => {
+  .post("/:id/replay", validPath(EventPath), async (c) => {
     const { id } = c.req.valid("param");
     const row = await replay(c.env.DB, c.get("owner"), id, Date.now());
     if (!row) {
@@ -63,14 +65,13 @@ export const event = newApp()
  * works without it.
  */
 async function deliveriesOf(env: Bindings, row: EventRow) {
-  const configured = configuredConvoy(env);
-  if (!configured.ok) return { deliveries: null, deliveries_error: configured.error };
+  const convoy = convoyOf(env);
   const deliveries: Delivery[] = [];
   const oldest = Math.max(0, row.replays - SHOWN_KEYS_MAX + 1);
   for (let replays = row.replays; replays >= oldest; replays--) {
     const key = idempotencyKey({ id: row.id, replays });
     const page = { key, perPage: 100, timeoutMs: LOOKUP_TIMEOUT_MS };
-    const answer = await listDeliveries(configured.convoy, page);
+    const answer = await listDeliveries(convoy, page);
     if (answer.ok) deliveries.push(...answer.data.items.map(toDelivery));
     else if (!isEventUnknown(answer)) {
       return { deliveries: null, deliveries_error: shownReason(answer) };
@@ -108,7 +109,7 @@ function isoOrNull(ms: number | null): string | null {
 }
 
 /** POST /rebuild: makes a page of all todos the same in KV and in the log, or only compares them. */
-export const rebuild = newApp().post("/", requireJson, valid("json", Rebuild), async (c) => {
+export const rebuild = newApp().post("/", validBody(Rebuild), async (c) => {
   if (!c.get("operator")) {
     throw problem(403, "Only an operator may do this: send a token with the scope `operator`.", {
       headers: { "WWW-Authenticate": 'Bearer error="insufficient_scope"' },

@@ -18,7 +18,7 @@ export type EventState = z.infer<typeof EventState>;
 export const EventPath = z.object({ id: text(1, 64) });
 
 /** Query of GET /event. `cursor` comes from the previous page. */
-export const EventListQuery = z.object({
+export const EventListQuery = z.strictObject({
   state: z.optional(EventState),
   type: z.optional(LoggedType),
   endpoint: z.optional(EndpointId),

@@ -1,8 +1,11 @@
 /** Todos in KV: the store that every read is served from. Keys and values: docs/design.md, section 2. */
 import { decodeBase64Url, encodeBase64Url } from "hono/utils/encode";
-import { KV_BULK_KEYS, KV_METADATA_MAX_BYTES } from "../config.ts";
+import { KV_BULK_KEYS } from "../config.ts";
 import { BadCursor, onKv } from "../storage.ts";
 import type { Todo } from "./schema.ts";
+
+/** KV's limit on metadata, in bytes of its JSON. */
+const KV_METADATA_MAX_BYTES = 1_024;
 
 const PREFIX = "todo:";
 

@@ -3,55 +3,50 @@
 import type { Context } from "hono";
 import { v7 as uuidv7 } from "uuid";
 import { TODO_PAGE_MAX } from "../config.ts";
+import { problem, unavailable } from "../errors.ts";
 import { finish, publishRead } from "../event/publish.ts";
 import type { AppEnv } from "../http.ts";
-import { json, jsonText, newApp, problem, requireJson, unavailable, valid } from "../http.ts";
+import { jsonText, newApp } from "../http.ts";
 import { EndpointQuery } from "../schema.ts";
+import { validBody, validPath, validQuery } from "../validate.ts";
 import { type Changed, type ChangeRequest, change, randomTodoId } from "./change.ts";
 import { listTodos, readTodo } from "./kv.ts";
 import { NewTodo, type Todo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";
 
 /** Routes under /todo. */
 export const todo = newApp()
-  .get("/", valid("query", TodoListQuery), async (c) => {
+  .get("/", validQuery(TodoListQuery), async (c) => {
     const { limit = TODO_PAGE_MAX, cursor, endpoint } = c.req.valid("query");
     const page = await listTodos(c.env.KV, c.get("owner"), { limit, cursor });
     publishReadLater(c, endpoint, "retrieved", null, null);
-    return json({ data: page.todos, ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
+    return c.json({ data: page.todos, ...(page.cursor ? { cursor: page.cursor } : {}) }, 200);
   })
-  .get("/:id", valid("param", TodoPath), valid("query", EndpointQuery), async (c) => {
+  .get("/:id", validPath(TodoPath), validQuery(EndpointQuery), async (c) => {
     const { id } = c.req.valid("param");
     const { endpoint } = c.req.valid("query");
     const found = await readTodo(c.env.KV, c.get("owner"), id);
     publishReadLater(c, endpoint, found === null ? "failed" : "retrieved", id, found);
     if (found === null) return c.json({ error: "Todo not found" }, 404);
-    return jsonText<Todo, 200>(found, 200);
+    return jsonText<Todo, 200>(c, found, 200);
   })
-  .post("/", requireJson, valid("query", EndpointQuery), valid("json", NewTodo), async (c) => {
+  .post("/", validQuery(EndpointQuery), validBody(NewTodo), async (c) => {
     const { item, completed = false, ...body } = c.req.valid("json");
     const id = body.id ?? randomTodoId();
     const made = { id, item, completed };
     const fresh = body.id === undefined;
     const headers = await changeTodo(c, { type: "created", todoId: id, patch: made, fresh });
-    return json({ data: "Todo added", todo: made }, 201, { ...headers, Location: `/todo/${id}` });
+    return c.json({ data: "Todo added", todo: made }, 201, { ...headers, Location: `/todo/${id}` });
   })
-  .put(
-    "/:id",
-    requireJson,
-    valid("param", TodoPath),
-    valid("query", EndpointQuery),
-    valid("json", TodoPatch),
-    async (c) => {
-      const { id } = c.req.valid("param");
-      const patch = c.req.valid("json");
-      const headers = await changeTodo(c, { type: "updated", todoId: id, patch });
-      return json({ data: `Todo with id ${id} has been updated.` }, 200, headers);
-    },
-  )
-  .delete("/:id", valid("param", TodoPath), valid("query", EndpointQuery), async (c) => {
+  .put("/:id", validPath(TodoPath), validQuery(EndpointQuery), validBody(TodoPatch), async (c) => {
+    const { id } = c.req.valid("param");
+    const patch = c.req.valid("json");
+    const headers = await changeTodo(c, { type: "updated", todoId: id, patch });
+    return c.json({ data: `Todo with id ${id} has been updated.` }, 200, headers);
+  })
+  .delete("/:id", validPath(TodoPath), validQuery(EndpointQuery), async (c) => {
     const { id } = c.req.valid("param");
     const headers = await changeTodo(c, { type: "deleted", todoId: id, patch: {} });
-    return json({ data: `Todo with id ${id} has been removed.` }, 200, headers);
+    return c.json({ data: `Todo with id ${id} has been removed.` }, 200, headers);
   });
 
 // The types of a route's context differ in what was validated; these helpers need only its bindings.

@@ -30,7 +30,7 @@ export const TodoPatch = notEmpty(
 export const TodoPath = z.object({ id: numeral(TodoId) });
 
 /** Query of GET /todo. */
-export const TodoListQuery = z.object({
+export const TodoListQuery = z.strictObject({
   limit: Limit,
   cursor: Cursor,
   endpoint: z.optional(EndpointId),
