@@ -1,12 +1,12 @@
 /** The issuer's keys: fetched when needed, kept for a while, and not fetched at a stranger's will. */
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import {
+  forgetKeys,
   JWKS_KEEP_MS,
   JWKS_RETRY_MS,
   JWKS_TIMEOUT_MS,
   JWKS_UNKNOWN_KID_MS,
-} from "../../src/config.ts";
-import { forgetKeys } from "../../src/token.ts";
+} from "../../src/jwks.ts";
 import { newPair, type Pair, publicJwk, signWith } from "../support/token.ts";
 import { begin, newEnv } from "../support/worker.ts";
 
