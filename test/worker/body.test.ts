@@ -199,6 +199,8 @@ test.each([
   ["deep objects", `${'{"a":'.repeat(10_000)}1${"}".repeat(10_000)}`],
   ["deep and unclosed", "[".repeat(60_000)],
   ["quotes without end", '"'.repeat(60_001)],
+  ["escaped quotes without end", `{"item":"${'\\"'.repeat(30_000)}`],
+  ["a number of 60,000 digits and a point", `{"item":"x","id":1.${"0".repeat(59_000)}1}`],
   ["backslashes without end", `{"item":"${"\\".repeat(60_001)}`],
   ["__proto__", '{"item":"x","__proto__":{"completed":true}}'],
   ["constructor", '{"item":"x","constructor":{"prototype":{}}}'],

@@ -77,6 +77,15 @@ test.each(["%", "%zz", "%ff", "%00", "%ed%a0%80", "a%00b"])(
   },
 );
 
+test.each(["%", "%zz", "%ff", "%00", "%ed%a0%80", "%2f", "a%0ab", "%e2%82", "%F0%9F%9A%80"])(
+  "the id %s in a path is a 400 or a 404",
+  async (id) => {
+    for (const path of [`/todo/${id}`, `/endpoint/${id}`, `/event/${id}`]) {
+      expect([400, 404]).toContain((await call(newEnv(), "GET", path)).status);
+    }
+  },
+);
+
 test("a schema that lets unknown parameters pass is refused at start", () => {
   expect(() => validQuery(z.object({ a: z.optional(z.string()) }))).toThrow(/strictObject/);
 });
