@@ -1,48 +1,70 @@
 /** Table of contents: middleware and routes. */
-
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { authenticate, crossOrigin, limitRate } from "./auth.ts";
-import { checkBindings } from "./config.ts";
-import { endpoint, portalLink } from "./endpoint/routes.ts";
-import { event, rebuild } from "./event/routes.ts";
+import { limitBody } from "./body.ts";
+import { connect } from "./convoy/gateway.ts";
+import { endpointHooks } from "./endpoint/hooks.ts";
+import { endpoint } from "./endpoint/routes.ts";
+import { onError, problem } from "./errors.ts";
 import { health, isShallowHealth } from "./health.ts";
-import { completeAnswer, limitBody, newApp, onError, problem } from "./http.ts";
-import { todo } from "./todo/routes.ts";
+import { identify, newApp, safeHeaders } from "./http.ts";
+import { delivery, event, type Outbox, type Registry, rebuild } from "./outbox/outbox.ts";
+import { portalLink } from "./portal-link.ts";
+import { resources } from "./resources.ts";
+import { root } from "./root.ts";
+import { settingsOf } from "./settings.ts";
+import { todoRoutes } from "./todo/routes.ts";
+import { refuseUncheckedQuery } from "./validate.ts";
 
-const app = newApp();
+/** The outbox of these nouns, with Convoy as its gateway. */
+export function createOutbox(nouns: Registry): Outbox {
+  return { resources: nouns, connect, endpoints: endpointHooks };
+}
 
-app.use(completeAnswer);
-app.use(
-  methodNotAllowed({
-    app,
-    onMethodNotAllowed: (_, methods) => {
-      const allow = methods.join(", ");
-      throw problem(405, `This path takes ${allow}.`, { headers: { Allow: allow } });
-    },
-  }),
-);
-app.use((c, next) => {
-  checkBindings(c.env);
-  return next();
-});
-app.use(crossOrigin);
-app.use(limitBody);
-// Every path not excepted here requires an owner, including routes added later.
-app.use((c, next) => (isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next))));
+/** All but the nouns' own routes: mount those on it. */
+export function createApp(outbox: Outbox) {
+  const app = newApp();
+  app.use(identify);
+  app.use(safeHeaders);
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed: (_, methods) => {
+        const allow = methods.join(", ");
+        throw problem(405, `This path takes ${allow}.`, { headers: { Allow: allow } });
+      },
+    }),
+  );
+  app.use(crossOrigin);
+  // A wrong setting is a 503 everywhere: half a service would be noticed too late.
+  app.use((c, next) => {
+    settingsOf(c.env);
+    c.set("outbox", outbox);
+    return next();
+  });
+  app.use(limitBody);
+  // Every path not excepted here requires an owner, including routes added later.
+  app.use((c, next) =>
+    c.req.path === "/" || isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next)),
+  );
+  app.use(refuseUncheckedQuery);
+  app.notFound((c) =>
+    c.json({ error: `There is no ${c.req.path} here. See README.md for the routes.` }, 404),
+  );
+  app.onError(onError);
+  return app
+    .route("/", root)
+    .route("/health", health)
+    .route("/endpoint", endpoint)
+    .route("/event", event)
+    .route("/delivery", delivery)
+    .route("/portal-link", portalLink)
+    .route("/rebuild", rebuild);
+}
 
-const routes = app
-  .route("/health", health)
-  .route("/todo", todo)
-  .route("/endpoint", endpoint)
-  .route("/event", event)
-  .route("/portal-link", portalLink)
-  .route("/rebuild", rebuild);
-
-app.notFound((c) =>
-  c.json({ error: `There is no ${c.req.path} here. See README.md for the routes.` }, 404),
-);
-app.onError(onError);
+const outbox = createOutbox(resources);
+const app = createApp(outbox).route("/todo", todoRoutes);
 
 /** The whole API, for Hono's typed client `hc<AppType>(url)`. */
-export type AppType = typeof routes;
-export { app };
+export type AppType = typeof app;
+export { app, outbox };

@@ -1,15 +1,16 @@
 /** Who is calling: the owner of everything a request touches (docs/design.md, section 8). */
 import type { Context, MiddlewareHandler, Next } from "hono";
 import { cors } from "hono/cors";
-import {
-  isPortalOn,
-  RATE_LIMIT_PERIOD_S,
-  SettingError,
-  type Settings,
-  TOKEN_MAX_CHARS,
-} from "./config.ts";
-import { type AppEnv, problem } from "./http.ts";
-import { type Caller, isLoopback, keysOf, verifyToken } from "./token.ts";
+import { problem } from "./errors.ts";
+import type { AppEnv } from "./http.ts";
+import { isLoopback } from "./loopback.ts";
+import { originsOf, type Settings, settingsOf } from "./settings.ts";
+import { type Caller, verifyToken } from "./token.ts";
+
+/** Most characters of a token; RS256 tokens with many claims stay far below. */
+export const TOKEN_MAX_CHARS = 8_192;
+/** Period of the rate limit in wrangler.toml, in seconds: the platform takes 10 or 60. */
+export const RATE_LIMIT_PERIOD_S = 10;
 
 /** The owner while AUTH is "open". */
 export const OPEN_OWNER = "default";
@@ -34,17 +35,15 @@ export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
 };
 
 async function callerOf(c: Context<AppEnv>): Promise<Caller> {
-  const mode = c.env.AUTH || "jwt";
-  if (mode === "open") {
-    const refusal = openRefusal(c.env, c.req.raw);
+  const settings = settingsOf(c.env);
+  if (settings.auth.mode === "open") {
+    const refusal = openRefusal(settings, c.req.raw);
     if (refusal) throw problem(403, refusal);
     return { owner: OPEN_OWNER, operator: false, portal: false };
   }
-  if (mode !== "jwt") throw new SettingError('AUTH must be "jwt" or "open".');
-  keysOf(c.env);
-  const checked = await verifyToken(c.env, bearer(c.req.header("Authorization")));
+  const checked = await verifyToken(settings.auth, bearer(c.req.header("Authorization")));
   if ("refused" in checked) throw unauthorized(checked.refused);
-  if (checked.portal && !isPortalOn(c.env)) throw unauthorized("The portal is turned off here.");
+  if (checked.portal && !settings.portal) throw unauthorized("The portal is turned off here.");
   return checked;
 }
 
@@ -80,7 +79,7 @@ const EXPOSED = ["X-Event-Id", "X-Request-Id", "Location", "Retry-After"];
 
 /** CORS for the origins in CORS_ORIGINS (comma-separated); without any, no CORS headers. */
 export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) => {
-  const named = listOf(c.env.CORS_ORIGINS);
+  const named = originsOf(c.env);
   if (named.length === 0) return next();
   return cors({
     origin: (origin) => (named.includes(origin) ? origin : null),
@@ -97,7 +96,7 @@ export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) => {
  * send no Origin.
  */
 export function openRefusal(settings: Settings, { url, headers }: Request): string | undefined {
-  const hosts = listOf(settings.OPEN_HOSTS).map(hostnameOf);
+  const hosts = settings.auth.mode === "open" ? settings.auth.hosts : [];
   const isNamed = (hostname = "") => isLoopback(hostname) || hosts.includes(hostname);
   const asked = URL.parse(url);
   const host = headers.get("Host") ?? asked?.host;
@@ -105,15 +104,11 @@ export function openRefusal(settings: Settings, { url, headers }: Request): stri
     return 'AUTH is "open": only localhost is allowed. Set AUTH="jwt" and AUTH_SECRET, or name this host in OPEN_HOSTS.';
   }
   const origin = headers.get("Origin");
-  if (origin !== null && listOf(settings.CORS_ORIGINS).includes(origin)) return undefined;
+  if (origin !== null && settings.origins.includes(origin)) return undefined;
   const foreign = origin !== null && !isNamed(URL.parse(origin)?.hostname);
   return foreign || headers.get("Sec-Fetch-Site") === "cross-site"
     ? 'AUTH is "open": requests from other sites are refused. Name the origin in CORS_ORIGINS to let it in.'
     : undefined;
-}
-
-function listOf(setting = ""): string[] {
-  return setting.split(",").flatMap((entry) => entry.trim() || []);
 }
 
 function hostnameOf(host: string): string | undefined {

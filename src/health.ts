@@ -1,12 +1,44 @@
 /** /health: whether the Worker runs, what it depends on, and how much is waiting. */
 import type { Context } from "hono";
-import type { Health } from "./answers.ts";
-import type { Bindings } from "./config.ts";
-import { configuredConvoy, getProject, shownReason } from "./convoy/client.ts";
-import { progress } from "./event/cron-state.ts";
-import { newApp, valid } from "./http.ts";
-import { readResource } from "./resource.ts";
-import { HealthQuery } from "./schema.ts";
+import * as z from "zod/mini";
+import { convoyOf, getProject, shownReason } from "./convoy/client.ts";
+import { newApp } from "./http.ts";
+import { Summary } from "./outbox/answers.ts";
+import { type Progress, progressOf } from "./outbox/progress.ts";
+import type { Bindings } from "./settings.ts";
+import { onKv } from "./storage.ts";
+import { validQuery } from "./validate.ts";
+
+/** Query of GET /health. */
+export const HealthQuery = z.strictObject({ deep: z.optional(z.string()) });
+
+/** Response to GET /health. */
+export const Alive = z.object({ status: z.literal("ok") });
+
+const Count = z.int();
+
+/**
+ * Response to GET /health?deep: "ok", or a description of the problem. Counts are null if D1 does not respond; they stop
+ * at 1,000. `owners`: whose they are. `unprojected`: changes that KV may lack. `lost_last_day`: deliveries that failed or
+ * died. For operators only: `walk_lag_ms`, how far the walk of Convoy's list is behind, the breaker, and the report of
+ * the cron's last run.
+ */
+export const Health = z.object({
+  status: z.enum(["ok", "degraded"]),
+  d1: z.string(),
+  kv: z.string(),
+  convoy: z.string(),
+  owners: z.enum(["caller", "all"]),
+  backlog: z.nullable(Summary),
+  unprojected: z.nullable(z.object({ changes: Count, oldest_ms: z.nullable(Count) })),
+  lost_last_day: z.nullable(Count),
+  walk_lag_ms: z.nullable(Count),
+  breaker: z.nullable(z.enum(["closed", "open"])),
+  breaker_until: z.nullable(z.iso.datetime()),
+  last_run: z.nullable(z.record(z.string(), z.unknown())),
+});
+/** Response to GET /health?deep. */
+export type Health = z.infer<typeof Health>;
 
 /** Whether this only asks if the Worker is running: open to anyone, without a rate limit. */
 export function isShallowHealth(c: Context): boolean {
@@ -14,10 +46,10 @@ export function isShallowHealth(c: Context): boolean {
 }
 
 /**
- * GET /health: the Worker is running. With ?deep and a token: its dependencies and its progress, for
- * the caller's owner or, for an operator, for all owners.
+ * GET /health: the Worker is running. With ?deep and a token: its dependencies and its progress, for the caller's owner
+ * or, for an operator, for all owners.
  */
-export const health = newApp().get("/", valid("query", HealthQuery), async (c) => {
+export const health = newApp().get("/", validQuery(HealthQuery), async (c) => {
   if (c.req.valid("query").deep === undefined) return c.json({ status: "ok" as const }, 200);
   const found = await checkHealth(c.env, c.get("operator") ? null : c.get("owner"));
   return c.json(found, found.status === "ok" ? 200 : 503);
@@ -25,40 +57,52 @@ export const health = newApp().get("/", valid("query", HealthQuery), async (c) =
 
 /** Asks D1, KV and Convoy; for all owners if `owner` is null. Never throws. */
 export async function checkHealth(env: Bindings, owner: string | null): Promise<Health> {
-  const [found, kv, convoy] = await Promise.all([
-    progress(env.DB, owner, Date.now()).catch(() => null),
-    readResource(env.KV, owner ?? "", 0).then(
+  const now = Date.now();
+  const [progress, kv, convoy] = await Promise.all([
+    progressOf(env.DB, owner, now).catch(() => null),
+    onKv(() => env.KV.get("health")).then(
       () => "ok",
       () => "KV does not answer",
     ),
     askConvoy(env),
   ]);
-  const d1 = found ? "ok" : "D1 does not answer, or has no tables";
+  const d1 = progress ? "ok" : "D1 does not answer, or has no tables";
   const status = [d1, kv, convoy].every((answer) => answer === "ok") ? "ok" : "degraded";
-  const unstored = found && {
-    changes: found.unstored.changes,
-    oldest_ms: found.unstored.oldestMs,
-  };
+  const owners = owner === null ? "all" : "caller";
+  return { status, d1, kv, convoy, owners, ...numbersOf(progress, now) };
+}
+
+function numbersOf(progress: Progress | null, now: number) {
+  const until = progress?.breakerUntil ?? null;
   return {
-    status,
-    d1,
-    kv,
-    convoy,
-    owners: owner === null ? "all" : "caller",
-    backlog: found?.backlog ?? null,
-    unstored,
-    walk_lag_ms: found?.walkLagMs ?? null,
-    closed_until: found?.closedUntil ? new Date(found.closedUntil).toISOString() : null,
+    backlog: progress && {
+      ...progress.backlog.counts,
+      oldest_pending_ms: ago(progress.backlog.oldestPendingAt, now),
+      errors: progress.backlog.errors,
+    },
+    unprojected: progress && {
+      changes: progress.unprojected.changes,
+      oldest_ms: ago(progress.unprojected.oldestAt, now),
+    },
+    lost_last_day: progress?.lostLastDay ?? null,
+    walk_lag_ms: ago(progress?.walkedTo ?? null, now),
+    breaker: progress?.breaker ?? null,
+    breaker_until: until === null ? null : new Date(until).toISOString(),
+    last_run: progress?.lastReport
+      ? (JSON.parse(progress.lastReport) as Record<string, unknown>)
+      : null,
   };
 }
 
+function ago(at: number | null, now: number): number | null {
+  return at === null ? null : Math.max(0, now - at);
+}
+
 async function askConvoy(env: Bindings): Promise<string> {
-  const configured = configuredConvoy(env);
-  if (!configured.ok) return configured.error;
-  const { convoy } = configured;
+  const convoy = convoyOf(env);
   const answer = await getProject(convoy);
   if (!answer.ok) return shownReason(answer);
   // Convoy answers with the key's project, whatever the path says (recorded).
-  const same = answer.data.uid === convoy.projectId;
+  const same = answer.data?.uid === convoy.projectId;
   return same ? "ok" : "CONVOY_API_KEY belongs to another project, not to CONVOY_PROJECT_ID";
 }

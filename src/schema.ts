@@ -1,6 +1,10 @@
 /** Shapes that all contracts share: texts, numbers in a path or query, pages. */
 import * as z from "zod/mini";
-import { PAGE_MAX, PORTAL_LINK_MAX_MIN } from "./config.ts";
+
+/** Rows on one page of endpoints or events, by default. */
+export const PAGE_DEFAULT = 100;
+/** Most rows on one page of endpoints or events. */
+const PAGE_MAX = 1_000;
 
 // Postgres stores neither: Convoy would accept such an event or endpoint, and never deliver it (facts).
 const storable = z.refine<string>((value) => value.isWellFormed() && !value.includes("\0"), {
@@ -44,7 +48,7 @@ export const Limit = limitOf(PAGE_MAX);
 export const Cursor = z.optional(text(1, 1_024));
 
 /** Query of a list. */
-export const PageQuery = z.object({ limit: Limit, cursor: Cursor });
+export const PageQuery = z.strictObject({ limit: Limit, cursor: Cursor });
 
 /** One page of a list, with the cursor of the next one if there is more. */
 export function pageOf<T extends z.ZodMiniType>(item: T) {
@@ -70,15 +74,10 @@ export function onePage<Row, Item>(
 export const EndpointId = text(1, 255);
 
 /** Query of a call that may name an endpoint. */
-export const EndpointQuery = z.object({ endpoint: z.optional(EndpointId) });
+export const EndpointQuery = z.strictObject({ endpoint: z.optional(EndpointId) });
 
 /** Query of GET /health. */
-export const HealthQuery = z.object({ deep: z.optional(z.string()) });
-
-/** Body of POST /portal-link; all of it is optional. */
-export const NewPortalLink = z.strictObject({
-  expires_in_minutes: z.optional(z.int().check(z.gte(1), z.lte(PORTAL_LINK_MAX_MIN))),
-});
+export const HealthQuery = z.strictObject({ deep: z.optional(z.string()) });
 
 /** Body of POST /rebuild. `from`: which is right if KV and the log differ. `dry_run`: only compare them. */
 export const Rebuild = z.strictObject({

@@ -1,6 +1,10 @@
 /** D1 and KV: running statements, and their errors, sorted by what helps. */
-import { D1_RETRY_MS, D1_TRIES } from "./config.ts";
 import { sleep } from "./run.ts";
+
+/** How often a statement is tried if the connection to D1 is lost. */
+const D1_TRIES = 3;
+/** Wait before a statement is retried; doubled each time. */
+const D1_RETRY_MS = 50;
 
 /**
  * KV or D1 failed. `schema`: a table is missing. `refused`: certainly not done (a constraint, a quota).

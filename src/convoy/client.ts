@@ -2,21 +2,25 @@
  * Convoy's HTTP API: one call, its response, its pages. Only src/convoy/ knows it. Facts come from
  * recordings of Convoy v26.6.6.
  */
-import {
-  type Bindings,
-  CONVOY_VERSION,
-  DEFAULT_CONVOY_BASE_URL,
-  ENDPOINT_TIMEOUT_MS,
-  RETRY_AFTER_MAX_MS,
-  RETRY_AFTER_TIME_S,
-  SettingError,
-} from "../config.ts";
 import { withTimeout } from "../run.ts";
+import { type Bindings, CONVOY_SETTINGS, settingsOf } from "../settings.ts";
+
+/** Pinned, so that Convoy's request and response formats stay as recorded. */
+const CONVOY_VERSION = "2025-11-24";
+/** Timeout of a call about an endpoint: Convoy pings an https URL for up to 10 s on creation. */
+export const ENDPOINT_TIMEOUT_MS = 15_000;
+/** Timeout of a call for something that is only extra while a caller waits (an event's deliveries). */
+export const LOOKUP_TIMEOUT_MS = 5_000;
+/** Longest Retry-After that is honoured; a typo there must not stop delivery for days. */
+const RETRY_AFTER_MAX_MS = 3_600_000;
+/**
+ * A Retry-After above this, in seconds (a year), is a UNIX time: Convoy v26.6.6 to v26.7.2 with
+ * Redis down (recorded).
+ */
+const RETRY_AFTER_TIME_S = 31_536_000;
 
 // A page of 100 deliveries is some 320 KB; other programs' bodies may be larger.
 const ANSWER_MAX_BYTES = 4 * 1024 * 1024;
-/** Timeout of a call for something that Convoy only has to look up. */
-export const LOOKUP_TIMEOUT_MS = 5_000;
 
 /** Where Convoy is and who we are there. */
 export type Convoy = {
@@ -26,36 +30,14 @@ export type Convoy = {
   send: (request: Request) => Promise<Response>;
 };
 
-/** Convoy as configured, or what is missing or wrong in the settings. */
-export type Configured = { ok: true; convoy: Convoy } | { ok: false; error: string };
-
-/** Convoy as configured, for work that can go on without it. */
-export function configuredConvoy(env: Bindings): Configured {
-  const missing = (["CONVOY_API_KEY", "CONVOY_PROJECT_ID"] as const).filter((name) => !env[name]);
-  if (missing.length > 0) {
-    const error = `${missing.join(" and ")} not set: put it into .dev.vars, or run \`npx wrangler secret put ${missing[0]}\`.`;
-    return { ok: false, error };
-  }
-  const baseUrl = (env.CONVOY_BASE_URL || DEFAULT_CONVOY_BASE_URL).replace(/\/+$/, "");
-  if (!URL.canParse(baseUrl)) return { ok: false, error: "CONVOY_BASE_URL is not a URL." };
-  const binding = env.CONVOY;
-  const convoy: Convoy = {
-    baseUrl,
-    apiKey: env.CONVOY_API_KEY ?? "",
-    projectId: env.CONVOY_PROJECT_ID ?? "",
-    send: (request) => (binding ? binding.fetch(request) : fetch(request)),
-  };
-  return { ok: true, convoy };
-}
-
 /**
- * Convoy as configured, for a request that needs it.
+ * Convoy as the settings name it.
  * @throws SettingError naming what is missing or wrong
  */
 export function convoyOf(env: Bindings): Convoy {
-  const configured = configuredConvoy(env);
-  if (!configured.ok) throw new SettingError(configured.error);
-  return configured.convoy;
+  const binding = env.CONVOY;
+  const send: Convoy["send"] = (request) => (binding ? binding.fetch(request) : fetch(request));
+  return { ...settingsOf(env, CONVOY_SETTINGS).convoy, send };
 }
 
 /**
@@ -72,6 +54,8 @@ export type Failure = {
   retryAfterMs: number | null;
   /** This invocation may make no more requests: Convoy was not asked. */
   notSent?: boolean;
+  /** It was no Convoy that answered: a web page, a proxy, a firewall, another service. */
+  foreign?: true;
 };
 
 /** A list is sent by repeating the parameter. */
@@ -150,6 +134,8 @@ function toAnswer<T>(response: Response, text: string): Answer<T> {
     status: response.status,
     message,
     retryAfterMs: retryAfter(response.headers.get("Retry-After")),
+    // Proxies answer for a Convoy that is busy or down; any other answer of Convoy has its envelope.
+    ...(!envelope && response.status !== 429 && response.status < 500 ? { foreign: true } : {}),
   };
 }
 
@@ -158,6 +144,7 @@ function parseEnvelope(text: string) {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null) return null;
     const { status, message, data } = value as Record<string, unknown>;
+    if (typeof status !== "boolean") return null;
     return { status, message: typeof message === "string" ? message : "", data };
   } catch {
     return null;
@@ -178,7 +165,7 @@ export type Page<T> = { items: T[]; next: string | null };
 
 type Paged<T> = {
   content?: T[] | null;
-  pagination?: { has_next_page: boolean; next_page_cursor: string };
+  pagination?: { has_next_page: boolean; next_page_cursor?: string };
 } | null;
 
 /** One page of a list. Never throws. */
@@ -189,13 +176,14 @@ export async function list<T>(
 ): Promise<Answer<Page<T>>> {
   const answer = await call<Paged<T>>(convoy, path, options);
   if (!answer.ok) return answer;
-  const { content = null, pagination } = answer.data ?? {};
+  const { content, pagination } = answer.data ?? {};
+  const items = content ?? [];
   const next = pagination?.has_next_page ? pagination.next_page_cursor : null;
   // What is no page says nothing, not even that there is nothing; nor does a next page that cannot be asked for.
-  if (!Array.isArray(content ?? []) || !pagination || next === "" || next === undefined) {
+  if (!pagination || !Array.isArray(items) || next === "" || next === undefined) {
     return { ok: false, status: answer.status, message: "not a page", retryAfterMs: null };
   }
-  return { ...answer, data: { items: (content ?? []).filter(isObject), next } };
+  return { ...answer, data: { items: items.filter(isObject), next } };
 }
 
 function isObject(value: unknown): boolean {
@@ -262,6 +250,9 @@ export function shownReason(answer: Failure): string {
     return answer.message === "TimeoutError"
       ? "Convoy did not answer in time"
       : "Convoy not reachable";
+  }
+  if (answer.foreign) {
+    return `What is at CONVOY_BASE_URL is no Convoy, or something in front of it answered ${answer.status}: is the address right, up to /api?`;
   }
   const known = KNOWN_REASONS.some((reason) => reason.test(answer.message));
   return `Convoy answered ${answer.status}${known ? `: ${answer.message}` : ""}`;

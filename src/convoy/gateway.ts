@@ -11,9 +11,8 @@ import type {
   Progress,
   Window,
 } from "../outbox/gateway.ts";
-import type { Connected } from "../outbox/outbox.ts";
-import type { Bindings } from "../config.ts";
-import { type Convoy, configuredConvoy, type Failure, shownReason } from "./client.ts";
+import type { Bindings } from "../settings.ts";
+import { type Convoy, convoyOf, type Failure, shownReason } from "./client.ts";
 import {
   type ConvoyAttempt,
   type ConvoyDelivery,
@@ -23,14 +22,9 @@ import {
 import { isEndpointMissing } from "./endpoints.ts";
 import { findEventOfKey, isEventUnknown, postEvent } from "./events.ts";
 
-/** Convoy as configured, or what is missing or wrong in the settings. */
-export function connect(env: Bindings): Connected {
-  const configured = configuredConvoy(env);
-  return configured.ok ? { ok: true, gateway: gatewayOf(configured.convoy) } : configured;
-}
-
-/** Convoy as a gateway. */
-export function gatewayOf(convoy: Convoy): Gateway {
+/** Convoy as a gateway, as configured. @throws SettingError */
+export function connect(env: Bindings): Gateway {
+  const convoy = convoyOf(env);
   return {
     post: (delivery) => post(convoy, delivery),
     list: (window) => list(convoy, window),
@@ -52,7 +46,8 @@ async function post(convoy: Convoy, { key, endpointId, type, body }: Post): Prom
 
 async function list(convoy: Convoy, window: Window): Promise<Listed> {
   const answer = await listDeliveries(convoy, window);
-  if (!answer.ok) return { kind: isUnreadable(answer) ? "unreadable" : "silent", error: shownReason(answer) };
+  if (!answer.ok)
+    return { kind: isUnreadable(answer) ? "unreadable" : "silent", error: shownReason(answer) };
   const { items, next } = answer.data;
   // Another project's list: the API key is wrong, and what the list says about our keys means nothing.
   if (items.some((item) => item.project_id !== convoy.projectId)) {
@@ -69,7 +64,9 @@ function isUnreadable({ status }: Failure): boolean {
 async function find(convoy: Convoy, key: string, endpointId: string): Promise<Found> {
   const answer = await listDeliveries(convoy, { key, limit: FOUND_MAX });
   if (!answer.ok) {
-    return isEventUnknown(answer) ? { kind: "none" } : { kind: "silent", error: shownReason(answer) };
+    return isEventUnknown(answer)
+      ? { kind: "none" }
+      : { kind: "silent", error: shownReason(answer) };
   }
   const { items } = answer.data;
   if (items.some((item) => item.project_id !== convoy.projectId)) {
@@ -119,7 +116,8 @@ function toDelivery(item: ConvoyDelivery): GatewayDelivery[] {
     typeof item.idempotency_key === "string" &&
     typeof item.endpoint_id === "string";
   if (!isWhole || progress === undefined || Number.isNaN(createdAt + updatedAt)) return [];
-  const next = item.status === "Retry" ? Date.parse(item.metadata?.next_send_time ?? "") : Number.NaN;
+  const next =
+    item.status === "Retry" ? Date.parse(item.metadata?.next_send_time ?? "") : Number.NaN;
   const status = item.endpoint_metadata?.status;
   return [
     {

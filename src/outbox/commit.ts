@@ -81,7 +81,8 @@ type Explained = { present: number; endpoint: number; allowed: number };
  * @throws StorageError if nothing was changed for certain: the tables are missing, or D1 refused
  */
 export async function commit(db: D1Database, one: ChangeToCommit): Promise<CommitResult> {
-  const { id, owner, resource, resourceId, change, type, patch, guard, endpointId, known, now } = one;
+  const { id, owner, resource, resourceId, change, type, patch, guard, endpointId, known, now } =
+    one;
   const place = [id, owner, resource.name, resourceId, known, endpointId];
   const lease = now + LEASE_MS;
   const insert: Statement = [

@@ -1,5 +1,5 @@
 /** What the cron's tasks work with. */
-import type { Bindings } from "../config.ts";
+import type { Bindings, Settings } from "../settings.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -8,5 +8,5 @@ export type Run = {
   env: Bindings;
   outbox: Outbox;
   gateway: Gateway;
-  settings: { walkDelayMs: number };
+  settings: Settings;
 };

@@ -2,7 +2,7 @@
  * What the log tells those who keep the endpoints. What it has to know of them it reads itself, in the view
  * `outbox_endpoint` (id, owner, active, event_types, rate_requests, rate_per_s): the endpoints that a caller has.
  */
-import type { Bindings } from "../config.ts";
+import type { Bindings } from "../settings.ts";
 import type { Statement } from "../storage.ts";
 
 /** What was learned of the last delivery to an endpoint. `error` null: it arrived. */

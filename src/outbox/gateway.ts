@@ -74,7 +74,9 @@ export type Attempt = {
 };
 
 /** The tries of a delivery, oldest first; or why the gateway does not say. */
-export type Attempts = { kind: "attempts"; attempts: Attempt[] } | { kind: "silent"; error: string };
+export type Attempts =
+  | { kind: "attempts"; attempts: Attempt[] }
+  | { kind: "silent"; error: string };
 
 /** A gateway. No call ever throws. */
 export type Gateway = {

@@ -107,7 +107,11 @@ async function postAgain(run: Run, rows: Row[], report: LookUpReport): Promise<v
   const newest = Math.max(...rows.map(({ accepted_at }) => accepted_at ?? 0));
   const window = { fromMs: newest, toMs: now, cursor: null, limit: 1 };
   const listed = await run.gateway.list(window);
-  if (listed.kind !== "page") return record(run, rows.map((row) => later(row, now + RETRY_MS)));
+  if (listed.kind !== "page")
+    return record(
+      run,
+      rows.map((row) => later(row, now + RETRY_MS)),
+    );
   const isMoving = listed.deliveries.some(({ createdAt }) => createdAt >= newest - 1_000);
   const again = isMoving ? rows : rows.slice(0, 1);
   const rest = isMoving ? [] : rows.slice(1);
@@ -126,7 +130,10 @@ async function byWindow(
   budget: Budget,
   report: LookUpReport,
 ): Promise<Row[]> {
-  const endpointIds = [...new Set(rows.map(({ endpoint_id }) => endpoint_id))].slice(0, ENDPOINTS_MAX);
+  const endpointIds = [...new Set(rows.map(({ endpoint_id }) => endpoint_id))].slice(
+    0,
+    ENDPOINTS_MAX,
+  );
   const times = rows.map(({ accepted_at }) => accepted_at ?? 0);
   const fromMs = Math.min(...times) - CLOCK_SKEW_MS;
   const toMs = Math.max(...times) + PATIENCE_MS;

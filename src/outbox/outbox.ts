@@ -1,20 +1,18 @@
 /**
  * The log's public face. A noun is defined with `defineResource`; its routes are plain Hono on three verbs: `read`,
  * `list` and `change`. app.ts puts the outbox together and mounts `event`, `delivery` and `rebuild`; the cron runs
- * `cronTasks`.
+ * `runCron`.
  */
-import type { Bindings } from "../config.ts";
+import type { Bindings } from "../settings.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Gateway } from "./gateway.ts";
 import type { Registry } from "./resource.ts";
 
-/** The gateway as configured, or what is missing or wrong in the settings. */
-export type Connected = { ok: true; gateway: Gateway } | { ok: false; error: string };
-
 /** What the log is given where the app is put together. */
 export type Outbox = {
   resources: Registry;
-  connect: (env: Bindings) => Connected;
+  /** The gateway as configured. @throws SettingError */
+  connect: (env: Bindings) => Gateway;
   endpoints: Endpoints;
 };
 
@@ -23,3 +21,9 @@ declare module "hono" {
     outbox: Outbox;
   }
 }
+
+export { delivery } from "./delivery-routes.ts";
+export { event } from "./event-routes.ts";
+export { rebuild } from "./rebuild-routes.ts";
+export * from "./resource.ts";
+export { change, list, read } from "./verbs.ts";

@@ -1,5 +1,5 @@
 /** KV follows the log: after a put, look again (docs/design.md). */
-import type { Bindings } from "../config.ts";
+import type { Bindings } from "../settings.ts";
 import { all, type Statement } from "../storage.ts";
 import { pool } from "./pool.ts";
 import type { Registry } from "./resource.ts";

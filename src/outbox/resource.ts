@@ -13,11 +13,14 @@ export const VERB_OF = {
   delete: "deleted",
 } as const satisfies Record<Change, Verb>;
 
-/** An event type: what endpoints filter by, and the texts of its webhooks. `example`: what a test event sends. */
+/** An event type: what endpoints filter by, and the texts of its webhooks. */
 export type EventType = {
   type: string;
   event: string;
   description: string;
+  /** The change that it tells of; null: none. */
+  change: Change | null;
+  /** What a test event sends. */
   example: object | null;
 };
 
@@ -34,7 +37,7 @@ export type IdKind<Id extends string | number> = {
   random: () => Id;
 };
 
-const WholeNumber = z.int().check(z.nonnegative());
+const WholeNumber = z.int().check(z.nonnegative()).register(z.globalRegistry, { format: "int64" });
 
 /** Whole numbers from 0 to 2^53 - 1, sorted as numbers; new ones are 53 random bits, so that KV need not be read. */
 export const numberId: IdKind<number> = {
@@ -49,8 +52,14 @@ export const numberId: IdKind<number> = {
   },
 };
 
-/** Text with a prefix, such as `inv_…`; new ones sort by the time when they were made. */
+/**
+ * Text with a prefix, such as `inv_…`; new ones sort by the time when they were made.
+ * @throws Error if the prefix is not 1 to 32 letters, digits, _ or -
+ */
 export function textId(prefix: string): IdKind<string> {
+  if (!/^[A-Za-z0-9_-]{1,32}$/.test(prefix)) {
+    throw new Error(`An id's prefix is 1 to 32 letters, digits, _ or -: not ${prefix}.`);
+  }
   const error = `must be ${prefix} and 1 to 64 letters, digits, _ or -`;
   const id = z.string().check(z.regex(new RegExp(`^${prefix}[A-Za-z0-9_-]{1,64}$`), { error }));
   return {
@@ -59,8 +68,10 @@ export function textId(prefix: string): IdKind<string> {
     fromText: (text) => text,
     toKey: (text) => text,
     fromKey: (key) => key,
-    random: () =>
-      `${prefix}${Date.now().toString(36).padStart(9, "0")}${crypto.randomUUID().slice(-12)}`,
+    random: () => {
+      const time = Date.now().toString(36).padStart(9, "0");
+      return `${prefix}${time}${crypto.randomUUID().slice(-12)}`;
+    },
   };
 }
 
@@ -70,8 +81,27 @@ export function textId(prefix: string): IdKind<string> {
  */
 export type Guard = { sql: string; error: string };
 
+/** What a noun says differently of a verb: its type, and the texts of its webhooks. */
+export type Texts = Partial<
+  Record<Verb, Partial<Pick<EventType, "type" | "event" | "description">>>
+>;
+
+/** An event type beyond the five verbs'. `change`: the one that it tells of, an update if it does not say. */
+export type FurtherType<Value> = {
+  event?: string;
+  description: string;
+  change?: Change;
+  example: Value;
+};
+
 /** What `defineResource` takes. */
-export type ResourceOptions<Name extends string, Id extends string | number, Value> = {
+export type ResourceOptions<
+  Name extends string,
+  Id extends string | number,
+  Value,
+  Verbs extends Texts,
+  Further extends string,
+> = {
   /** Column `resource`, prefix of KV's keys, key in webhook bodies, and the path. */
   name: Name;
   id: IdKind<Id>;
@@ -82,9 +112,9 @@ export type ResourceOptions<Name extends string, Id extends string | number, Val
   /** A value for the API document and for test events. */
   example: Value;
   /** Where the texts differ from `name.created`, `created`, `Name created`. */
-  verbs?: Partial<Record<Verb, Partial<Omit<EventType, "example">>>>;
+  verbs?: Verbs;
   /** Further event types by name, such as `invoice.paid`: `change` takes no type that is not declared. */
-  types?: Record<string, { event?: string; description: string; example: Value }>;
+  types?: Record<Further, FurtherType<Value>>;
 };
 
 /** A resource, with its defaults. */
@@ -92,56 +122,105 @@ export type Resource<
   Name extends string = string,
   Id extends string | number = string | number,
   Value = unknown,
-> = Pick<ResourceOptions<Name, Id, Value>, "name" | "id" | "schema" | "title" | "example"> & {
-  /** The name with a capital, for messages. */
+  Verbs extends Texts = Texts,
+  Further extends string = string,
+> = Pick<
+  ResourceOptions<Name, Id, Value, Verbs, Further>,
+  "name" | "id" | "schema" | "title" | "example"
+> & {
+  /** The name as messages begin with it: `Todo`, `Line item`. */
   label: string;
-  verbs: Record<Verb, EventType>;
+  verbs: { [V in Verb]: EventType & { event: EventOf<Verbs, V> } };
+  /** The names of the further types. */
+  further: readonly Further[];
   /** All of its event types, by type. */
   types: ReadonlyMap<string, EventType>;
 };
 
+/** `event` in the webhooks of a verb. */
+type EventOf<Verbs, V extends Verb> =
+  Verbs extends Record<V, { event: infer E extends string }> ? E : V;
+
 /** Any resource. Function parameters make the specific ones unassignable, hence `any`. */
 // biome-ignore lint/suspicious/noExplicitAny: variance
-export type AnyResource = Resource<string, any, any>;
+export type AnyResource = Resource<string, any, any, any, any>;
 
 /** A resource with such values. */
 // biome-ignore lint/suspicious/noExplicitAny: variance
-export type ResourceOf<Value> = Resource<string, any, Value>;
+export type ResourceOf<Value> = Resource<string, any, Value, any, any>;
 
-const VERBS = ["created", "retrieved", "updated", "deleted", "failed"] as const;
+const CHANGE_OF: Record<Verb, Change | null> = {
+  created: "create",
+  retrieved: null,
+  updated: "update",
+  deleted: "delete",
+  failed: null,
+};
+const VERBS = Object.keys(CHANGE_OF) as Verb[];
+
 /** The event type of `POST /endpoint/:id/ping`. */
 export const PING: EventType = {
   type: "ping",
   event: "ping",
   description: "Webhook test from application.",
+  change: null,
   example: null,
 };
 
-/** Defines a resource. @throws Error if it declares a type twice, or `ping` */
+// Other keys of webhook bodies and of KV's metadata, of answers, and the paths of this API.
+const RESERVED = [
+  ...["event", "description", "event_id", "sequence", "occurred_at", "test", "seq"],
+  ...["data", "error", "details", "cursor"],
+  ...["endpoint", "delivery", "health", "rebuild", "portal", "docs"],
+];
+
+/** Defines a resource. @throws Error if a name is none, or taken, or a type is declared twice */
 export function defineResource<
   const Name extends string,
   Id extends string | number,
   Value extends { id: Id },
->(options: ResourceOptions<Name, Id, Value>): Resource<Name, Id, Value> {
-  const { name, id, schema, title, example, verbs = {}, types = {} } = options;
+  // biome-ignore lint/complexity/noBannedTypes: no text differs, no further type
+  const Verbs extends Texts = {},
+  const Further extends string = never,
+>(
+  options: ResourceOptions<Name, Id, Value, Verbs, Further>,
+): Resource<Name, Id, Value, Verbs, Further> {
+  const { name, id, schema, title, example } = options;
   if (!/^[a-z][a-z0-9_]{0,63}$/.test(name)) {
     throw new Error(`A resource's name is lower-case letters, digits and _: not ${name}.`);
   }
-  const label = name.charAt(0).toUpperCase() + name.slice(1);
-  const ofVerbs = Object.fromEntries(
-    VERBS.map((verb) => {
-      const whole = verb === "deleted" || verb === "failed" ? { id: example.id } : example;
-      const words = { type: `${name}.${verb}`, event: verb, description: `${label} ${verb}` };
-      return [verb, { ...words, example: whole, ...verbs[verb] }];
-    }),
-  ) as Record<Verb, EventType>;
-  const further = Object.entries(types).map(([type, one]) => ({ type, event: type, ...one }));
-  const all = [...Object.values(ofVerbs), ...further];
-  refuseRepeats([PING, ...all]);
+  if (RESERVED.includes(name)) throw new Error(`No resource can be named ${name}: it is taken.`);
+  const label = (name.charAt(0).toUpperCase() + name.slice(1)).replaceAll("_", " ");
+  const verbs = Object.fromEntries(
+    VERBS.map((verb) => [verb, typeOfVerb(verb, { name, label, example }, options.verbs?.[verb])]),
+  ) as Resource<Name, Id, Value, Verbs, Further>["verbs"];
+  const declared = Object.entries<FurtherType<Value>>(options.types ?? {});
+  const further = declared.map(([type, { change = "update", ...one }]): EventType => {
+    return { type, event: type, ...one, change, example: exampleOf(change, one.example) };
+  });
+  const all = [...Object.values<EventType>(verbs), ...further];
+  checkTypes([PING, ...all]);
   return {
-    ...{ name, id, schema, title, example, label, verbs: ofVerbs },
+    ...{ name, id, schema, title, example, label, verbs },
+    further: further.map(({ type }) => type as Further),
     types: new Map(all.map((one) => [one.type, one])),
   };
+}
+
+function typeOfVerb(
+  verb: Verb,
+  { name, label, example }: { name: string; label: string; example: { id: unknown } },
+  texts: Texts[Verb],
+): EventType {
+  const change = CHANGE_OF[verb];
+  const shown = verb === "failed" ? { id: example.id } : exampleOf(change, example);
+  const words = { type: `${name}.${verb}`, event: verb, description: `${label} ${verb}` };
+  return { ...words, ...texts, change, example: shown };
+}
+
+/** Of what is removed, webhooks have the id. */
+function exampleOf(change: Change | null, example: { id: unknown }): object {
+  return change === "delete" ? { id: example.id } : example;
 }
 
 /** The resources of a service, by name. */
@@ -152,12 +231,17 @@ export function registryOf(resources: readonly AnyResource[]): Registry {
   const names = resources.map(({ name }) => name);
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined) throw new Error(`Two resources are named ${twice}.`);
-  refuseRepeats([PING, ...resources.flatMap(({ types }) => [...types.values()])]);
+  checkTypes([PING, ...resources.flatMap(({ types }) => [...types.values()])]);
   return new Map(resources.map((one) => [one.name, one]));
 }
 
-function refuseRepeats(types: EventType[]): void {
+/** `*` is every type, for an endpoint's filter and for the gateway: no type is named so. */
+function checkTypes(types: EventType[]): void {
   const names = types.map(({ type }) => type);
+  const wrong = names.find((name) => !/^[A-Za-z0-9_.:-]{1,128}$/.test(name));
+  if (wrong !== undefined) {
+    throw new Error(`An event type is 1 to 128 letters, digits, and _ . : -: not ${wrong}.`);
+  }
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (twice !== undefined) throw new Error(`Two event types are named ${twice}.`);
 }

@@ -89,7 +89,9 @@ export function parseKey(
   key: string,
 ): { eventId: string; endpointId: string; version: number } | null {
   const [, eventId, endpointId, version] =
-    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([^.]{1,255})(?:\.([1-9]\d{0,8}))?$/.exec(key) ?? [];
+    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([^.]{1,255})(?:\.([1-9]\d{0,8}))?$/.exec(
+      key,
+    ) ?? [];
   if (eventId === undefined || endpointId === undefined) return null;
   return { eventId, endpointId, version: Number(version ?? 0) };
 }

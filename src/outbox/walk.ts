@@ -4,6 +4,7 @@
  */
 import type { Budget } from "../run.ts";
 import { all, batch, run as runStatement, type Statement } from "../storage.ts";
+import type { Run } from "./cron-run.ts";
 import type { Listed } from "./gateway.ts";
 import {
   CLOCK_SKEW_MS,
@@ -15,7 +16,6 @@ import {
   toRecorded,
   withStuck,
 } from "./learn.ts";
-import type { Run } from "./cron-run.ts";
 
 /**
  * A place in the walk. Everything before `since` is done; `until` null: no window is open. `endpoints`: those that
@@ -86,7 +86,8 @@ export async function walk(
       continue;
     }
     const { place } = report;
-    const to = listed.next === null ? closed(place) : { ...place, cursor: listed.next, failures: 0 };
+    const to =
+      listed.next === null ? closed(place) : { ...place, cursor: listed.next, failures: 0 };
     const learned = await withStuck(run.env.DB, ownAmong(listed.deliveries), agenda.proof, askedAt);
     const moved = await record(run, { learned, from: place, to, askedAt }, report);
     if (!moved) return { ...report, problem: "another run is ahead" };
@@ -204,7 +205,12 @@ async function move(db: D1Database, from: WalkPlace, to: WalkPlace): Promise<boo
 
 /** Moves the walk if it is still at `from`: two runs at once count as one. */
 function moveStatement(from: WalkPlace, to: WalkPlace): Statement {
-  const values = ({ since, until, cursor, failures }: WalkPlace) => [since, until, cursor, failures];
+  const values = ({ since, until, cursor, failures }: WalkPlace) => [
+    since,
+    until,
+    cursor,
+    failures,
+  ];
   const endpoints = to.endpoints && JSON.stringify(to.endpoints);
   return [
     `UPDATE cron_state SET walk_since = ?, walk_until = ?, walk_cursor = ?, walk_failures = ?, walk_endpoints = ?

@@ -71,7 +71,12 @@ export function deliverAll(eventIds: string[], now: number): Statement {
  */
 export async function writeEvent(
   db: D1Database,
-  { id, endpointId, now, lease }: { id: string; endpointId: string | null; now: number; lease: number },
+  {
+    id,
+    endpointId,
+    now,
+    lease,
+  }: { id: string; endpointId: string | null; now: number; lease: number },
   insert: Statement,
 ): Promise<Written | null> {
   const deliver: Statement = [DELIVER, id, endpointId, now, lease];

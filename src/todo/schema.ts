@@ -1,13 +1,15 @@
-/** A todo, and what callers may send to /todo; answers.ts has the responses. */
+/** A todo, what callers may send to /todo, and what they get. */
 import * as z from "zod/mini";
-import { ITEM_MAX_CHARS } from "../config.ts";
-import { Cursor, EndpointId, Limit, notEmpty, numeral, text } from "../schema.ts";
+import { numberId } from "../outbox/outbox.ts";
+import { Cursor, EndpointId, limitOf, notEmpty, pageOf, text } from "../schema.ts";
 
-/** A todo's id: a safe integer >= 0. */
-export const TodoId = z.int().check(z.nonnegative());
+/** Most todos on one page: one KV list returns at most 1,000 keys. */
+export const TODO_PAGE_MAX = 1_000;
+/** Characters (code points) of a todo's text. */
+const ITEM_MAX_CHARS = 2_000;
 
 /** A todo as stored and as the API returns it. */
-export const Todo = z.object({ id: TodoId, item: z.string(), completed: z.boolean() });
+export const Todo = z.object({ id: numberId.body, item: z.string(), completed: z.boolean() });
 /** A todo as stored and as the API returns it. */
 export type Todo = z.infer<typeof Todo>;
 
@@ -15,7 +17,7 @@ const Item = text(1, ITEM_MAX_CHARS);
 
 /** Body of POST /todo. Without `id` the server chooses one. */
 export const NewTodo = z.strictObject({
-  id: z.optional(TodoId),
+  id: z.optional(numberId.body),
   item: Item,
   completed: z.optional(z.boolean()),
 });
@@ -27,11 +29,17 @@ export const TodoPatch = notEmpty(
 );
 
 /** `:id` of a todo in a path. */
-export const TodoPath = z.object({ id: numeral(TodoId) });
+export const TodoPath = z.object({ id: numberId.path });
 
 /** Query of GET /todo. */
 export const TodoListQuery = z.object({
-  limit: Limit,
+  limit: limitOf(TODO_PAGE_MAX),
   cursor: Cursor,
   endpoint: z.optional(EndpointId),
 });
+
+/** Response to GET /todo. */
+export const TodoPage = pageOf(Todo);
+
+/** Response to POST /todo. */
+export const TodoAdded = z.object({ data: z.literal("Todo added"), todo: Todo });

@@ -1,0 +1,80 @@
+/** /event: the log as an API. HTTP in, HTTP out. */
+import { problem } from "../errors.ts";
+import { newApp } from "../http.ts";
+import { PAGE_DEFAULT } from "../schema.ts";
+import { validPath, validQuery } from "../validate.ts";
+import { deliveriesOf, findEvent, listEvents, summaryOf } from "./lists.ts";
+import { bodyOf } from "./message.ts";
+import { finish } from "./publish.ts";
+import { resend } from "./resend.ts";
+import { eventTypesOf, type Registry } from "./resource.ts";
+import { IdPath, LogQuery } from "./schema.ts";
+import { cursorOf, rangeOf, toDelivery, toEvent } from "./views.ts";
+
+/** Routes under /event. */
+export const event = newApp()
+  .get("/", validQuery(LogQuery), async (c) => {
+    const { limit = PAGE_DEFAULT, cursor, since, until, ...filter } = c.req.valid("query");
+    const wanted = { ...filter, range: rangeOf({ since, until }), limit, before: cursor ?? null };
+    const { rows, next } = await listEvents(c.env.DB, c.get("owner"), wanted);
+    const { resources } = c.get("outbox");
+    return c.json({ data: rows.map((row) => toEvent(resources, row)), ...cursorOf(next) }, 200);
+  })
+  .get("/summary", async (c) => {
+    const { counts, oldestPendingAt, errors } = await summaryOf(c.env.DB, c.get("owner"));
+    const oldest_pending_ms =
+      oldestPendingAt === null ? null : Math.max(0, Date.now() - oldestPendingAt);
+    return c.json({ ...counts, oldest_pending_ms, errors }, 200);
+  })
+  .get("/type", (c) => c.json({ data: catalogueOf(c.get("outbox").resources) }, 200))
+  .get("/:id", validPath(IdPath), async (c) => {
+    const { id } = c.req.valid("param");
+    const owner = c.get("owner");
+    const [row, rows] = await Promise.all([
+      findEvent(c.env.DB, owner, id),
+      deliveriesOf(c.env.DB, owner, id),
+    ]);
+    if (!row) throw problem(404, "Event not found");
+    const { resources } = c.get("outbox");
+    const deliveries = rows.map((one) => toDelivery(resources, one, undefined));
+    return c.json({ ...toEvent(resources, row), deliveries }, 200);
+  })
+  .post("/:id/replay", validPath(IdPath), async (c) => {
+    const { id } = c.req.valid("param");
+    const owner = c.get("owner");
+    const now = Date.now();
+    const resent = await resend(c.env.DB, { owner, eventId: id, endpointId: null, now });
+    if (!resent) throw problem(404, "Event not found");
+    const { event, deliveries } = resent;
+    if (deliveries.length === 0) {
+      throw problem(
+        409,
+        "The event has no delivery that can be sent again: none is final, or their endpoints were removed.",
+      );
+    }
+    const outbox = c.get("outbox");
+    c.executionCtx.waitUntil(finish(c.env, outbox, { event, deliveries, put: null, now }));
+    c.header("X-Event-Id", id);
+    const { due_at, ...content } = event;
+    const shown = deliveries.map((one) =>
+      toDelivery(outbox.resources, { ...content, ...one }, undefined),
+    );
+    return c.json({ data: "Event queued" as const, event_id: id, deliveries: shown }, 202);
+  });
+
+/** Every event type, with the body that a test event of it sends. */
+function catalogueOf(resources: Registry) {
+  return eventTypesOf(resources).map(({ type, description, example }) => {
+    const resource = [...resources.values()].find(({ types }) => types.has(type))?.name ?? null;
+    const { id = null } = (example ?? {}) as { id?: string | number | null };
+    const body = bodyOf(
+      {
+        ...{ id: "0193f0a0-0000-7000-8000-000000000000", type, occurred_at: 0, test: 1, resource },
+        resource_id: id === null ? null : String(id),
+        data: example && JSON.stringify(example),
+      },
+      resources,
+    );
+    return { type, description, resource, body: body as Record<string, unknown> };
+  });
+}

@@ -1,0 +1,132 @@
+/** A look at the gateway while somebody looks at deliveries: live, without waiting for the walk. */
+
+import { logError } from "../run.ts";
+import type { Bindings } from "../settings.ts";
+import { batch } from "../storage.ts";
+import type { Attempt, Gateway, GatewayDelivery } from "./gateway.ts";
+import { CLOCK_SKEW_MS, finalStatements, ownAmong, toRecorded } from "./learn.ts";
+import type { DeliveryOfEvent } from "./lists.ts";
+import type { Outbox } from "./outbox.ts";
+import { keyOf } from "./rows.ts";
+
+// The gateway is asked at most this often for an owner.
+const EVERY_MS = 3_000;
+// Deliveries of one look, and endpoints that it names.
+const LIMIT = 100;
+const ENDPOINTS_MAX = 40;
+// Owners whose last look an isolate remembers.
+const REMEMBERED_MAX = 500;
+
+type Look = { at: number; seen: Map<string, GatewayDelivery> };
+
+// This isolate's last look for each owner of each database.
+const looks = new WeakMap<D1Database, Map<string, Look>>();
+
+/** The key that a delivery has at the gateway now. */
+export function presentKey({ id, endpoint_id, key_version }: DeliveryOfEvent): string {
+  return keyOf(id, endpoint_id, key_version);
+}
+
+/**
+ * What the gateway says about those of an owner's deliveries that it is sending, by key; nothing if it does not answer.
+ * Records only what is final, each matched to the owner's own row and endpoint. Never rejects.
+ */
+export async function look(
+  env: Bindings,
+  outbox: Outbox,
+  owner: string,
+  rows: DeliveryOfEvent[],
+): Promise<Map<string, GatewayDelivery>> {
+  const sending = rows.filter(({ status }) => status === "sending");
+  const known = looks.get(env.DB) ?? new Map<string, Look>();
+  looks.set(env.DB, known);
+  const last = known.get(owner);
+  const now = Date.now();
+  if (sending.length === 0 || (last && now - last.at < EVERY_MS)) return last?.seen ?? new Map();
+  // Noted before the answer: of polls at once, one asks.
+  const mine: Look = { at: now, seen: last?.seen ?? new Map() };
+  remember(known, owner, mine);
+  try {
+    const endpointIds = [...new Set(sending.map(({ endpoint_id }) => endpoint_id))];
+    const fromMs =
+      Math.min(...sending.map(({ accepted_at }) => accepted_at ?? now)) - CLOCK_SKEW_MS;
+    const listed = await outbox.connect(env).list({
+      ...{ fromMs, toMs: now + CLOCK_SKEW_MS, cursor: null, limit: LIMIT },
+      endpointIds: endpointIds.slice(0, ENDPOINTS_MAX),
+    });
+    if (listed.kind !== "page") return mine.seen;
+    mine.seen = await record(env, outbox, owner, sending, listed.deliveries);
+  } catch (error) {
+    logError({ owner, look: sending.length }, error);
+  }
+  return mine.seen;
+}
+
+function remember(known: Map<string, Look>, owner: string, mine: Look): void {
+  known.delete(owner);
+  known.set(owner, mine);
+  const [oldest] = known.keys();
+  if (known.size > REMEMBERED_MAX && oldest !== undefined) known.delete(oldest);
+}
+
+/** @returns those that are about these rows, by key */
+async function record(
+  env: Bindings,
+  outbox: Outbox,
+  owner: string,
+  rows: DeliveryOfEvent[],
+  deliveries: GatewayDelivery[],
+): Promise<Map<string, GatewayDelivery>> {
+  const keys = new Set(rows.map(presentKey));
+  const learned = ownAmong(deliveries).filter(({ key }) => keys.has(key));
+  const final = learned.filter(({ progress }) => progress === "success" || progress === "failure");
+  if (final.length > 0) {
+    const now = Date.now();
+    const results = await batch<never>(env.DB, finalStatements(final, owner, now));
+    const { tell } = toRecorded(final, results, outbox.endpoints, now);
+    if (tell.length > 0) await batch(env.DB, tell);
+  }
+  return new Map(learned.map((one) => [one.key, one]));
+}
+
+// The attempts of this many of a delivery's newest keys are shown.
+const SHOWN_KEYS_MAX = 3;
+
+/** The attempts of a delivery, oldest first; or why the gateway does not say. `now`: what it says of the present key. */
+export type Looked = {
+  now: GatewayDelivery | null;
+  attempts: Attempt[] | null;
+  error: string | null;
+};
+
+/** Asks the gateway for one delivery and its attempts, and records a final status. Never rejects. */
+export async function lookAtOne(
+  env: Bindings,
+  outbox: Outbox,
+  row: DeliveryOfEvent,
+): Promise<Looked> {
+  const gateway = outbox.connect(env);
+  const versions = Array.from({ length: row.key_version + 1 }, (_, version) => version);
+  const shown = await Promise.all(
+    versions.slice(-SHOWN_KEYS_MAX).map((version) => attemptsOf(gateway, row, version)),
+  );
+  const silent = shown.find(({ error }) => error !== null);
+  if (silent) return { now: null, attempts: null, error: silent.error };
+  const now = shown.at(-1)?.delivery ?? null;
+  try {
+    if (now) await record(env, outbox, row.owner, [row], [now]);
+  } catch (error) {
+    logError({ delivery: presentKey(row) }, error);
+  }
+  return { now, attempts: shown.flatMap(({ attempts }) => attempts), error: null };
+}
+
+async function attemptsOf(gateway: Gateway, { id, endpoint_id }: DeliveryOfEvent, version: number) {
+  const none = { delivery: null, attempts: [] as Attempt[], error: null };
+  const found = await gateway.find(keyOf(id, endpoint_id, version), endpoint_id);
+  if (found.kind === "silent") return { ...none, error: found.error };
+  if (found.kind !== "delivery") return none;
+  const made = await gateway.attempts(found.delivery.id);
+  if (made.kind === "silent") return { ...none, error: made.error };
+  return { delivery: found.delivery, attempts: made.attempts, error: null };
+}

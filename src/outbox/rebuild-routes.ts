@@ -1,0 +1,26 @@
+/** POST /rebuild: makes a page of all resources the same in KV and in the log, or only compares them. */
+import { problem } from "../errors.ts";
+import { newApp } from "../http.ts";
+import { budgetOf } from "../run.ts";
+import { settingsOf } from "../settings.ts";
+import { validBody } from "../validate.ts";
+import { rebuildFromKv, rebuildFromLog } from "./rebuild.ts";
+import { Rebuild } from "./schema.ts";
+
+// Time for one call: a rebuild is many of them.
+const TIME_MS = 50_000;
+
+/** POST /rebuild, for operators. */
+export const rebuild = newApp().post("/", validBody(Rebuild), async (c) => {
+  if (!c.get("operator")) {
+    throw problem(403, "Only an operator may do this: send a token with the scope `operator`.", {
+      headers: { "WWW-Authenticate": 'Bearer error="insufficient_scope"' },
+    });
+  }
+  const { from, dry_run: dryRun = false, cursor } = c.req.valid("json");
+  const budget = budgetOf(settingsOf(c.env).subrequestBudget, Date.now() + TIME_MS);
+  const stores = { env: c.env, resources: c.get("outbox").resources };
+  const work = from === "log" ? rebuildFromLog : rebuildFromKv;
+  const { checked, different, next } = await work(stores, { dryRun, cursor }, budget);
+  return c.json({ data: different, checked, ...(next ? { cursor: next } : {}) }, 200);
+});

@@ -1,0 +1,112 @@
+/** Sending again what a user asks for: under the next key, with the same `event_id`. */
+import { all, batch, type Statement } from "../storage.ts";
+import { NEXT_KEY } from "./learn.ts";
+import type { DeliveryRow, EventRow } from "./rows.ts";
+import { idsOf, inRange, type TimeRange } from "./time-range.ts";
+import { LEASE_MS, type NewDelivery } from "./write.ts";
+
+/** Deliveries that one call sends again. */
+export const RESEND_MAX = 1_000;
+
+const IS_ACTIVE =
+  "(SELECT active FROM outbox_endpoint AS e WHERE e.id = delivery.endpoint_id AND e.owner = delivery.owner)";
+
+// ?1 is when it is due: a lease, or now. Of an endpoint that is not active it is held, of one without a record it stays.
+const RESEND = `
+UPDATE delivery SET status = iif(${IS_ACTIVE}, 'pending', 'held'), due_at = iif(${IS_ACTIVE}, ?1, NULL), ${NEXT_KEY},
+  since_version = delivery.key_version + 1, resends = delivery.resends + 1, stuck = 0, discards = 0, error = NULL,
+  last_http_status = NULL, finished_at = NULL
+WHERE ${IS_ACTIVE} IS NOT NULL AND delivery.status IN ('delivered', 'failed', 'dead') AND delivery.owner = ?2`;
+
+/** The deliveries of one event that are sent again; ours until `due_at` where they are pending. */
+export type Resent = { event: EventRow; deliveries: (DeliveryRow & NewDelivery)[] };
+
+/**
+ * Sends one delivery again, or, without an endpoint, those of an event that failed or died, or all that are final if
+ * none did.
+ * @returns null if the owner has no such event
+ * @throws StorageError
+ */
+export async function resend(
+  db: D1Database,
+  {
+    owner,
+    eventId,
+    endpointId,
+    now,
+  }: { owner: string; eventId: string; endpointId: string | null; now: number },
+): Promise<Resent | null> {
+  const lost = `SELECT 1 FROM delivery AS other WHERE other.event_seq = delivery.event_seq AND other.status IN ('failed', 'dead')`;
+  const which =
+    endpointId === null
+      ? `AND (delivery.status <> 'delivered' OR NOT EXISTS (${lost}))`
+      : "AND delivery.endpoint_id = ?4";
+  const one: Statement = [
+    `${RESEND} AND delivery.event_seq = (SELECT seq FROM event WHERE id = ?3 AND owner = ?2) ${which} RETURNING *`,
+    ...[now + LEASE_MS, owner, eventId, ...(endpointId === null ? [] : [endpointId])],
+  ];
+  const [rows = [], events = []] = await batch<never>(db, [
+    one,
+    ["SELECT * FROM event WHERE id = ?1 AND owner = ?2", eventId, owner],
+  ]);
+  const [event] = events as EventRow[];
+  return event ? { event, deliveries: rows } : null;
+}
+
+/** What a bulk resend takes: what failed or died, of one endpoint or of all. It continues below the sequence `before`. */
+export type BulkResend = {
+  owner: string;
+  statuses: readonly ("failed" | "dead")[];
+  endpointId: string | null;
+  range: TimeRange;
+  before: number;
+};
+
+/** What one call did; `next`: where the next one continues, null if this was the last. */
+export type BulkResent = { resent: number; next: number | null };
+
+type Found = { event_seq: number; endpoint_id: string; matches: number };
+
+/**
+ * Sends again up to RESEND_MAX of what failed, newest first, due at once. A round never meets the same delivery twice,
+ * whatever becomes of it meanwhile: it goes on below the last sequence.
+ * @throws StorageError
+ */
+export async function resendMany(
+  db: D1Database,
+  { owner, statuses, endpointId, range, before }: BulkResend,
+  now: number,
+): Promise<BulkResent> {
+  // Served by delivery_failed, one status at a time.
+  const source = (status: string) => `SELECT * FROM (SELECT event_seq, endpoint_id FROM delivery
+    WHERE owner = ?1 AND status IN ('failed', 'dead') AND status = '${status}' AND event_seq < ?2
+      AND ${inRange("event_seq", "?7", "?8")} ORDER BY event_seq DESC LIMIT ?6)`;
+  const found = await all<Found>(
+    db,
+    `SELECT d.event_seq, d.endpoint_id, (?3 IS NULL OR d.endpoint_id = ?3)
+       AND (?4 IS NULL OR event.occurred_at >= ?4) AND (?5 IS NULL OR event.occurred_at < ?5) AS matches
+     FROM (${statuses.map(source).join(" UNION ALL ")}) AS d JOIN event ON event.seq = d.event_seq
+     ORDER BY d.event_seq DESC LIMIT ?6`,
+    ...[owner, before, endpointId, range.since, range.until, RESEND_MAX + 1, ...idsOf(range)],
+  );
+  const { page, next } = wholeEvents(found);
+  const matching = page.filter(({ matches }) => matches === 1);
+  if (matching.length === 0) return { resent: 0, next };
+  const rows = await all(
+    db,
+    `${RESEND} AND (delivery.event_seq, delivery.endpoint_id) IN
+       (SELECT value ->> 'event_seq', value ->> 'endpoint_id' FROM json_each(?3)) RETURNING event_seq`,
+    ...[now, owner, JSON.stringify(matching)],
+  );
+  return { resent: rows.length, next };
+}
+
+/** The rows up to the end of an event: the next call begins below its sequence. */
+function wholeEvents(rows: Found[]): { page: Found[]; next: number | null } {
+  if (rows.length <= RESEND_MAX) return { page: rows, next: null };
+  const cut = rows.at(-1)?.event_seq;
+  const whole = rows.filter(({ event_seq }) => event_seq !== cut);
+  // One event with more deliveries than a call takes: what was found of it.
+  const page = whole.length > 0 ? whole : rows;
+  return { page, next: page.at(-1)?.event_seq ?? null };
+}

@@ -1,0 +1,28 @@
+/** Parts of the log between two times: event ids sort by time, sequences nearly so. */
+import { v7 as uuidv7 } from "uuid";
+
+/** `since` <= occurred_at < `until`, in ms; null: no bound. */
+export type TimeRange = { since: number | null; until: number | null };
+
+/** The smallest event id for a time (ms). */
+export function idAt(ms: number): string {
+  return uuidv7({ msecs: Math.max(0, ms), seq: 0, random: new Uint8Array(16) });
+}
+
+// An event is written at most this long after its time: the longest that a commit is tried.
+const SLACK_MS = 120_000;
+const LAST_ID = "~";
+
+/** Event ids that bound all events of a time range: values for IN_RANGE. */
+export function idsOf({ since, until }: TimeRange): [from: string, to: string] {
+  return [
+    since === null ? "" : idAt(since - SLACK_MS),
+    until === null ? LAST_ID : idAt(until + SLACK_MS),
+  ];
+}
+
+/** SQL: a sequence lies between the events with two ids. Each bound is one step of the unique index on event.id. */
+export function inRange(seq: string, from: string, to: string): string {
+  return `${seq} >= coalesce((SELECT seq FROM event WHERE id >= ${from} ORDER BY id LIMIT 1), ${Number.MAX_SAFE_INTEGER})
+    AND ${seq} <= coalesce((SELECT seq FROM event WHERE id > ${to} ORDER BY id LIMIT 1), ${Number.MAX_SAFE_INTEGER})`;
+}

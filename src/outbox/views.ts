@@ -1,0 +1,115 @@
+/** Rows of the log as the API returns them. */
+import type { Delivery, LoggedEvent } from "./answers.ts";
+import type { GatewayDelivery, Progress } from "./gateway.ts";
+import type { DeliveryOfEvent, EventWithCounts, Place } from "./lists.ts";
+import type { Registry } from "./resource.ts";
+import { DELIVERY_STATUSES, type DeliveryStatus } from "./rows.ts";
+import type { TimeRange } from "./time-range.ts";
+
+// What a look at the gateway shows of one that is being sent. Discarded is the walk's to judge.
+const SHOWN: Record<Progress, DeliveryStatus> = {
+  success: "delivered",
+  failure: "failed",
+  discarded: "sending",
+  unfinished: "sending",
+};
+
+/** A delivery; `now`: what the gateway says about its present key. */
+export function toDelivery(
+  resources: Registry,
+  row: DeliveryOfEvent,
+  now: GatewayDelivery | undefined,
+): Delivery {
+  const isLive = now !== undefined && row.status === "sending";
+  const status = isLive ? SHOWN[now.progress] : row.status;
+  const isFinal = isLive && status !== "sending";
+  return {
+    id: `${row.id}.${row.endpoint_id}`,
+    event_id: row.id,
+    sequence: row.event_seq,
+    event_type: row.type,
+    endpoint_id: row.endpoint_id,
+    resource: row.resource,
+    resource_id: row.resource_id,
+    title: titleOf(resources, row),
+    status,
+    attempts: isLive ? now.attempts : row.attempts,
+    resends: row.resends,
+    last_http_status: row.last_http_status,
+    error: row.error,
+    created_at: iso(row.occurred_at),
+    next_try_at: isoOrNull(nextTryAt(row, now)),
+    finished_at: isoOrNull(isFinal ? now.updatedAt : row.finished_at),
+  };
+}
+
+/** When a pending one is posted, or the gateway tries again. */
+function nextTryAt(
+  { status, due_at }: DeliveryOfEvent,
+  now: GatewayDelivery | undefined,
+): number | null {
+  if (status === "pending") return due_at;
+  return status === "sending" && now?.progress === "unfinished" ? now.nextTryAt : null;
+}
+
+/** An event with the sum of its deliveries. */
+export function toEvent(resources: Registry, row: EventWithCounts): LoggedEvent {
+  const counts = JSON.parse(row.deliveries) as LoggedEvent["deliveries"];
+  return {
+    id: row.id,
+    sequence: row.seq,
+    type: row.type,
+    change: row.change,
+    resource: row.resource,
+    resource_id: row.resource_id,
+    title: titleOf(resources, row),
+    data: row.data === null ? null : (JSON.parse(row.data) as Record<string, unknown>),
+    ...(row.test === 1 ? { test: true as const } : {}),
+    status: DELIVERY_STATUSES.find((status) => (counts[status] ?? 0) > 0) ?? "none",
+    deliveries: counts,
+    occurred_at: iso(row.occurred_at),
+  };
+}
+
+/** One line by which people recognise what an event is about; null for a ping. */
+function titleOf(
+  resources: Registry,
+  {
+    resource: name,
+    resource_id: id,
+    data,
+  }: Pick<EventWithCounts, "resource" | "resource_id" | "data">,
+): string | null {
+  if (name === null) return null;
+  const resource = resources.get(name);
+  const plain = `${resource?.label ?? name} ${id}`;
+  if (!resource || data === null) return plain;
+  // What an older version of the code wrote may lack what the title needs.
+  const value = resource.schema.safeParse(JSON.parse(data));
+  return value.success ? resource.title(value.data) : plain;
+}
+
+/** The times of a query. */
+export function rangeOf({
+  since,
+  until,
+}: {
+  since?: number | undefined;
+  until?: number | undefined;
+}): TimeRange {
+  return { since: since ?? null, until: until ?? null };
+}
+
+/** The cursor of a page that has a next one. */
+export function cursorOf(next: Place | null): { cursor?: string } {
+  if (next === null) return {};
+  return { cursor: next.endpointId ? `${next.seq}.${next.endpointId}` : String(next.seq) };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : iso(ms);
+}
