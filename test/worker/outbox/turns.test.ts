@@ -1,7 +1,7 @@
 /** Owners in turn: whoever has something due, from the kept place, at a cost that does not depend on what waits. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/config.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import {
   anyDueSql,
   dueOwners,
