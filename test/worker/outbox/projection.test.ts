@@ -1,7 +1,7 @@
 /** KV follows the log: what was put is marked only if it is the last change, and the row is still ours. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/config.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import { latestOf, type Marked, markStatement, putLatest } from "../../../src/outbox/projection.ts";
 import { registryOf } from "../../../src/outbox/resource.ts";
 import { readValue } from "../../../src/outbox/store.ts";

@@ -1,7 +1,7 @@
 /** Only a row that is still ours is recorded. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/config.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import { type Attempted, outcomeOf } from "../../../src/outbox/outcome.ts";
 import {
   handBackStatement,
