@@ -219,14 +219,18 @@ const DIFFERENCES: Difference[] = [
     "26.7": 1,
   },
   {
-    what: "without Redis every call is a 429 with Retry-After, or only a fan-out fails",
+    what: "without Redis every call is a 429 with Retry-After as a time, or all but new events with Retry-After in seconds",
     async see({ client, clock }) {
       const id = await client.endpoint();
       await client.faults({ redis_down: true });
       clock.now += 500;
       const seen = [];
       for (const [method, path, body] of [
+        ["GET", "", undefined],
         ["GET", "/endpoints", undefined],
+        ["PUT", `/endpoints/${id}/pause`, undefined],
+        ["GET", "/eventdeliveries?idempotencyKey=k", undefined],
+        ["PUT", "/eventdeliveries/none/resend", undefined],
         ["POST", "/events", { endpoint_id: id, event_type: "t", data: {}, idempotency_key: "k" }],
         ["POST", "/events/fanout", { owner_id: "o", event_type: "t", data: {} }],
       ] as const) {
@@ -241,12 +245,17 @@ const DIFFERENCES: Difference[] = [
       return [...seen, health.status, data.content];
     },
     "26.6": [
-      ...[1, 2, 3].map(() => [429, "exceeded rate limit", `${NOON / 1000}`, "0.000000"]),
+      ...Array.from({ length: 7 }, () => [
+        429,
+        "exceeded rate limit",
+        `${NOON / 1000}`,
+        "0.000000",
+      ]),
       200,
       [],
     ],
     "26.7": [
-      [200, "Endpoints fetched successfully", null, null],
+      ...Array.from({ length: 5 }, () => [429, "exceeded rate limit", "1", "1"]),
       [201, "Event queued successfully", null, null],
       [
         400,

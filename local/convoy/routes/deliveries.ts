@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { readBody, strings } from "../body.ts";
 import type { Context } from "../context.ts";
 import type { Engine } from "../engine.ts";
-import { type ApiEnv, REDIS_REFUSED, Refusal, success, successRaw } from "../envelope.ts";
+import { type ApiEnv, Refusal, success, successRaw } from "../envelope.ts";
 import { type Condition, equals, oneOf, page, timeWindow } from "../paging.ts";
 import {
   type DeliveryRow,
@@ -95,7 +95,7 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
     batchBegan = now;
     engine.later(() => {
       batchRunning = false;
-      if (c.env?.trouble !== "redis_down") retryBatch(query, conditions);
+      retryBatch(query, conditions);
     });
     return success(200, "Batch retry processing", null);
   });
@@ -116,7 +116,6 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   routes.put("/:id/resend", (c) => {
     const row = found(c.req.param("id"));
     requireResendable(context, row);
-    if (c.env?.trouble === "redis_down") throw new Refusal(400, REDIS_REFUSED);
     engine.requeue(row.uid);
     return successRaw(
       200,
