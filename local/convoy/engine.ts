@@ -48,8 +48,8 @@ export function createEngine(context: Context): Engine {
 
   /** Whether nothing may leave the queue: the test decides when, or a fault stops it. */
   const held = () => {
-    const { stall, redis_down } = context.faults.get();
-    return manual || stall === true || redis_down === true;
+    const { stall, redis_down, postgres_down } = context.faults.get();
+    return manual || [stall, redis_down, postgres_down].includes(true);
   };
   const resting = () =>
     active.size === 0 && turns === 0 && (held() || (queue.size === 0 && !turnPlanned));

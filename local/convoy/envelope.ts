@@ -12,7 +12,7 @@ export class Refusal extends Error {
 }
 
 /** How a fault affects a call that still reaches the API's routes. */
-export type ApiEnv = { Bindings: { trouble?: "swallow" | "redis_down" } };
+export type ApiEnv = { Bindings: { trouble?: "swallow" | "redis_down" | "postgres_down" } };
 
 /** The answer to a call that needs Redis while it is down (recorded for a fan-out). */
 export const REDIS_REFUSED =

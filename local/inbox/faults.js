@@ -32,6 +32,7 @@ const SWITCHES = [
 
 const QUEUE_SWITCHES = [
   { name: "redis_down", label: "Redis is down" },
+  { name: "postgres_down", label: "Postgres is down" },
   { name: "redis_lost", label: "Redis loses its data: once, now" },
   { name: "stall", label: "Stall: nothing is processed" },
 ];
@@ -158,11 +159,12 @@ function describe(fault) {
   return `${parts.join(", ")}${share}`;
 }
 
-function describeQueue({ redis_down, stall, strand, batch_ms }) {
+function describeQueue({ redis_down, postgres_down, stall, strand, batch_ms }) {
   const what = STRANDED.find(([value]) => value === (strand?.what ?? "delivery"))?.[1];
   const share = strand?.rate === undefined ? "" : `${Math.round(strand.rate * 100)} % of `;
   return [
     redis_down && "Redis is down.",
+    postgres_down && "Postgres is down.",
     stall && "The queue is stalled.",
     strand && `The queue strands ${share}${what}.`,
     batch_ms && `A batch retry runs for ${batch_ms} ms.`,
