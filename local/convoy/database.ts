@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS endpoint (
   http_timeout_s INTEGER NOT NULL, status TEXT NOT NULL CHECK (status IN ('active', 'paused', 'inactive')),
   advanced_signatures INTEGER NOT NULL, rate_limit INTEGER NOT NULL, rate_limit_duration_s INTEGER NOT NULL,
   secrets TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT,
-  authentication TEXT NOT NULL DEFAULT '{}'
+  authentication TEXT NOT NULL DEFAULT '{}', mtls_client_cert TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS endpoint_owner ON endpoint (owner_id, uid);
 CREATE TABLE IF NOT EXISTS subscription (
@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS event_type (
 /** Columns missing from a file of an earlier version: table, column, definition. */
 const ADDED_COLUMNS = [
   ["endpoint", "authentication", "TEXT NOT NULL DEFAULT '{}'"],
+  ["endpoint", "mtls_client_cert", "TEXT"],
   ["delivery", "strand", "TEXT"],
 ] as const;
 

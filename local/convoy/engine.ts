@@ -112,7 +112,8 @@ export function createEngine(context: Context): Engine {
     const row = findDelivery(context, uid);
     if (!row) return;
     const endpoint = agentEndpoint(context, row.endpoint_id);
-    if (endpoint?.status !== "active") {
+    // A pause holds back new deliveries only: those that exist are tried to their end (recorded).
+    if (!endpoint || endpoint.status === "inactive") {
       setDeliveryStatus(context, uid, "Discarded");
       context.publish({ kind: "delivery", id: uid });
       return;

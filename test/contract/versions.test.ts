@@ -115,28 +115,6 @@ const DIFFERENCES: Difference[] = [
     "26.7": ["Success", ["Success", "Success", "Discarded"]],
   },
   {
-    what: "a batch retry right after an activation is discarded again, or delivers",
-    async see(at) {
-      const id = await at.client.endpoint();
-      await pause(at, id);
-      await at.sends(id, "paused");
-      await pause(at, id);
-      const retry = async () => {
-        await at.client.call(
-          "POST",
-          `/eventdeliveries/batchretry?endpointId=${id}&status=Discarded`,
-        );
-        await at.client.convoy.idle();
-        return at.statuses();
-      };
-      const early = await retry();
-      at.clock.now += 2 * MINUTE_MS;
-      return [early, await retry()];
-    },
-    "26.6": [["Discarded"], ["Success"]],
-    "26.7": [["Success"], ["Success"]],
-  },
-  {
     what: "a paused endpoint still gets events for up to two minutes, or none",
     async see(at) {
       const id = await at.client.endpoint();

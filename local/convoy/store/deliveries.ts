@@ -1,6 +1,7 @@
 // Deliveries: one event on its way to one endpoint, and its attempts.
 import { MAX_RETRY_SECONDS } from "../../config.ts";
 import type { Context } from "../context.ts";
+import { withCredentials } from "../credentials.ts";
 import { Refusal } from "../envelope.ts";
 import type { Strand } from "../faults.ts";
 import { type EndpointRow, findEndpoint } from "./endpoints.ts";
@@ -71,6 +72,7 @@ export function insertDelivery(
   const status: DeliveryStatus = endpoint.status === "active" ? "Scheduled" : "Discarded";
   const strand = (status === "Scheduled" && context.faults.strand("delivery")) || null;
   const message = messageOf(event);
+  const headers = JSON.parse(event.custom_headers) as Record<string, string[]>;
   const earlier = context.db.get(
     "SELECT 1 FROM delivery WHERE message = ? AND endpoint_id = ? LIMIT 1",
     message,
@@ -87,7 +89,7 @@ export function insertDelivery(
     event.event_type,
     event.idempotency_key,
     event.data,
-    event.custom_headers,
+    JSON.stringify(withCredentials(headers, endpoint.authentication)),
     status,
     context.options.now(),
     message,
