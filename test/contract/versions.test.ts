@@ -22,10 +22,10 @@ type Scene = {
 let scene: Scene;
 afterEach(() => scene.client.convoy.close());
 
-function open(version: ConvoyVersion): Scene {
+function open(version: ConvoyVersion, licensed = false): Scene {
   const clock = { now: NOON };
   const { got, deliver } = receiver();
-  const client = start({ version, deliver, now: () => clock.now });
+  const client = start({ version, licensed, deliver, now: () => clock.now });
   const list = async <Row>(what: string) =>
     (await client.call<Paged<Row>>("GET", `/${what}`)).data.content;
   scene = {
@@ -50,12 +50,16 @@ const withoutSubscription = async ({ client }: Scene): Promise<string> => {
 const pause = ({ client }: Scene, id: string) => client.call("PUT", `/endpoints/${id}/pause`);
 const paths = ({ got }: Scene) => got.map((one) => one.path);
 
+type Subscription = { uid: string; filter_config: { event_types: string[] } };
+
 /** What each version shows; `see` starts with a new Convoy. */
 type Difference = {
   what: string;
   see(scene: Scene): Promise<unknown>;
   "26.6": unknown;
   "26.7": unknown;
+  /** Shown by one with a licence; by default, it has none. */
+  licensed?: true;
 };
 
 const DIFFERENCES: Difference[] = [
@@ -195,6 +199,7 @@ const DIFFERENCES: Difference[] = [
     },
     "26.6": 2,
     "26.7": 1,
+    licensed: true,
   },
   {
     what: "without Redis every call is a 429 with Retry-After as a time, or all but new events with Retry-After in seconds",
@@ -248,9 +253,33 @@ const DIFFERENCES: Difference[] = [
 ];
 
 describe.each(VERSIONS)("on %s", (version) => {
-  test.each(DIFFERENCES)("$what", async ({ see, [version]: expected }) => {
-    expect(await see(open(version))).toEqual(expected);
+  test.each(DIFFERENCES)("$what", async ({ see, [version]: expected, licensed }) => {
+    expect(await see(open(version, licensed))).toEqual(expected);
   });
+
+  test.each([
+    [false, ["*"], ["Success", 1]],
+    [true, ["other"], ["Failure", 0]],
+  ])(
+    "licensed %j: event types in a subscription are stored as %j, and as answered",
+    async (licensed, types, outcome) => {
+      const at = open(version, licensed);
+      const filter_config = { event_types: ["other"] };
+      const id = await withoutSubscription(at);
+      const made = await at.client.call<Subscription>("POST", "/subscriptions", {
+        name: "s",
+        endpoint_id: id,
+        filter_config,
+      });
+      expect([made.status, made.data.filter_config.event_types]).toEqual([201, types]);
+      const path = `/subscriptions/${made.data.uid}`;
+      const put = await at.client.call<Subscription>("PUT", path, { name: "s", filter_config });
+      const now = await at.client.call<Subscription>("GET", path);
+      for (const { data } of [put, now]) expect(data.filter_config.event_types).toEqual(types);
+      await at.sends(id, "k");
+      expect([(await at.newest()).status, at.got.length]).toEqual(outcome);
+    },
+  );
 
   test("the project is the key's, whatever the path says, and needs the key; it has no health route", async () => {
     const { client } = open(version);

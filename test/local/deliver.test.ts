@@ -195,7 +195,7 @@ test("a rotated secret signs beside the new one for the requested hours, then no
 
 test("fan-out reaches the owner's endpoints that are subscribed to the type, and nobody else's", async () => {
   const { got, deliver } = receiver();
-  client = start({ deliver });
+  client = start({ deliver, licensed: true });
   await client.endpoint({ owner_id: "ann", url: "http://127.0.0.1:9/a1" });
   await client.endpoint({ owner_id: "ann", url: "http://127.0.0.1:9/a2" });
   await client.endpoint({ owner_id: "bob", url: "http://127.0.0.1:9/b" });
