@@ -3,14 +3,17 @@ import { EVENTS_A_TURN, MAX_CONCURRENT_DELIVERIES } from "../config.ts";
 import { agentEndpoint } from "./agent.ts";
 import { attempt } from "./attempt.ts";
 import type { Context } from "./context.ts";
+import { createRates } from "./rate.ts";
 import { recordArrival, recordAttempt } from "./store/attempts.ts";
 import {
+  type DeliveryRow,
   findDelivery,
   openDeliveries,
   rescheduleDelivery,
   setDeliveryStatus,
   strandWaitingDeliveries,
 } from "./store/deliveries.ts";
+import type { EndpointRow } from "./store/endpoints.ts";
 import { processEvent, strandWaitingEvents, waitingEvents } from "./store/events.ts";
 
 /** The part of a local Convoy that works in the background. */
@@ -39,6 +42,9 @@ export function createEngine(context: Context): Engine {
   const queue = new Set<string>();
   const active = new Set<string>();
   const timers = new Map<string, NodeJS.Timeout>();
+  const rates = createRates(context.options.now);
+  /** Deliveries that an endpoint's rate limit has held back once. */
+  const limited = new Set<string>();
   const waiters: (() => void)[] = [];
   let stop = new AbortController();
   let turns = 0;
@@ -118,6 +124,7 @@ export function createEngine(context: Context): Engine {
       context.publish({ kind: "delivery", id: uid });
       return;
     }
+    if (isLimited(row, endpoint)) return;
     setDeliveryStatus(context, uid, "Processing");
     const { sent, answer } = await attempt(context, row, endpoint, stopped);
     if (stopped.aborted) return;
@@ -127,6 +134,21 @@ export function createEngine(context: Context): Engine {
       if (status === "Retry" && row.strand === null) retryAt(uid, context.options.retry.intervalMs);
     }
     context.publish({ kind: "delivery", id: uid });
+  };
+
+  /** Holds a delivery back: first for a retry's interval, then for the limit's duration. Its row stays as it is (recorded). */
+  const isLimited = (
+    { uid, status }: DeliveryRow,
+    { uid: endpointId, rate_limit, rate_limit_duration_s: durationS }: EndpointRow,
+  ): boolean => {
+    if (rates.allow(endpointId, rate_limit, durationS)) {
+      limited.delete(uid);
+      return false;
+    }
+    const again = status === "Retry" || limited.has(uid);
+    limited.add(uid);
+    retryAt(uid, again ? durationS * 1000 : context.options.retry.intervalMs);
+    return true;
   };
 
   const retryAt = (uid: string, inMs: number) => {
@@ -158,6 +180,8 @@ export function createEngine(context: Context): Engine {
 
   const emptyQueue = () => {
     queue.clear();
+    limited.clear();
+    rates.clear();
     for (const timer of timers.values()) clearTimeout(timer);
     timers.clear();
   };
