@@ -56,6 +56,8 @@ export const INBOX_MAX_LIMIT = 10_000;
 export const STREAM_HEARTBEAT_MS = 15_000;
 /** Longest delay that a fault may ask for: longer is what `hang` is for. */
 export const MAX_FAULT_LATENCY_MS = 60_000;
+/** Longest that a fault may let a delivery appear late: beyond what any clock or transaction does. */
+export const MAX_FAULT_RACE_MS = 60_000;
 /** Longest that a fault may keep a batch retry running: an hour is beyond any test. */
 export const MAX_FAULT_BATCH_MS = 3_600_000;
 

@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS delivery (
   strand TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS delivery_open ON delivery (uid) WHERE status IN ('Scheduled', 'Processing', 'Retry');
+CREATE INDEX IF NOT EXISTS delivery_created ON delivery (created_at, uid);
 CREATE INDEX IF NOT EXISTS delivery_endpoint ON delivery (endpoint_id, uid);
 CREATE INDEX IF NOT EXISTS delivery_status ON delivery (status, uid);
 CREATE INDEX IF NOT EXISTS delivery_key ON delivery (idempotency_key);

@@ -90,6 +90,13 @@ function queueFields(faults) {
         { name: "rate", label: "Share stranded, %", min: 0, max: 100, placeholder: "100" },
       ),
       numberField(faults, {
+        name: "race_ms",
+        label: "Deliveries appear late, ms",
+        min: 0,
+        max: 60000,
+        placeholder: "0",
+      }),
+      numberField(faults, {
         name: "batch_ms",
         label: "Batch retry takes, ms",
         min: 0,
@@ -159,7 +166,7 @@ function describe(fault) {
   return `${parts.join(", ")}${share}`;
 }
 
-function describeQueue({ redis_down, postgres_down, stall, strand, batch_ms }) {
+function describeQueue({ redis_down, postgres_down, stall, strand, race_ms, batch_ms }) {
   const what = STRANDED.find(([value]) => value === (strand?.what ?? "delivery"))?.[1];
   const share = strand?.rate === undefined ? "" : `${Math.round(strand.rate * 100)} % of `;
   return [
@@ -167,6 +174,7 @@ function describeQueue({ redis_down, postgres_down, stall, strand, batch_ms }) {
     postgres_down && "Postgres is down.",
     stall && "The queue is stalled.",
     strand && `The queue strands ${share}${what}.`,
+    race_ms && `Deliveries appear up to ${race_ms} ms late.`,
     batch_ms && `A batch retry runs for ${batch_ms} ms.`,
   ]
     .filter(Boolean)

@@ -80,6 +80,7 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
       "delivery",
       filters(context, query),
       query,
+      context.options.version === "26.6" ? "uid" : "created_at, uid",
     );
     const rows = content.map((row) => json(row, true));
     return successRaw(200, "Event deliveries fetched successfully", pageJson(rows, pagination));

@@ -68,7 +68,8 @@ export function insertDelivery(
   subscriptionId: string,
 ): string | undefined {
   const uid = context.id();
-  const at = context.timestamp();
+  const lateMs = Math.random() * (context.faults.get().race_ms ?? 0);
+  const at = new Date(context.options.now() - lateMs).toISOString();
   const status: DeliveryStatus = endpoint.status === "active" ? "Scheduled" : "Discarded";
   const strand = (status === "Scheduled" && context.faults.strand("delivery")) || null;
   const message = messageOf(event);
