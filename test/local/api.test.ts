@@ -174,6 +174,19 @@ test("an event type can be changed; an empty field keeps its value", async () =>
   });
 });
 
+test("a deleted endpoint comes back with its subscription when a backup is restored", async () => {
+  const id = await client.endpoint({ owner_id: "ann" });
+  const restore = () => client.request(`/inbox/endpoints/${id}/restore`, { method: "POST" });
+  expect((await restore()).status).toBe(404);
+  await client.call("DELETE", `/endpoints/${id}`);
+  expect((await client.call("GET", `/endpoints/${id}`)).status).toBe(404);
+  expect((await restore()).status).toBe(200);
+  expect((await client.call("GET", `/endpoints/${id}`)).status).toBe(200);
+  await client.event(id, "k");
+  await client.convoy.idle();
+  expect((await client.deliveries())[0]?.status).toBe("Success");
+});
+
 test("a reset clears endpoints, events, deliveries and faults", async () => {
   const id = await client.endpoint();
   await client.event(id, "k");

@@ -133,6 +133,33 @@ test("a stalled queue keeps what is accepted, and continues when the fault ends"
   expect([await events(), got.length]).toEqual([["Success", "Success"], 2]);
 });
 
+test("while the agent stands still nothing is created or tried, for however long; then each is sent once", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const { clock, got } = open(500);
+  const id = await client.endpoint();
+  await sends(id, "tried");
+  await client.faults({ stall: true });
+  await client.event(id, "accepted");
+  for (let minutes = 0; minutes < 150; minutes++) {
+    clock.now += 60_000;
+    vi.advanceTimersByTime(60_000);
+    await client.convoy.idle();
+  }
+  const [tried, ...others] = await deliveries();
+  expect([tried?.status, tried?.metadata.num_trials, others]).toEqual(["Retry", 1, []]);
+  expect(Date.parse(tried!.metadata.next_send_time)).toBeLessThan(clock.now - 140 * 60_000);
+  expect([await events(), got.length]).toEqual([["Success"], 1]);
+  // The API itself works.
+  expect((await client.call("PUT", `/endpoints/${id}/pause`)).status).toBe(202);
+  await client.call("PUT", `/endpoints/${id}/pause`);
+
+  await client.faults({});
+  await client.convoy.idle();
+  vi.useRealTimers();
+  const keys = got.map((one) => one.headers.get("X-Convoy-Idempotency-Key"));
+  expect(keys.toSorted()).toEqual(["accepted", "tried", "tried"]);
+});
+
 describe("when Redis loses its data", () => {
   test("what is queued is never sent: events stay in Retry, deliveries Scheduled; later ones are delivered", async () => {
     const { got } = open();

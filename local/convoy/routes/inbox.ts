@@ -10,6 +10,7 @@ import { type DeliveryRow, findDelivery } from "../store/deliveries.ts";
 import {
   type EndpointRow,
   findEndpoint,
+  restoreEndpoint,
   setCredentials,
   setEndpointStatus,
 } from "../store/endpoints.ts";
@@ -97,6 +98,12 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
     // In the real Convoy the agent itself does this, so it knows.
     context.agent.endpoints.delete(uid);
     return c.json({ status: findEndpoint(context, uid)?.status });
+  });
+
+  // For tests: what a Convoy restored from a backup brings back.
+  routes.post("/endpoints/:id/restore", (c) => {
+    const restored = restoreEndpoint(context, c.req.param("id"));
+    return restored ? c.json({ restored }) : c.json({ error: "no such deleted endpoint" }, 404);
   });
 
   routes.post("/reset", (c) => {

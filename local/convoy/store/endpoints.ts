@@ -202,6 +202,21 @@ export function signingSecrets(context: Context, row: EndpointRow): string[] {
     .map((secret) => secret.value);
 }
 
+/** Brings a deleted endpoint back with its subscriptions, as a backup does; false if there is none. */
+export function restoreEndpoint(context: Context, uid: string): boolean {
+  const row = findEndpoint(context, uid, true);
+  if (!row?.deleted_at) return false;
+  context.db.transaction(() => {
+    context.db.run("UPDATE endpoint SET deleted_at = NULL WHERE uid = ?", uid);
+    context.db.run(
+      "UPDATE subscription SET deleted_at = NULL WHERE endpoint_id = ? AND deleted_at = ?",
+      uid,
+      row.deleted_at,
+    );
+  });
+  return true;
+}
+
 /** Deletes the endpoint and its subscriptions; refuses with 400 if there is none (recorded). */
 export function deleteEndpoint(context: Context, uid: string): void {
   if (!findEndpoint(context, uid)) throw new Refusal(400, "endpoint not found");
