@@ -81,9 +81,9 @@ export function createEngine(context: Context): Engine {
       if (held()) return;
       const events = waitingEvents(context, EVENTS_A_TURN);
       if (events.length === 0) return;
-      const bare = new Set<string>();
+      const turn = { bare: new Set<string>(), keys: new Set<string>() };
       const created = context.db.transaction(() =>
-        events.flatMap((event) => processEvent(context, event, bare)),
+        events.flatMap((event) => processEvent(context, event, turn)),
       );
       for (const uid of created) queue.add(uid);
       for (const event of events) announce(event.uid);

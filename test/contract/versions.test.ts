@@ -133,6 +133,40 @@ const DIFFERENCES: Difference[] = [
     "26.7": ["Discarded", "Discarded", "Success"],
   },
   {
+    what: "a key posted several times at once is delivered each time, or once; the list by key shows one",
+    async see(at) {
+      const id = await at.client.endpoint();
+      await at.client.faults({ stall: true });
+      for (let posts = 0; posts < 3; posts++) await at.client.event(id, "k");
+      await at.client.faults({ race_ms: 0 });
+      await at.client.convoy.idle();
+      await at.sends(id, "k");
+      const byKey = "/eventdeliveries?idempotencyKey=k";
+      const { data } = await at.client.call<Paged<unknown>>("GET", byKey);
+      return [at.got.length, data.content.length];
+    },
+    "26.6": [3, 1],
+    "26.7": [1, 1],
+  },
+  {
+    what: "a retry for an endpoint that was deleted is sent for up to two minutes, or Discarded",
+    async see({ client, statuses }) {
+      const id = await client.endpoint();
+      await client.faults({ deliveries: { status: 500 } });
+      await client.event(id, "k");
+      await client.convoy.idle();
+      await client.call("DELETE", `/endpoints/${id}`);
+      await client.faults({});
+      const [delivery] = await client.deliveries();
+      await client.inbox("POST", `/deliveries/${delivery?.id}/replay`);
+      await client.convoy.idle();
+      const { status, message } = await client.event(id, "after");
+      return [await statuses(), status, message];
+    },
+    "26.6": [["Success"], 400, "endpoint not found"],
+    "26.7": [["Discarded"], 400, "endpoint not found"],
+  },
+  {
     what: "a new URL is used after up to two minutes, or at once",
     async see(at) {
       const id = await at.client.endpoint({ url: "http://127.0.0.1:9/old" });

@@ -22,18 +22,19 @@ function filters(context: Context, query: URLSearchParams): Condition[] {
     ...equals("event_id", query.get("eventId")),
     ...equals("subscription_id", query.get("subscriptionId")),
     ...equals("event_type", query.get("event_type")),
-    ...equals("idempotency_key", query.get("idempotencyKey")),
   ];
 }
 
-/** Refuses a key that no event has (seen); for an event without deliveries, the list is empty. */
-function requireKnownKey(context: Context, key: string | null): void {
-  if (!key) return;
-  const event = context.db.get(
-    "SELECT 1 FROM event WHERE idempotency_key = ? AND processed = 1 AND swallowed = 0",
+/** The deliveries of the first event with a key; refuses a key that no event has (both seen). */
+function ofKey(context: Context, key: string | null): Condition[] {
+  if (!key) return [];
+  const event = context.db.get<{ uid: string }>(
+    `SELECT uid FROM event WHERE idempotency_key = ? AND processed = 1 AND swallowed = 0
+     ORDER BY is_duplicate, created_at, uid LIMIT 1`,
     key,
   );
   if (event === undefined) throw new Refusal(400, "event not found");
+  return equals("event_id", event.uid);
 }
 
 /** The part of the API that shows deliveries and sends them again. */
@@ -74,11 +75,10 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
 
   routes.get("/", (c) => {
     const query = new URL(c.req.url).searchParams;
-    requireKnownKey(context, query.get("idempotencyKey"));
     const { content, pagination } = page<DeliveryRow>(
       context,
       "delivery",
-      filters(context, query),
+      [...filters(context, query), ...ofKey(context, query.get("idempotencyKey"))],
       query,
       context.options.version === "26.6" ? "uid" : "created_at, uid",
     );
