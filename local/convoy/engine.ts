@@ -22,8 +22,6 @@ export type Engine = {
   wake(): void;
   /** Sends a delivery again, whatever its status; false if it is already on its way. */
   requeue(uid: string): boolean;
-  /** Runs `work` in a later turn of the event loop; idle waits for it. */
-  later(work: () => void): void;
   /** Processes what is there now, even if autoDeliver is off, and waits until idle. */
   process(): Promise<void>;
   /** Resolves when nothing is queued or on its way; retries in the future do not count. */
@@ -63,6 +61,7 @@ export function createEngine(context: Context): Engine {
     if (resting()) for (const waiter of waiters.splice(0)) waiter();
   };
 
+  /** Runs `work` in a later turn of the event loop; idle waits for it. */
   const later = (work: () => void) => {
     turns++;
     setImmediate(() => {
@@ -202,7 +201,6 @@ export function createEngine(context: Context): Engine {
   });
   return {
     wake,
-    later,
     idle,
     forget,
     lose() {

@@ -1,5 +1,5 @@
 // Faults on request: what the API or a receiver does wrong, for tests and for people who want to see it.
-import { MAX_FAULT_BATCH_MS, MAX_FAULT_LATENCY_MS, MAX_FAULT_RACE_MS } from "../config.ts";
+import { MAX_FAULT_LATENCY_MS, MAX_FAULT_RACE_MS } from "../config.ts";
 
 /** The fault of one side; none if nothing is set. */
 export type Fault = {
@@ -45,8 +45,6 @@ export type Faults = Fault & {
   strand?: { what?: Strand; rate?: number };
   /** Workers race: a new delivery appears in the list up to this much after its created_at. */
   race_ms?: number;
-  /** How long each batch retry counts as running, by the clock; a second one is refused meanwhile. */
-  batch_ms?: number;
   deliveries?: Fault;
 };
 
@@ -134,7 +132,6 @@ const FAULTS: Record<keyof Faults, Check> = {
     rate: share,
   }),
   race_ms: wholeNumber(0, MAX_FAULT_RACE_MS),
-  batch_ms: wholeNumber(0, MAX_FAULT_BATCH_MS),
   deliveries: members(FAULT),
 };
 

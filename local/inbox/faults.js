@@ -96,13 +96,6 @@ function queueFields(faults) {
         max: 60000,
         placeholder: "0",
       }),
-      numberField(faults, {
-        name: "batch_ms",
-        label: "Batch retry takes, ms",
-        min: 0,
-        max: 3600000,
-        placeholder: "0",
-      }),
     ),
     QUEUE_SWITCHES.map((field) => switchField(faults, field)),
   );
@@ -166,7 +159,7 @@ function describe(fault) {
   return `${parts.join(", ")}${share}`;
 }
 
-function describeQueue({ redis_down, postgres_down, stall, strand, race_ms, batch_ms }) {
+function describeQueue({ redis_down, postgres_down, stall, strand, race_ms }) {
   const what = STRANDED.find(([value]) => value === (strand?.what ?? "delivery"))?.[1];
   const share = strand?.rate === undefined ? "" : `${Math.round(strand.rate * 100)} % of `;
   return [
@@ -175,7 +168,6 @@ function describeQueue({ redis_down, postgres_down, stall, strand, race_ms, batc
     stall && "The queue is stalled.",
     strand && `The queue strands ${share}${what}.`,
     race_ms && `Deliveries appear up to ${race_ms} ms late.`,
-    batch_ms && `A batch retry runs for ${batch_ms} ms.`,
   ]
     .filter(Boolean)
     .join(" ");

@@ -15,7 +15,6 @@ const HERE = new Set([
   ...["get", "post"].map((method) => `${method} /event-types`),
   "put /event-types/{eventTypeId}",
   "get /eventdeliveries",
-  "post /eventdeliveries/batchretry",
   "post /eventdeliveries/forceresend",
   "get /eventdeliveries/{eventDeliveryID}",
   "get /eventdeliveries/{eventDeliveryID}/deliveryattempts",

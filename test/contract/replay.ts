@@ -113,7 +113,10 @@ export function startReplay(projectId: string, startsAt: string) {
   const faults = (body: unknown) =>
     request("/inbox/faults", { method: "PUT", body: JSON.stringify(body) });
 
-  return { clock, convoy, send, replay, faults };
+  /** Sends a delivery again, from the inbox. */
+  const replayed = (uid: string) => request(`/inbox/deliveries/${uid}/replay`, { method: "POST" });
+
+  return { clock, convoy, send, replay, replayed, faults };
 }
 
 /** What a run prints: how many calls matched, and how many of them without regard to the order of their rows. */

@@ -119,41 +119,11 @@ describe("a paused endpoint", () => {
     expect([got, await statuses()]).toEqual([[], ["Discarded"]]);
   });
 
-  test("gets it all by a batch retry, which allows no other beside it", async () => {
-    const { got, id } = await pausedWith(["a", "b", "c"]);
-    await client.call("PUT", `/endpoints/${id}/pause`);
-    const path = `/eventdeliveries/batchretry?endpointId=${id}&status=Discarded`;
-    const [first, second] = await Promise.all([
-      client.call("POST", path),
-      client.call("POST", path),
-    ]);
-    expect([first.status, first.message]).toEqual([200, "Batch retry processing"]);
-    expect([second.status, second.message]).toEqual([400, "an active batch retry already exists"]);
-    await client.convoy.idle();
-    expect(got).toHaveLength(3);
-    expect((await client.call("POST", path)).status).toBe(200);
-  });
-
-  test("a batch retry touches only its endpoint, status and window", async () => {
-    const { got, id } = await pausedWith(["a"]);
-    await client.call("PUT", `/endpoints/${id}/pause`);
-    for (const query of [
-      "endpointId=another&status=Discarded",
-      `endpointId=${id}&status=Failure`,
-      `endpointId=${id}&status=Discarded&startDate=2020-01-01T00:00:00&endDate=2020-01-02T00:00:00`,
-    ]) {
-      expect((await client.call("POST", `/eventdeliveries/batchretry?${query}`)).status).toBe(200);
-      await client.convoy.idle();
-    }
-    expect(got).toEqual([]);
-  });
-
-  test("refuses a resend, and a batch retry leaves its deliveries as they are", async () => {
+  test("refuses a resend", async () => {
     const { got } = await pausedWith(["a"]);
     const [delivery] = await client.deliveries();
     const resend = await client.call("PUT", `/eventdeliveries/${delivery?.id}/resend`);
     expect([resend.status, resend.message]).toEqual([400, "the endpoint is currently paused"]);
-    await client.call("POST", "/eventdeliveries/batchretry?status=Discarded");
     await client.convoy.idle();
     expect([got, await statuses()]).toEqual([[], ["Discarded"]]);
   });

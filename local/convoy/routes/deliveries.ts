@@ -5,12 +5,7 @@ import type { Context } from "../context.ts";
 import type { Engine } from "../engine.ts";
 import { type ApiEnv, Refusal, success, successRaw } from "../envelope.ts";
 import { type Condition, equals, oneOf, page, timeWindow } from "../paging.ts";
-import {
-  type DeliveryRow,
-  findDelivery,
-  isBatchRetried,
-  requireResendable,
-} from "../store/deliveries.ts";
+import { type DeliveryRow, findDelivery, requireResendable } from "../store/deliveries.ts";
 import { findEndpoint } from "../store/endpoints.ts";
 import { deliveryJson, pageJson } from "../views.ts";
 
@@ -40,24 +35,6 @@ function ofKey(context: Context, key: string | null): Condition[] {
 /** The part of the API that shows deliveries and sends them again. */
 export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
-  let batchRunning = false;
-  let batchBegan = Number.NEGATIVE_INFINITY;
-  /** While it works, and for as long as the fault says it runs; the clock may be set back. */
-  const isBatchBusy = (now: number): boolean => {
-    const ranMs = now - batchBegan;
-    return batchRunning || (ranMs >= 0 && ranMs < (context.faults.get().batch_ms ?? 0));
-  };
-
-  /** Sends again what a batch retry selects; without an endpoint, nothing (seen with status=Processing). */
-  const retryBatch = (query: URLSearchParams, conditions: Condition[]) => {
-    if (query.getAll("endpointId").every((id) => id === "")) return;
-    const rows = context.db.all<DeliveryRow>(
-      `SELECT * FROM delivery WHERE ${conditions.map((one) => one.sql).join(" AND ")} ORDER BY uid DESC`,
-      ...conditions.flatMap((one) => one.values),
-    );
-    for (const row of rows) if (isBatchRetried(context, row)) engine.requeue(row.uid);
-  };
-
   const json = (row: DeliveryRow, inList: boolean): string => {
     const event = context.db.get<{ created_at: string }>(
       "SELECT created_at FROM event WHERE uid = ?",
@@ -84,21 +61,6 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
     );
     const rows = content.map((row) => json(row, true));
     return successRaw(200, "Event deliveries fetched successfully", pageJson(rows, pagination));
-  });
-
-  // Answers at once and works afterwards; meanwhile a second one is refused, in the whole project.
-  routes.post("/batchretry", (c) => {
-    const query = new URL(c.req.url).searchParams;
-    const conditions = filters(context, query);
-    const now = context.options.now();
-    if (isBatchBusy(now)) throw new Refusal(400, "an active batch retry already exists");
-    batchRunning = true;
-    batchBegan = now;
-    engine.later(() => {
-      batchRunning = false;
-      retryBatch(query, conditions);
-    });
-    return success(200, "Batch retry processing", null);
   });
 
   routes.post("/forceresend", async (c) => {

@@ -139,15 +139,6 @@ export function setDeliveryStatus(context: Context, uid: string, status: Deliver
   );
 }
 
-/** Statuses that a batch retry sends again; a delivery in Processing stays as it is (seen). */
-const BATCH_RETRIED: readonly DeliveryStatus[] = ["Failure", "Discarded", "Scheduled", "Retry"];
-
-/** Whether a batch retry sends it again: even if stranded (seen), but only if the endpoint is active. */
-export function isBatchRetried(context: Context, row: DeliveryRow): boolean {
-  const active = findEndpoint(context, row.endpoint_id)?.status === "active";
-  return active && BATCH_RETRIED.includes(row.status);
-}
-
 /** Refuses what Convoy does not let people send again, with its messages (recorded, or from its source). */
 export function requireResendable(context: Context, row: DeliveryRow): void {
   if (row.status === "Success") throw new Refusal(400, "event already sent");
