@@ -3,8 +3,8 @@ import type { MiddlewareHandler } from "hono";
 import type { ConvoyVersion } from "./context.ts";
 import { type ApiEnv, failure } from "./envelope.ts";
 
-/** Events that 26.7 takes although the limiter fails: it "fails open" for what a sender would not send again. */
-const INTAKE = /^\/api\/v1\/projects\/[^/]+\/events(\/fanout)?$/;
+/** What 26.7 takes although the limiter fails: it "fails open" for what a sender would not send again. */
+const INTAKE = /^\/api\/v1\/projects\/[^/]+\/events$/;
 
 /**
  * With Redis down, refuses what the real limiter refuses: on 26.6 everything, with a Retry-After that is a Unix time;

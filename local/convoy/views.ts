@@ -138,7 +138,7 @@ export function eventJson(context: Context, row: EventRow): string {
     uid: row.uid,
     event_type: row.event_type,
     project_id: context.options.projectId,
-    endpoints: JSON.parse(row.endpoints) as string[],
+    endpoints: [row.endpoint_id],
     headers: JSON.parse(row.custom_headers) as object,
     source_metadata: sourceMetadata(null),
     url_query_params: "",

@@ -22,7 +22,6 @@ const HERE = new Set([
   "put /eventdeliveries/{eventDeliveryID}/resend",
   ...["get", "post"].map((method) => `${method} /events`),
   "post /events/batchreplay",
-  "post /events/fanout",
   "get /events/{eventID}",
   "put /events/{eventID}/replay",
   ...["get", "post"].map((method) => `${method} /subscriptions`),
