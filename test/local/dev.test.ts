@@ -1,11 +1,12 @@
 /** What the dev command and the installer decide, without starting anything. */
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parseOptions } from "../../local/dev/options.ts";
 import { devSettings, usesLocalConvoy } from "../../local/dev/settings.ts";
-import { missing } from "../../scripts/install.mjs";
+import { install, missing, tooOld } from "../../scripts/install.mjs";
 
 test("settings default to the local Convoy and an open API", () => {
   expect(devSettings({}, "http://127.0.0.1:8081")).toEqual({
@@ -52,40 +53,151 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-type Packages = Record<string, { version: string; optional?: boolean }>;
+type Packages = Record<
+  string,
+  { version: string; optional?: boolean; os?: string[]; cpu?: string[]; libc?: string[] }
+>;
 const writeLock = (file: string, packages: Packages) =>
   writeFile(path.join(root, file), JSON.stringify({ packages }));
 
+const LINUX = { os: "linux", cpu: "x64", libc: "glibc" };
+const binary = (os: string, cpu: string, libc?: string) => ({
+  version: "2.0.0",
+  optional: true,
+  ...{ os: [os], cpu: [cpu], ...(libc ? { libc: [libc] } : {}) },
+});
 const WANTED: Packages = {
   "": { version: "0.1.0" },
   "node_modules/a": { version: "1.0.0" },
-  "node_modules/for-mac": { version: "2.0.0", optional: true },
+  "node_modules/for-mac": binary("darwin", "arm64"),
+  "node_modules/for-arm": binary("linux", "arm64", "glibc"),
+  "node_modules/for-musl": binary("linux", "x64", "musl"),
+  "node_modules/for-glibc": binary("linux", "x64", "glibc"),
+  "node_modules/of-wasm": { version: "1.0.0", optional: true },
 };
-const INSTALLED: Packages = { "node_modules/a": { version: "1.0.0" } };
+const INSTALLED: Packages = {
+  "node_modules/a": { version: "1.0.0" },
+  "node_modules/for-glibc": { version: "2.0.0" },
+};
 
-async function layOut(installed: Packages | undefined, node = true): Promise<void> {
+/** @param present the packages whose files are there; all that are installed unless given */
+async function layOut(installed: Packages | undefined, node = true, present = INSTALLED) {
   await writeLock("package-lock.json", WANTED);
   await mkdir(path.join(root, "node_modules/.bin"), { recursive: true });
   if (node) await cp(import.meta.filename, path.join(root, "node_modules/.bin/node"));
   if (installed) await writeLock("node_modules/.package-lock.json", installed);
+  for (const name of Object.keys(present)) {
+    await mkdir(path.join(root, name), { recursive: true });
+    await writeFile(path.join(root, name, "package.json"), "{}");
+  }
 }
 
 test("nothing is reinstalled if all packages for this platform are there", async () => {
   await layOut(INSTALLED);
-  expect(missing(root)).toBeUndefined();
+  expect(missing(root, LINUX)).toBeUndefined();
 });
 
-test.each<[string, Packages | undefined, boolean, RegExp]>([
-  ["a package has another version", { "node_modules/a": { version: "0.9.0" } }, true, /a is not/],
-  ["a package is missing", {}, true, /a is not/],
-  ["an install was cut off", undefined, true, /incomplete/],
-  ["install scripts did not run", INSTALLED, false, /own Node/],
-])("an install is due when %s", async (_, installed, node, reason) => {
-  await layOut(installed, node);
-  expect(missing(root)).toMatch(reason);
+const { "node_modules/for-glibc": _binary, ...WITHOUT_BINARY } = INSTALLED;
+
+test.each<[string, Packages | undefined, boolean, Packages, RegExp]>([
+  [
+    "a package has another version",
+    { ...INSTALLED, "node_modules/a": { version: "0.9.0" } },
+    true,
+    INSTALLED,
+    /a is not/,
+  ],
+  ["a package is missing", {}, true, INSTALLED, /a is not/],
+  ["an install was cut off", undefined, true, INSTALLED, /incomplete/],
+  ["install scripts did not run", INSTALLED, false, INSTALLED, /own Node/],
+  ["npm left out a binary", WITHOUT_BINARY, true, INSTALLED, /for-glibc, a binary for this/],
+  ["a binary's files are gone", INSTALLED, true, WITHOUT_BINARY, /for-glibc is missing/],
+])("an install is due when %s", async (_, installed, node, present, reason) => {
+  await layOut(installed, node, present);
+  expect(missing(root, LINUX)).toMatch(reason);
+});
+
+test.each<[os: string, cpu: string, libc: string | undefined, binary: string]>([
+  ["darwin", "arm64", undefined, "for-mac"],
+  ["linux", "arm64", "glibc", "for-arm"],
+  ["linux", "x64", "musl", "for-musl"],
+])("an install is due when packages of another platform are taken to %s %s %s", async (...to) => {
+  const [os, cpu, libc, needed] = to;
+  await layOut(INSTALLED);
+  expect(missing(root, { os, cpu, libc })).toContain(needed);
+});
+
+test("this machine's own packages are all there", () => {
+  expect(missing(path.resolve(import.meta.dirname, "../.."))).toBeUndefined();
 });
 
 test("an install is due on a fresh clone", async () => {
   await writeLock("package-lock.json", WANTED);
   expect(missing(root)).toMatch(/node_modules is missing/);
+});
+
+const { engines } = createRequire(import.meta.url)("../../package.json");
+
+test.each([
+  ["18.20.4", false],
+  ["20.18.3", false],
+  ["20.19.0", true],
+  ["20.20.2", true],
+  ["21.7.3", false],
+  ["22.11.0", false],
+  ["22.12.0", true],
+  ["23.0.0", true],
+  ["24.21.0", true],
+])("Node %s is enough: %s; the floor is rolldown's", (version, enough) => {
+  expect(tooOld(version, engines.node) === undefined).toBe(enough);
+  const rolldown = createRequire(import.meta.url)("../../node_modules/rolldown/package.json");
+  expect(engines.node).toBe(rolldown.engines.node);
+  if (!enough) expect(tooOld(version, engines.node)).toContain(`this is ${version}`);
+});
+
+describe("installing", () => {
+  const said: string[] = [];
+  beforeEach(async () => {
+    said.length = 0;
+    await writeLock("package-lock.json", WANTED);
+  });
+  const enginesAre = (node: string) =>
+    writeFile(path.join(root, "package.json"), JSON.stringify({ engines: { node } }));
+  const npm = (code: string) => [process.execPath, "-e", code];
+  const how = (code: string, patienceMs = 60_000) => ({
+    npm: npm(code),
+    patienceMs,
+    say: (line: string) => void said.push(line),
+  });
+
+  test("npm that waits for a network is explained, and what it says in the end is shown", async () => {
+    await enginesAre(">=20.0");
+    // Ends once the words are there: its standard input and output tell it nothing, a file does.
+    const waits = `const t = setInterval(() => require("fs").existsSync("go") && (console.log("ENOTFOUND"), process.exit(1)), 10)`;
+    const done = install(root, {
+      ...how(waits, 1),
+      say: (line) => {
+        said.push(line);
+        if (line.includes("network")) void writeFile(path.join(root, "go"), "");
+      },
+    });
+    expect(await done).toBe(false);
+    expect(said).toEqual([
+      "Installing packages (node_modules is missing) …",
+      expect.stringContaining("needs a network"),
+      expect.stringMatching(/^ENOTFOUND\nInstalling failed \(exit 1\)/),
+    ]);
+  });
+
+  test("npm that ends well but leaves something out has failed", async () => {
+    await enginesAre(">=20.0");
+    expect(await install(root, how(""))).toBe(false);
+    expect(said.at(-1)).toContain("Installing failed (node_modules is missing)");
+  });
+
+  test("under a Node that is too old npm is not even started", async () => {
+    await enginesAre(">=999.0");
+    expect(await install(root, how(""))).toBe(false);
+    expect(said).toEqual([expect.stringContaining("Node >=999.0 is needed")]);
+  });
 });
