@@ -1,12 +1,20 @@
 /** What the dev command and the installer decide, without starting anything. */
+import { spawnSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage } from "node:http";
 import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { hiddenHost, serveFront } from "../../local/dev/front.ts";
 import { parseOptions } from "../../local/dev/options.ts";
-import { devSettings, usesLocalConvoy } from "../../local/dev/settings.ts";
+import { devSettings, devToken, usesLocalConvoy } from "../../local/dev/settings.ts";
+import { claimState } from "../../local/dev/sharing.ts";
+import { welcome } from "../../local/dev/welcome.ts";
 import { install, missing, tooOld } from "../../scripts/install.mjs";
+import { verifyToken } from "../../src/token.ts";
+import { freePort } from "../support/processes.ts";
 
 test("settings default to the local Convoy and an open API", () => {
   expect(devSettings({}, "http://127.0.0.1:8081")).toEqual({
@@ -27,6 +35,91 @@ test("with another Convoy named, key and project have no default and the local o
   const environment = { CONVOY_BASE_URL: "https://convoy.example/api" };
   expect(usesLocalConvoy(environment)).toBe(false);
   expect(devSettings(environment, "http://c")).toEqual({ AUTH: "open", ...environment });
+});
+
+describe("with AUTH=jwt", () => {
+  const secret = "a-secret-of-at-least-32-characters-for-HS256";
+  const jwks = { AUTH_JWKS_URL: "https://i.example/k", AUTH_AUDIENCE: "a" };
+
+  test("the commands have a token that the Worker accepts, from the secret that it has", async () => {
+    for (const [environment, vars] of [
+      [{ AUTH_SECRET: secret }, { AUTH_SECRET: "another" }],
+      [{}, { AUTH_SECRET: secret }],
+      [{}, {}],
+    ]) {
+      const settings = devSettings({ AUTH: "jwt", ...environment }, "http://c", vars);
+      if (environment?.AUTH_SECRET || vars?.AUTH_SECRET) expect(settings.AUTH_SECRET).toBe(secret);
+      const token = (await devToken(settings)) ?? "";
+      expect(await verifyToken(settings, token)).toMatchObject({ owner: "me", operator: false });
+      const text = welcome({ port: 1, inboxUrl: undefined, token });
+      expect(text.split(`-H 'Authorization: Bearer ${token}'`)).toHaveLength(3);
+    }
+  });
+
+  test("an issuer's tokens, or a weak secret, leave a place to fill", async () => {
+    const issued = devSettings({ AUTH: "jwt" }, "http://c", jwks);
+    expect(issued).not.toHaveProperty("AUTH_SECRET");
+    expect(await devToken({ ...issued, ...jwks })).toBe("TOKEN");
+    const weak = devSettings({ AUTH: "jwt", AUTH_SECRET: "weak" }, "http://c");
+    expect(weak.AUTH_SECRET).toBe("weak");
+    expect(await devToken(weak)).toBe("TOKEN");
+  });
+
+  test("while AUTH is open the commands need none", async () => {
+    const settings = devSettings({ AUTH_SECRET: secret }, "http://c");
+    expect(await devToken(settings)).toBeUndefined();
+    expect(welcome({ port: 1, inboxUrl: "http://i/", token: undefined })).not.toContain("Bearer");
+  });
+});
+
+test("the front passes on what came, but for Miniflare's own headers", async () => {
+  const seen: IncomingMessage[] = [];
+  const target = createServer((request, response) => {
+    seen.push(request);
+    request.pipe(response.writeHead(207, ["X-Twice", "a", "X-Twice", "b"]));
+  });
+  await new Promise<void>((resolve) => target.listen(0, "127.0.0.1", resolve));
+  const to = new URL(`http://127.0.0.1:${(target.address() as AddressInfo).port}`);
+  const port = await freePort();
+  const close = await serveFront(port, to);
+  try {
+    const answer = await fetch(`http://127.0.0.1:${port}/a/../b?c=%2F`, {
+      method: "PUT",
+      body: "x".repeat(100_000),
+      headers: { "MF-Original-URL": "http://localhost/", "mf-route-override": "x", "X-Own": "ä" },
+    });
+    expect(answer.status).toBe(207);
+    expect(answer.headers.get("X-Twice")).toBe("a, b");
+    expect(await answer.text()).toBe("x".repeat(100_000));
+    expect(seen[0]).toMatchObject({ method: "PUT", url: "/b?c=%2F" });
+    expect(seen[0]?.headers).toMatchObject({ host: `127.0.0.1:${port}`, "x-own": "ä" });
+    expect(Object.keys(seen[0]?.headers ?? {}).filter((name) => name.startsWith("mf-"))).toEqual(
+      [],
+    );
+    // With nothing behind it, it has nothing to say.
+    target.closeAllConnections();
+    await new Promise((resolve) => target.close(resolve));
+    await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+  } finally {
+    await close();
+  }
+});
+
+test("what stands behind the front is at an address of this machine", () => {
+  for (let i = 0; i < 100; i++) expect(hiddenHost()).toMatch(/^127(\.\d{1,3}){3}$/);
+});
+
+test("a state is another one's only while that one runs", async () => {
+  const state = path.join(root, "state");
+  expect(claimState(state, 1)).toBeUndefined();
+  expect(claimState(state, 1)).toBeUndefined();
+  await writeFile(path.join(state, "dev.json"), JSON.stringify({ pid: process.ppid, port: 7 }));
+  expect(claimState(state, 1)).toBe(7);
+  const gone = spawnSync(process.execPath, ["-e", ""]).pid;
+  await writeFile(path.join(state, "dev.json"), JSON.stringify({ pid: gone, port: 7 }));
+  expect(claimState(state, 1)).toBeUndefined();
+  await writeFile(path.join(state, "dev.json"), "cut of");
+  expect(claimState(state, 1)).toBeUndefined();
 });
 
 test("ports and state come from the arguments", () => {
