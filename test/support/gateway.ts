@@ -122,11 +122,11 @@ export function outboxOf(
 }
 
 /** A run of the cron with that gateway. */
-export function runOf(
+export function runOf<G extends Gateway>(
   env: Bindings,
-  gateway: Gateway,
+  gateway: G,
   { endpoints = notedEndpoints(), ...settings }: Partial<Settings> & { endpoints?: Endpoints } = {},
-): Run {
+): Run & { gateway: G } {
   const some = { walkDelayMs: 0, subrequestBudget: 1_000, hands: 0, ...settings };
   return { env, gateway, outbox: outboxOf(gateway, endpoints), settings: some as Settings };
 }
