@@ -1,14 +1,13 @@
 /** What the cron does each minute: every task has its share, and none stops another. */
 
 import {
-  type Bindings,
   CRON_SHARES,
   CRON_TIME_MS,
   type DeliverySettings,
   deliverySettings,
   SCRUB_DELAY_MS,
 } from "./config.ts";
-import { configuredConvoy } from "./convoy/client.ts";
+import { convoyOf } from "./convoy/client.ts";
 import { recoverDeliveries } from "./endpoint/recover.ts";
 import { finishMoves } from "./endpoint/sync.ts";
 import { type Agenda, type AgendaTimes, readAgenda } from "./event/cron-state.ts";
@@ -18,6 +17,7 @@ import { idAt, scrub } from "./event/scrub.ts";
 import { postDue } from "./event/sweep.ts";
 import { lookUp, walk } from "./event/walk.ts";
 import { type Budget, budgetOf, logError, shareOf } from "./run.ts";
+import { type Bindings, SettingError, settingsOf } from "./settings.ts";
 
 /** One of the cron's tasks. `run` returns its entry in the report; null if nothing was done. */
 type Task = { name: keyof typeof CRON_SHARES; run: (budget: Budget) => Promise<unknown> };
@@ -26,17 +26,22 @@ type Task = { name: keyof typeof CRON_SHARES; run: (budget: Budget) => Promise<u
  * A run's report, one line of JSON: its fields are a contract (docs/operate.md). `failed`: tasks that
  * got no response from D1 or KV. Each task that did something has a field of its own.
  */
-type Report = { ms: number; subrequests: number; failed: string[] } & {
-  [task in Task["name"]]?: unknown;
-};
+type Report = {
+  ms: number;
+  subrequests: number;
+  failed: string[];
+  /** Settings that are set but no longer exist. */
+  ignored_settings?: readonly string[];
+} & { [task in Task["name"]]?: unknown };
 
 /**
  * One run of the cron: post, project, scrub, walk Convoy's list, look up, endpoint life, purge. Each
  * task with work to do has its share of subrequests and time; what it leaves goes to those after it.
- * @throws StorageError if D1 did not respond to a task: the others have still run
+ * @throws SettingError if a setting is wrong: nothing is done. StorageError if D1 did not respond to a
+ * task: the others have still run
  */
 export async function runCron(env: Bindings): Promise<void> {
-  const settings = deliverySettings(env);
+  const settings = settingsOrLine(env);
   const begun = Date.now();
   const times = {
     now: begun,
@@ -45,7 +50,13 @@ export async function runCron(env: Bindings): Promise<void> {
   };
   // No end time: what a run used is read after its time is over.
   const whole = budgetOf(settings.subrequestBudget, Number.POSITIVE_INFINITY);
-  const report: Report = { ms: 0, subrequests: 0, failed: [] };
+  const { ignored } = settingsOf(env);
+  const report: Report = {
+    ms: 0,
+    subrequests: 0,
+    failed: [],
+    ...(ignored.length > 0 ? { ignored_settings: ignored } : {}),
+  };
   const failures: unknown[] = [];
   const fail = (task: string, error: unknown) => {
     logError({ cron: task }, error);
@@ -72,6 +83,19 @@ export async function runCron(env: Bindings): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
+/** The settings; if one is wrong, the run's line says which. */
+function settingsOrLine(env: Bindings): DeliverySettings {
+  try {
+    return deliverySettings(env);
+  } catch (error) {
+    if (error instanceof SettingError) {
+      const cron = { ms: 0, subrequests: 0, failed: ["settings"], settings: error.message };
+      console.log(JSON.stringify({ level: "error", cron }));
+    }
+    throw error;
+  }
+}
+
 /** The tasks with work to do, in order. */
 function tasksOf(
   env: Bindings,
@@ -79,12 +103,11 @@ function tasksOf(
   agenda: Agenda,
   times: AgendaTimes,
 ): Task[] {
-  const configured = configuredConvoy(env);
-  if (!configured.ok) logError({ cron: "no gateway" }, configured.error);
+  const convoy = convoyOf(env);
   const tasks: Task[] = [];
   const place = { walk: agenda.walk };
-  const run = configured.ok ? { db: env.DB, convoy: configured.convoy, settings } : null;
-  if (run && agenda.toPost && times.now >= agenda.closedUntil) {
+  const run = { db: env.DB, convoy, settings };
+  if (agenda.toPost && times.now >= agenda.closedUntil) {
     tasks.push({ name: "post", run: (budget) => postDue(run, budget) });
   }
   // Rows posted in this run may lack their todo in KV.
@@ -95,25 +118,22 @@ function tasksOf(
     const range = { after: agenda.scrubAfter, until: times.scrubUntil };
     tasks.push({ name: "scrub", run: (budget) => scrub(env, range, budget) });
   }
-  if (run) {
-    const { db, convoy } = run;
-    tasks.push({
-      name: "walk",
-      run: async (budget) => {
-        const report = await walk(run, agenda, budget);
-        place.walk = report.place;
-        return report.pages > 0 || report.problem ? report : null;
-      },
-    });
-    if (agenda.toLookUp) {
-      tasks.push({ name: "lookUp", run: (budget) => lookUp(run, place.walk, budget) });
-    }
-    if (agenda.toMove) {
-      tasks.push({ name: "moves", run: (budget) => finishMoves(db, convoy, budget) });
-    }
-    if (agenda.toRecover) {
-      tasks.push({ name: "recover", run: (budget) => recoverDeliveries(db, convoy, budget) });
-    }
+  tasks.push({
+    name: "walk",
+    run: async (budget) => {
+      const report = await walk(run, agenda, budget);
+      place.walk = report.place;
+      return report.pages > 0 || report.problem ? report : null;
+    },
+  });
+  if (agenda.toLookUp) {
+    tasks.push({ name: "lookUp", run: (budget) => lookUp(run, place.walk, budget) });
+  }
+  if (agenda.toMove) {
+    tasks.push({ name: "moves", run: (budget) => finishMoves(env.DB, convoy, budget) });
+  }
+  if (agenda.toRecover) {
+    tasks.push({ name: "recover", run: (budget) => recoverDeliveries(env.DB, convoy, budget) });
   }
   if (agenda.toPurge) {
     const { purgeBefore } = times;

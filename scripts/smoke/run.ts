@@ -50,7 +50,7 @@ export async function smoke(options: SmokeOptions): Promise<{ pausedAtOnce: bool
     ...options.convoy,
     AUTH: isHere ? "open" : "jwt",
     AUTH_SECRET,
-    AUDIT_DELAY_S: String(options.auditDelayS),
+    WALK_DELAY_S: String(options.auditDelayS),
   };
   await migrate(ROOT, state);
   const worker = await serveWorker({ root: ROOT, port: 0, settings, state, interactive: false });

@@ -13,7 +13,7 @@ import { type CloudflareApi, startCloudflareApi } from "../support/cloudflare-ap
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 /** Largest bundle, gzipped: a small one starts fast. The aim is 40 KiB, which endpoint handling, jose and zod exceed. */
-const BUNDLE_MAX_BYTES = 52 * 1024;
+const BUNDLE_MAX_BYTES = 58 * 1024;
 
 const SECRETS = ["AUTH_SECRET", "CONVOY_API_KEY", "CONVOY_PROJECT_ID"];
 const VALUE = "do-not-show-do-not-show-do-not-show";

@@ -17,8 +17,8 @@ test("settings default to the local Convoy and an open API", () => {
 });
 
 test("an environment variable with a setting's name overrides the default; others do not reach the Worker", () => {
-  const settings = devSettings({ AUTH: "jwt", AUDIT_DELAY_S: "1", HOME: "/root" }, "http://c");
-  expect(settings).toMatchObject({ AUTH: "jwt", AUDIT_DELAY_S: "1", CONVOY_API_KEY: "local" });
+  const settings = devSettings({ AUTH: "jwt", WALK_DELAY_S: "1", HOME: "/root" }, "http://c");
+  expect(settings).toMatchObject({ AUTH: "jwt", WALK_DELAY_S: "1", CONVOY_API_KEY: "local" });
   expect(settings).not.toHaveProperty("HOME");
 });
 
