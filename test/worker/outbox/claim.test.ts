@@ -1,9 +1,9 @@
 /** What is claimed to be posted: of whom, in which order, and what becomes of the rest. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/settings.ts";
 import { CLAIM, claim } from "../../../src/outbox/claim.ts";
 import { LEASE_MS } from "../../../src/outbox/write.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import { run } from "../../../src/storage.ts";
 import {
   deliveryRows,

@@ -1,7 +1,6 @@
 /** Owners in turn: whoever has something due, from the kept place, at a cost that does not depend on what waits. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/settings.ts";
 import {
   anyDueSql,
   dueOwners,
@@ -9,6 +8,7 @@ import {
   turnSql,
   type Work,
 } from "../../../src/outbox/turns.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import { run } from "../../../src/storage.ts";
 import { leaveChanges, leaveDeliveries, leaveEndpoints, planOf } from "../../support/log-rows.ts";
 
