@@ -1,5 +1,5 @@
 /** The settings that the Worker gets in development. */
-import { SETTING_NAMES, type SettingName } from "../../src/config.ts";
+import { SETTING_NAMES, type SettingName } from "../../src/settings.ts";
 import { mintToken } from "../../src/token.ts";
 
 /** Key and project of the local Convoy. */
