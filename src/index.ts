@@ -1,7 +1,7 @@
 /** The Worker: what the platform calls. */
 import { app } from "./app.ts";
-import type { Bindings } from "./config.ts";
 import { runCron } from "./cron.ts";
+import type { Bindings } from "./settings.ts";
 
 export default {
   fetch: app.fetch,
