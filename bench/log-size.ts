@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import worker from "../src/index.ts";
+import { app, cronTasks, outbox } from "../src/app.ts";
+import { runCron } from "../src/outbox/cron.ts";
 import type { Bindings } from "../src/settings.ts";
 import { metered } from "./metered.ts";
 
@@ -136,7 +137,7 @@ async function measure(size: number): Promise<Map<string, Cost>> {
 /** One call up to its answer, without its waitUntil work: that time is Convoy's. */
 async function callOnce(env: Bindings, method: string, url: string, body?: object) {
   if (method === "CRON") {
-    await worker.scheduled({ scheduledTime: Date.now(), cron: "", noRetry() {} }, env, {} as never);
+    await runCron(env, outbox, { tasks: cronTasks });
     return;
   }
   const work: Promise<unknown>[] = [];
@@ -146,6 +147,6 @@ async function callOnce(env: Bindings, method: string, url: string, body?: objec
     headers: { "Content-Type": "application/json" },
   };
   const request = new Request(`http://localhost${url}`, { method, ...sent });
-  const response = await worker.fetch(request as never, env, ctx as never);
+  const response = await app.fetch(request as never, env, ctx as never);
   await response.text();
 }

@@ -19,7 +19,7 @@ export type Task = {
   /** Its field in the report. */
   name: string;
   /** SQL: whether it has work. ?1 is the time (ms), `s` the row of cron_state. */
-  due: string;
+  due: (settings: Settings) => string;
   /** Further columns of the agenda: `… AS name, …`. */
   columns?: string;
   /** Subrequests without which it gets nowhere; and which part of the rest, and of the time, is reserved for it. */
@@ -146,7 +146,7 @@ function isIdle(line: unknown): boolean {
 /** The state, and which tasks have work: one statement. @throws StorageError */
 async function readAgenda(run: Run, tasks: Task[], now: number): Promise<Agenda> {
   const columns = tasks.flatMap(({ name, due, columns: further }) => [
-    `(${due}) AS "due ${name}"`,
+    `(${due(run.settings)}) AS "due ${name}"`,
     ...(further ? [further] : []),
   ]);
   const sql = `SELECT s.*, ${columns.join(", ")} FROM cron_state AS s`;
@@ -201,7 +201,7 @@ function ownTasks(hands: Hands | null): Task[] {
     {
       name: "dispatch",
       // Not while the gateway has asked us to wait.
-      due: `s.breaker_until <= ?1 AND (${anyDueSql("post")})`,
+      due: () => `s.breaker_until <= ?1 AND (${anyDueSql("post")})`,
       // A claim, a post, recording. It is the first, and gets what the others do not need.
       least: 3,
       share: 0,
@@ -215,7 +215,7 @@ function ownTasks(hands: Hands | null): Task[] {
     },
     {
       name: "project",
-      due: anyDueSql("project"),
+      due: () => anyDueSql("project"),
       // A claim, a put, recording.
       least: 3,
       share: 0.15,
