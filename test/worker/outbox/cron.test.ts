@@ -206,7 +206,7 @@ function greedy(name: string, least: number, share = 0.1): Task & { got: number[
   const got: number[] = [];
   return {
     ...{ name, least, share, got },
-    due: "1",
+    due: () => "1",
     columns: `'${name}' AS "${name} column"`,
     async run({ env: own }, { row }, budget) {
       expect(row[`${name} column`]).toBe(name);
