@@ -9,6 +9,7 @@ import { dispatch, type PostReport } from "./dispatch.ts";
 import { type Hands, type HandTask, handsOf } from "./hand.ts";
 import type { Outbox } from "./outbox.ts";
 import { projectDue } from "./project.ts";
+import { TASKS } from "./tasks.ts";
 import { anyDueSql } from "./turns.ts";
 
 /** What a run starts from: when, where the cron is (`cron_state`), and the columns that tasks asked for. */
@@ -101,7 +102,8 @@ async function work(
     const meter = meterOf(settings.subrequestBudget);
     const own = metered(env, meter);
     const run: Run = { env: own, outbox, settings, gateway: outbox.connect(own) };
-    const tasks = [...ownTasks(ask ? handsFor(settings, begun, meter, ask) : null), ...others];
+    const hands = ask ? handsFor(settings, begun, meter, ask) : null;
+    const tasks = [...firstTasks(hands), ...TASKS, ...others];
     try {
       const agenda = await readAgenda(run, tasks, begun);
       await runTasks({ ...noting, run, agenda, meter }, tasks);
@@ -195,8 +197,8 @@ function sumOf(tasks: Task[], of: (task: Task) => number): number {
   return tasks.reduce((sum, task) => sum + of(task), 0);
 }
 
-/** The log's own tasks, in order. */
-function ownTasks(hands: Hands | null): Task[] {
+/** What comes first: posting and projecting. */
+function firstTasks(hands: Hands | null): Task[] {
   return [
     {
       name: "dispatch",
