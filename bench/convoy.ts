@@ -1,5 +1,5 @@
 /**
- * A Convoy that answers at once, in its own process: it accepts events and lists them as done. It sends
+ * A Convoy that answers at once, in its own process: it accepts events and lists their deliveries as done. It sends
  * its port to the parent process, which may send it `{hang: boolean}`: hung requests are answered once
  * hanging ends.
  */
@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 /** A message from the parent process. */
 export type ConvoyOrder = { hang: boolean };
 
-type Taken = { uid: string; idempotency_key: string; created_at: string };
+type Taken = { uid: string; idempotency_key: string; endpoint_id: string; created_at: string };
 
 const taken: Taken[] = [];
 const hung: (() => void)[] = [];
@@ -37,10 +37,11 @@ function send(request: IncomingMessage, response: ServerResponse, body: string):
     taken.push({
       uid: String(taken.length).padStart(12, "0"),
       idempotency_key: JSON.parse(body).idempotency_key,
+      endpoint_id: JSON.parse(body).endpoint_id,
       created_at: new Date().toISOString(),
     });
   }
-  const data = post ? null : page(/\/events$/.test(url.pathname) ? taken : [], url.searchParams);
+  const data = post ? null : page(/\/eventdeliveries$/.test(url.pathname) ? taken : [], url.searchParams);
   const text = JSON.stringify({ status: true, message: "ok", data });
   response.writeHead(post ? 201 : 200, { "Content-Type": "application/json" }).end(text);
 }
@@ -61,7 +62,7 @@ function page(all: Taken[], query: URLSearchParams) {
   const content = items.slice(start, end).map((item) => ({
     ...item,
     project_id: "bench",
-    is_duplicate_event: false,
+    updated_at: item.created_at,
     status: "Success",
   }));
   const next = items[end];

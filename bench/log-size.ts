@@ -2,8 +2,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import type { Bindings } from "../src/config.ts";
-import worker from "../src/index.ts";
+import { app, cronTasks, outbox } from "../src/app.ts";
+import { runCron } from "../src/outbox/cron.ts";
+import type { Bindings } from "../src/settings.ts";
 import { metered } from "./metered.ts";
 
 const MIGRATIONS = path.resolve(import.meta.dirname, "../migrations");
@@ -14,26 +15,36 @@ const DAY_MS = 86_400_000;
 
 type Cost = { ms: number; rowsRead: number };
 
-// One owner's events, finished except for a few that are pending or dead; none may be purged.
-const FILL = `WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
-INSERT INTO event (id, owner, type, occurred_at, todo_id, todo, stored, state, attempts, error, accepted_at, finished_at, due_at)
-SELECT printf('0%07x-0000-7000-8000-%012x', i, i), 'default',
-  iif(i % 1000 = 7, 'ping', 'updated'), ?3 + i, iif(i % 1000 = 7, NULL, i % 5000), '{"id":1,"item":"x","completed":false}',
-  iif(i % 1000 = 7, NULL, 1), iif(i < 20, 'pending', iif(i < 40, 'dead', 'confirmed')), iif(i < 20, 1, 0),
-  iif(i < 40, 'Convoy answered 400', NULL), iif(i < 20, NULL, 1), iif(i < 20, NULL, ?3 + i), iif(i < 20, ?4, NULL)
+// One owner's events with a delivery each, delivered except for a few that are pending or dead; none may be purged.
+const NUMBERS = "WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)";
+const FILL_EVENTS = `${NUMBERS}
+INSERT INTO event (seq, id, owner, type, occurred_at, resource, resource_id, change, data, projected)
+SELECT i + 1, printf('0%07x-0000-7000-8000-%012x', i, i), 'default',
+  iif(i % 1000 = 7, 'ping', 'updated'), ?3 + i, iif(i % 1000 = 7, NULL, 'todo'), iif(i % 1000 = 7, NULL, i % 5000),
+  iif(i % 1000 = 7, NULL, 'update'), iif(i % 1000 = 7, NULL, '{"id":1,"item":"x","completed":false}'), iif(i % 1000 = 7, NULL, 1)
+FROM n`;
+const FILL_DELIVERIES = `${NUMBERS}
+INSERT INTO delivery (event_seq, endpoint_id, owner, type, status, failures, error, accepted_at, finished_at, due_at)
+SELECT i + 1, 'x', 'default', iif(i % 1000 = 7, 'ping', 'updated'),
+  iif(i < 20, 'pending', iif(i < 40, 'dead', 'delivered')), iif(i < 20, 1, 0), iif(i < 40, 'Convoy answered 400', NULL),
+  iif(i < 20, NULL, 1), iif(i < 20, NULL, ?3 + i), iif(i < 20, ?4, NULL)
 FROM n`;
 
 const CALLED: [name: string, method: string, url: string, body?: object][] = [
   ["GET /event", "GET", "/event"],
   ["GET /event?type=ping", "GET", "/event?type=ping"],
   ["GET /event?type=deleted", "GET", "/event?type=deleted"],
-  ["GET /event?state=pending", "GET", "/event?state=pending"],
-  ["GET /event?state=dead", "GET", "/event?state=dead"],
-  ["GET /event?state=accepted", "GET", "/event?state=accepted"],
+  ["GET /event?status=dead", "GET", "/event?status=dead"],
+  ["GET /delivery", "GET", "/delivery"],
+  ["GET /delivery?status=pending", "GET", "/delivery?status=pending"],
+  ["GET /delivery?status=dead", "GET", "/delivery?status=dead"],
+  ["GET /delivery?status=delivered", "GET", "/delivery?status=delivered"],
+  ["GET /delivery?endpoint=y", "GET", "/delivery?endpoint=y"],
+  ["GET /event/summary", "GET", "/event/summary"],
   ["GET /event?endpoint=x", "GET", "/event?endpoint=x"],
   ["GET /event/:id", "GET", "/event/00000064-0000-7000-8000-000000000064"],
   ["GET /health?deep", "GET", "/health?deep"],
-  ["POST /event/replay", "POST", "/event/replay", { state: "dead" }],
+  ["POST /delivery/resend", "POST", "/delivery/resend", { status: "dead" }],
   ["POST /event/:id/replay", "POST", "/event/00000065-0000-7000-8000-000000000065/replay"],
   ["POST /todo", "POST", "/todo", { item: "milk" }],
   ["PUT /todo/:id", "PUT", "/todo/1", { item: "milk" }],
@@ -92,7 +103,11 @@ async function measure(size: number): Promise<Map<string, Cost>> {
     for (let from = 0; from < size; from += 50_000) {
       const to = Math.min(from + 50_000, size);
       await db
-        .prepare(FILL)
+        .prepare(FILL_EVENTS)
+        .bind(from, to, now - DAY_MS)
+        .run();
+      await db
+        .prepare(FILL_DELIVERIES)
         .bind(from, to, now - DAY_MS, now + DAY_MS)
         .run();
     }
@@ -122,7 +137,7 @@ async function measure(size: number): Promise<Map<string, Cost>> {
 /** One call up to its answer, without its waitUntil work: that time is Convoy's. */
 async function callOnce(env: Bindings, method: string, url: string, body?: object) {
   if (method === "CRON") {
-    await worker.scheduled({ scheduledTime: Date.now(), cron: "", noRetry() {} }, env);
+    await runCron(env, outbox, { tasks: cronTasks });
     return;
   }
   const work: Promise<unknown>[] = [];
@@ -132,6 +147,6 @@ async function callOnce(env: Bindings, method: string, url: string, body?: objec
     headers: { "Content-Type": "application/json" },
   };
   const request = new Request(`http://localhost${url}`, { method, ...sent });
-  const response = await worker.fetch(request as never, env, ctx as never);
+  const response = await app.fetch(request as never, env, ctx as never);
   await response.text();
 }

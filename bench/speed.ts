@@ -23,7 +23,7 @@ const LIST_SIZE = 100;
 const HANG_POSTS = 100;
 /** Changes whose whole life is counted. */
 const LIFE_CHANGES = 640;
-/** The cron runs once a minute; a change is confirmed within ten, and purged after more than a week. */
+/** The cron runs once a minute; a delivery is seen within ten, and purged after more than a week. */
 const MINUTE_MS = 60_000;
 const RETENTION_MS = 8 * 86_400_000;
 const CRON_RUNS_MAX = 120;
@@ -63,6 +63,7 @@ async function measure(system: System): Promise<void> {
   for (const target of [product, bare]) {
     await latencies({ ...target, next: postFrom(0) }, { connections: 1, count: LIST_SIZE });
   }
+  for (const name of ["product", "bare"] as const) await addEndpoints(system, name, 1);
   await settled(system, "product");
   const routes: [string, string, () => Shot][] = [
     ["get", "GET /todo/:id", () => ({ method: "GET", path: "/todo/7", status: 200 })],
@@ -79,7 +80,21 @@ async function measure(system: System): Promise<void> {
     });
   }
   if (only.has("hang")) await compareHanging(system, { ...product, next: postFrom(1e9) });
-  if (only.has("life")) await countLife(system);
+  if (!only.has("life")) return;
+  for (const endpoints of [0, 1, 3]) await countLife(system, endpoints);
+}
+
+/** Gives the owner so many endpoints, all active; Convoy is not asked. */
+async function addEndpoints(system: System, name: WorkerName, endpoints: number): Promise<void> {
+  await system.query(name, "DELETE FROM endpoint RETURNING 1 AS n");
+  for (let n = 0; n < endpoints; n++) {
+    await system.query(
+      name,
+      `INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, applied, there, created_at, updated_at)
+       VALUES ('e${n}', '${OWNER}', 'active', 'bench', 'https://bench.example', '', 10,
+         '{"name":"bench","url":"https://bench.example","description":"","http_timeout_s":10}', 'active', 0, 0) RETURNING 1 AS n`,
+    );
+  }
 }
 
 /** Takes turns; the first pair is only a warm-up. */
@@ -103,23 +118,26 @@ async function compareHanging(system: System, target: Target): Promise<void> {
 }
 
 /** Counts D1's work for a change from its commit until it leaves the log, as D1 reports it. */
-async function countLife(system: System): Promise<void> {
+async function countLife(system: System, endpoints: number): Promise<void> {
   const target = await targetOf(system, "counted");
-  const life = { ...target, next: postFrom(0) };
+  await addEndpoints(system, "counted", endpoints);
+  await countsOf(target, "DELETE", 0);
+  const life = { ...target, next: postFrom(endpoints * 1e6) };
   await latencies(life, { connections: CONNECTIONS, count: LIFE_CHANGES });
   await settled(system, "counted");
   const stages = [{ name: "commit and settle", ...(await countsOf(target, "GET", 0)) }];
-  const stage = async (name: string, aheadMs: number, where: string) => {
+  const stage = async (name: string, aheadMs: number, left: string) => {
     let counts = await countsOf(target, "POST", aheadMs);
-    for (let run = 1; (await count(system, "counted", where)) > 0; run++) {
+    for (let run = 1; (await count(system, "counted", left)) > 0; run++) {
       if (run === CRON_RUNS_MAX) throw new Error(`${name}: not done after ${run} runs of the cron`);
       counts = await countsOf(target, "POST", MINUTE_MS);
     }
     stages.push({ name, ...counts });
   };
-  await stage("confirmation", 3 * MINUTE_MS, "state <> 'confirmed'");
-  await stage("purge", RETENTION_MS, "1");
-  console.log(`D1 for each of ${LIFE_CHANGES} changes over ${CONNECTIONS} connections, so far`);
+  await stage("delivered", 3 * MINUTE_MS, "delivery WHERE status <> 'delivered'");
+  await stage("purge", RETENTION_MS, "event");
+  const what = `${LIFE_CHANGES} changes with ${endpoints} endpoints over ${CONNECTIONS} connections`;
+  console.log(`D1 for each of ${what}, so far`);
   for (const { name, statements, rowsWritten } of stages) {
     const each = (n: number) => (n / LIFE_CHANGES).toFixed(2).padStart(6);
     console.log(`  ${each(statements)} statements ${each(rowsWritten)} rows written: ${name}`);
@@ -136,11 +154,12 @@ async function countsOf({ url }: Target, method: string, aheadMs: number): Promi
 
 /** Waits until the work in waitUntil is done: no turn may pay for another's work. */
 async function settled(system: System, name: WorkerName): Promise<void> {
-  while ((await count(system, name, "state = 'pending'")) > 0) await sleep(50);
+  while ((await count(system, name, "delivery WHERE status = 'pending'")) > 0) await sleep(50);
+  while ((await count(system, name, "event WHERE projected = 0")) > 0) await sleep(50);
 }
 
-async function count(system: System, name: WorkerName, where: string): Promise<number> {
-  const row = await system.query(name, `SELECT count(*) AS n FROM event WHERE ${where}`);
+async function count(system: System, name: WorkerName, rows: string): Promise<number> {
+  const row = await system.query(name, `SELECT count(*) AS n FROM ${rows}`);
   return row.n ?? 0;
 }
 

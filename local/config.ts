@@ -45,7 +45,7 @@ export const SECRET_REPORTED_UNIT_MS = 1_000;
 
 /** Rows on a page without perPage (recorded). */
 export const DEFAULT_PER_PAGE = 20;
-/** How far lists and batch retries look back without startDate: Convoy's default. */
+/** How far lists look back without startDate: Convoy's default. */
 export const DEFAULT_WINDOW_DAYS = 7;
 
 /** Rows of an inbox answer without `limit`, and the rows the page shows. */
@@ -56,8 +56,8 @@ export const INBOX_MAX_LIMIT = 10_000;
 export const STREAM_HEARTBEAT_MS = 15_000;
 /** Longest delay that a fault may ask for: longer is what `hang` is for. */
 export const MAX_FAULT_LATENCY_MS = 60_000;
-/** Longest that a fault may keep a batch retry running: an hour is beyond any test. */
-export const MAX_FAULT_BATCH_MS = 3_600_000;
+/** Longest that a fault may let a delivery appear late: beyond what any clock or transaction does. */
+export const MAX_FAULT_RACE_MS = 60_000;
 
 /** How far a signature's timestamp may be off: the default of Convoy's libraries. */
 export const SIGNATURE_TOLERANCE_S = 300;

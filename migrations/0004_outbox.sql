@@ -87,11 +87,11 @@ JOIN endpoint ON endpoint.owner = event.owner AND endpoint.status <> 'creating'
   AND (event.endpoint_id IS NULL OR event.endpoint_id = endpoint.id)
 JOIN (SELECT 'pending' AS status, 'pending' AS state UNION ALL SELECT 'pending', 'accepted' UNION ALL SELECT 'dead', 'dead')
   AS event_status ON event_status.state = event.state;
--- Of an endpoint that has no record any more: a dead delivery says that the event was not delivered.
+-- Of an endpoint that its owner no longer has: a dead delivery says that the event was not delivered.
 INSERT INTO delivery (event_seq, endpoint_id, owner, type, status, error, finished_at)
 SELECT seq, endpoint_id, owner, type, 'dead', coalesce(error, 'The endpoint was removed.'), coalesce(finished_at, occurred_at)
 FROM event WHERE state <> 'confirmed' AND endpoint_id IS NOT NULL
-  AND endpoint_id NOT IN (SELECT id FROM endpoint WHERE status <> 'creating');
+  AND NOT EXISTS (SELECT 1 FROM endpoint WHERE id = event.endpoint_id AND owner = event.owner AND status <> 'creating');
 -- What an endpoint missed while it was paused or disabled, or what was still to be brought back to it, is held.
 INSERT INTO delivery (event_seq, endpoint_id, owner, type, status)
 SELECT event.seq, missed.id, event.owner, event.type, 'held'

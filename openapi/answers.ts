@@ -12,7 +12,6 @@ import {
   Endpoint,
   EndpointAdded,
   EndpointPage,
-  ErrorBody,
   EventDetail,
   EventPage,
   Health,
@@ -27,6 +26,8 @@ import {
   TodoAdded,
   TodoPage,
 } from "../src/answers.ts";
+import { ErrorBody } from "../src/errors.ts";
+import { Signpost } from "../src/root.ts";
 import { namedSchemas } from "./json-schema.ts";
 
 const answers = {
@@ -54,6 +55,7 @@ const answers = {
   Alive,
   Health,
   Rebuilt,
+  Signpost,
 };
 // By name: the order of a module's exports is its loader's.
 const byName = Object.entries(answers).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -90,6 +90,7 @@ function toOpenApi(operation: Operation) {
     summary,
     ...(description ? { description } : {}),
     ...(caller === "either" ? { security: [{}, { bearer: [] }] } : {}),
+    ...(caller === "anyone" ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body
       ? {
@@ -126,13 +127,13 @@ function toParameters(tag: string, place: "path" | "query", object?: z.ZodMiniOb
 
 /** Every error that a route can return: its own, and those that follow from how it is called. */
 function errorsOf(operation: Operation): number[] {
-  const { method, body, params, query, errors = [] } = operation;
+  const { method, caller, errors = [] } = operation;
   return [
-    ...(body || params || query ? [400] : []),
-    ...[401, 403, 429],
-    // The limit also applies to a body that no route expects.
-    ...(method === "get" ? [] : [413]),
-    ...(body ? [415] : []),
+    // Of any route: unknown parameters are refused.
+    400,
+    ...(caller === "anyone" ? [] : [401, 403, 429]),
+    // These also apply to a body that no route expects.
+    ...(method === "get" ? [] : [413, 415]),
     ...errors,
     ...[500, 503],
   ].sort();

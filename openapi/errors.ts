@@ -34,11 +34,11 @@ export const ERRORS: Record<number, ErrorAnswer> = {
   },
   413: {
     name: "TooLarge",
-    description: "The body is larger than 16 KiB.",
+    description: "The body is larger than 64 KiB.",
   },
   415: {
     name: "NotJson",
-    description: "The Content-Type is not JSON.",
+    description: "The body is not declared as JSON in UTF-8, or it is compressed.",
   },
   429: {
     name: "TooMany",

@@ -32,13 +32,20 @@ export function namedSchemas(named: Record<string, z.ZodMiniType>): Record<strin
   return Object.fromEntries(Object.keys(named).map((id) => [id, bare(schemas[id] as JsonSchema)]));
 }
 
+/** The largest whole number that a generator's plain integer holds: 32 bits. */
+const INT32_MAX = 2 ** 31 - 1;
+
 // Removes what the document states once (the dialect), zod's own pattern beside a format such as a
 // date's, and the minimums that zod adds where none was set: the lowest safe integer, the length 0.
+// Adds the format without which generators make 32 bits of an id.
 function bare(schema: object): JsonSchema {
   const text = JSON.stringify(schema, (key, value) => {
     if (key === "$schema" || key === "$id") return undefined;
     if (key === "minimum" && value === Number.MIN_SAFE_INTEGER) return undefined;
     if (key === "minLength" && value === 0) return undefined;
+    if (value?.type === "integer" && !(value.maximum <= INT32_MAX) && !value.format) {
+      return { ...value, format: "int64" };
+    }
     if (value?.type === "string" && value.format && value.pattern) {
       const { pattern: _, ...rest } = value;
       return rest;

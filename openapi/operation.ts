@@ -22,8 +22,8 @@ export type Operation = {
   tag: string;
   summary: string;
   description?: string;
-  /** Who may call: `owner`, with a token; `either`, with or without one. */
-  caller?: "owner" | "either";
+  /** Who may call: `owner`, with a token; `either`, with or without one; `anyone`, without. */
+  caller?: "owner" | "either" | "anyone";
   params?: z.ZodMiniObject;
   query?: z.ZodMiniObject;
   body?: { schema: z.ZodMiniType; example: unknown; optional?: true };

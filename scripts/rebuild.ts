@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { Health, Rebuilt } from "../src/answers.ts";
 import { mintToken, OPERATOR_SCOPE } from "../src/token.ts";
-import { devVars } from "./dev-vars.ts";
+import { devVars } from "./dotenv.ts";
 
 const USAGE = "Usage: npm run rebuild -- --url https://… [--from log|kv] [--dry-run]";
 /** Lifetime of an operator's token made here: as long as a large log may take. */

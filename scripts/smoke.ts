@@ -38,8 +38,6 @@ async function main(argv: string[]): Promise<number> {
       convoy,
       receiver,
       receiverUrl: given.receiverUrl ?? `http://127.0.0.1:${receiver.port}/hook`,
-      // At a real Convoy, others may have endpoints under the owner `default`.
-      fanOut: local !== null || given.receiverUrl !== undefined,
       patienceMs: patienceS * 1_000,
       auditDelayS: local ? 1 : AUDIT_DELAY_S,
       say: (line) => console.log(line),

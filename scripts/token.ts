@@ -1,7 +1,7 @@
 /** npm run token -- OWNER [--days N] [--operator]: prints a token that the Worker accepts if AUTH_SECRET is its key. */
 import { parseArgs } from "node:util";
 import { isOwner, mintToken, OPERATOR_SCOPE, OWNER_RULE } from "../src/token.ts";
-import { devVars } from "./dev-vars.ts";
+import { devVars } from "./dotenv.ts";
 
 /** Default lifetime of a token, in days: long enough to try things, short enough in case one is lost. */
 const DAYS_DEFAULT = 30;

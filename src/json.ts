@@ -1,8 +1,11 @@
 /** What JSON.parse would change without a word: repeated names, and numbers that no double holds. */
 
-const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[{}[\]]/gs;
+// A string without an end is a token, too: looked for again from each quote in it, it would take seconds.
+const TOKEN = /"(?:[^"\\]|\\.)*"?|-?\d[\d.eE+-]*|[{}[\]]/gs;
 /** Any double keeps this many decimal digits. */
 const EXACT_DIGITS = 15;
+/** Longer than any number that is written with 15 digits and zeros around them. */
+const NUMBER_MAX_CHARS = 400;
 
 /**
  * What a parser may read in two ways in this text (RFC 8259, sections 4 and 6), or undefined. Of text
@@ -45,9 +48,10 @@ function unescaped(token: string): string {
 }
 
 function isExact(token: string): boolean {
-  const value = Number(token);
   // Whole numbers beyond 2^53 are for the schema to refuse, by name.
   if (/^-?\d+$/.test(token)) return true;
+  if (token.length > NUMBER_MAX_CHARS) return false;
+  const value = Number(token);
   // An underflow: 1e-400 is read as 0.
   if (value === 0) return digitsOf(token) === 0;
   return Number.isFinite(value) && digitsOf(token) <= EXACT_DIGITS;

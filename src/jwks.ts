@@ -21,9 +21,12 @@ export const PUBLISHED_ALGORITHMS = Object.keys(KEY_TYPES);
 /** What a token's header says about its key. */
 export type Signed = { kid: string; alg: string };
 
+/** A key as published, and what of it verifies: WebCrypto refuses a public key with `key_ops` it does not know. */
+type Published = { said: Partial<JWK>; jwk: JWK };
+
 /** `sure`: the last look succeeded, so a key that is not among them is unknown to the issuer. */
 type Kept = {
-  keys: JWK[];
+  keys: Published[];
   fetchedAt: number;
   lookedAt: number;
   sure: boolean;
@@ -70,15 +73,14 @@ function newKept(): Kept {
 // Issuers publish keys for encryption and for other algorithms under the same kid (RFC 7517, 4.5).
 function fitting({ keys }: Kept, { kid, alg }: Signed): JWK[] {
   const type: { kty: string; crv?: string } | undefined = KEY_TYPES[alg as keyof typeof KEY_TYPES];
-  return keys.filter(
-    (key) =>
-      key.kid === kid &&
-      key.kty === type?.kty &&
-      (type.crv === undefined || key.crv === type.crv) &&
-      (key.alg === undefined || key.alg === alg) &&
-      (key.use === undefined || key.use === "sig") &&
-      (!Array.isArray(key.key_ops) || key.key_ops.includes("verify")),
-  );
+  const fits = ({ said }: Published) =>
+    said.kid === kid &&
+    said.kty === type?.kty &&
+    (type.crv === undefined || said.crv === type.crv) &&
+    (said.alg ?? alg) === alg &&
+    (said.use ?? "sig") === "sig" &&
+    (!Array.isArray(said.key_ops) || said.key_ops.includes("verify"));
+  return keys.filter(fits).map(({ jwk }) => jwk);
 }
 
 // The request that looks may be cancelled, and its promise never settle: those that wait have a
@@ -102,7 +104,7 @@ async function look(state: Kept, url: string, now: number): Promise<void> {
   state.lookedAt = Date.now();
 }
 
-function fetchKeys(url: string): Promise<JWK[]> {
+function fetchKeys(url: string): Promise<Published[]> {
   return withTimeout(JWKS_TIMEOUT_MS, async (signal) => {
     // An issuer that redirects could send us anywhere.
     const response = await fetch(url, { signal, redirect: "manual" });
@@ -112,6 +114,10 @@ function fetchKeys(url: string): Promise<JWK[]> {
     }
     const { keys } = (await response.json()) as { keys: (JWK | null)[] };
     // One invalid entry must not spoil the others.
-    return keys.filter((key) => typeof key?.kid === "string") as JWK[];
+    return keys.flatMap((said) => {
+      if (typeof said?.kid !== "string") return [];
+      const { kty, n, e, crv, x, y } = said;
+      return [{ said, jwk: { kty, n, e, crv, x, y } as JWK }];
+    });
   });
 }

@@ -30,32 +30,15 @@ export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => 
   }
 }
 
-/** Counts down; once it is spent, `take` returns false and takes nothing. */
+/** What work may still use. Before it begins something it asks whether enough is left; the meter counts what it did. */
 export type Budget = {
-  /** Takes `n` subrequests, and leaves at least `keep`. */
-  take: (n: number, keep?: number) => boolean;
   /** What is left, in subrequests; 0 once time is over. */
   left: () => number;
 };
 
-/** A budget of `subrequests` until `endsAt` (ms). */
-export function budgetOf(subrequests: number, endsAt: number): Budget {
-  let rest = subrequests;
-  const left = () => (Date.now() < endsAt ? rest : 0);
-  return {
-    left,
-    take(n, keep = 0) {
-      if (left() < n + keep) return false;
-      rest -= n;
-      return true;
-    },
-  };
-}
-
 /** A share of `whole` until `endsAt` (ms): all but `keep`, which is for others. */
 export function shareOf(whole: Budget, keep: number, endsAt: number): Budget {
-  const left = () => (Date.now() < endsAt ? Math.max(0, whole.left() - keep) : 0);
-  return { left, take: (n, more = 0) => left() >= n + more && whole.take(n) };
+  return { left: () => (Date.now() < endsAt ? Math.max(0, whole.left() - keep) : 0) };
 }
 
 /** Logs what went wrong, and where: one line of JSON, without a stack. */

@@ -75,13 +75,3 @@ export const EndpointId = text(1, 255);
 
 /** Query of a call that may name an endpoint. */
 export const EndpointQuery = z.strictObject({ endpoint: z.optional(EndpointId) });
-
-/** Query of GET /health. */
-export const HealthQuery = z.strictObject({ deep: z.optional(z.string()) });
-
-/** Body of POST /rebuild. `from`: which is right if KV and the log differ. `dry_run`: only compare them. */
-export const Rebuild = z.strictObject({
-  from: z.enum(["log", "kv"]),
-  dry_run: z.optional(z.boolean()),
-  cursor: Cursor,
-});

@@ -1,10 +1,11 @@
 /**
  * What the platform costs: the same KV and D1 work per route as the product, without framework, checks
- * and events. The commit is the product's own, so both send D1 the same statement.
+ * and webhooks. The commit is the product's own, so both send D1 the same transaction.
  */
 
-import type { Todo } from "../../src/answers.ts";
-import { commit } from "../../src/event/commit.ts";
+import { commit } from "../../src/outbox/commit.ts";
+import { todo as resource } from "../../src/todo/resource.ts";
+import type { Todo } from "../../src/todo/schema.ts";
 
 type Env = { KV: KVNamespace; DB: D1Database };
 
@@ -32,16 +33,15 @@ async function add(patch: Todo, env: Env): Promise<Response> {
   const result = await commit(env.DB, {
     id: crypto.randomUUID(),
     owner: OWNER,
-    type: "created",
-    todoId: patch.id,
+    ...{ resource, resourceId: String(patch.id), change: "create", type: "created", guard: null },
     patch,
     endpointId: null,
     known: await env.KV.get(key),
     now: Date.now(),
   });
   if (result.kind !== "committed") return new Response(null, { status: 409 });
-  const { seq } = result.row;
-  const todo = String(result.row.todo);
+  const { seq, data } = result.written.event;
+  const todo = String(data);
   await env.KV.put(key, todo, { metadata: { seq, todo: JSON.parse(todo) } });
   return new Response(todo, { ...JSON_TYPE, status: 201 });
 }

@@ -2,8 +2,8 @@
  * The product, counting its work as D1 reports it, and with a clock that can be put forward, since a
  * change's life ends days later. It is not the Worker that is timed: counting takes time.
  */
-import type { Bindings } from "../../src/config.ts";
 import product from "../../src/index.ts";
+import type { Bindings } from "../../src/settings.ts";
 
 /** D1's work since the start: statements, and the rows written by their meta. */
 export type Counts = { statements: number; rowsWritten: number };
@@ -17,17 +17,18 @@ Date.now = () => realNow() + aheadMs;
 console.log = () => {};
 
 export default {
-  /** POST /bench?ahead=MS puts the clock forward and runs the cron; GET /bench only returns the counts. */
+  /** POST /bench?ahead=MS puts the clock forward and runs the cron; DELETE starts counting anew; GET only returns the counts. */
   async fetch(request, env, ctx) {
     const url = new URL(request.url);
     // One for all requests, like a binding: requests share a statement only through the same database.
     database ??= countedDatabase(env.DB);
     const counted = { ...env, DB: database };
     if (url.pathname !== "/bench") return product.fetch(request, counted, ctx);
+    if (request.method === "DELETE") Object.assign(counts, { statements: 0, rowsWritten: 0 });
     if (request.method === "POST") {
       aheadMs += Number(url.searchParams.get("ahead"));
       const scheduledTime = Date.now();
-      await product.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, counted);
+      await product.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, counted, ctx);
     }
     return Response.json(counts);
   },

@@ -5,10 +5,9 @@ import type { Context } from "./context.ts";
 import { type EndpointRow, findEndpoint } from "./store/endpoints.ts";
 import { livingSubscriptions, type SubscriptionRow } from "./store/subscriptions.ts";
 
-/** The endpoint as the agent knows it; a deleted one is gone at once. */
+/** The endpoint as the agent knows it: of a deleted one, too, what it read before. */
 export function agentEndpoint(context: Context, uid: string): EndpointRow | undefined {
-  const current = findEndpoint(context, uid);
-  return current && context.agent.endpoints.through(uid, () => current);
+  return context.agent.endpoints.through(uid, () => findEndpoint(context, uid));
 }
 
 /** The endpoint's undeleted subscriptions as the agent knows them, oldest first; an empty list is not remembered. */

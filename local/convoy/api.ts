@@ -5,6 +5,8 @@ import { CONVOY_VERSION, MAX_BODY_BYTES } from "../config.ts";
 import type { Context } from "./context.ts";
 import type { Engine } from "./engine.ts";
 import { type ApiEnv, failure, Refusal } from "./envelope.ts";
+import { limiter } from "./limiter.ts";
+import { postgres } from "./postgres.ts";
 import { deliveryRoutes } from "./routes/deliveries.ts";
 import { endpointRoutes } from "./routes/endpoints.ts";
 import { eventTypeRoutes } from "./routes/event-types.ts";
@@ -32,6 +34,7 @@ export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
       return failure(401, "authorization failed");
     return next();
   });
+  app.use("/api/v1/projects/*", limiter(context.options.version, context.options.now), postgres);
   app.use(
     "/api/*",
     bodyLimit({

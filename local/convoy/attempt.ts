@@ -1,6 +1,7 @@
 // One attempt of a delivery: sign, send, and record what was sent and what came back.
 import { CONVOY_VERSION, MAX_REDIRECTS, MAX_RESPONSE_BYTES } from "../config.ts";
 import type { Context } from "./context.ts";
+import { withCredentials } from "./credentials.ts";
 import { ConnectionDropped } from "./faults.ts";
 import { isLocalUrl } from "./send.ts";
 import { sign, type Verdict, verify } from "./signature.ts";
@@ -35,9 +36,10 @@ function canonical(name: string): string {
 /** The headers of a delivery with Convoy's names, sorted as Go sorts them (recorded). */
 export function deliveryHeaders(
   row: Pick<DeliveryRow, "headers" | "idempotency_key">,
+  { authentication }: Pick<EndpointRow, "authentication">,
   signature: string,
 ): Record<string, string> {
-  const custom = JSON.parse(row.headers) as Record<string, string[]>;
+  const custom = withCredentials(JSON.parse(row.headers), authentication);
   const named: [string, string][] = [
     ["Accept-Encoding", "gzip"],
     ["Content-Type", "application/json"],
@@ -74,7 +76,7 @@ function sentTo(context: Context, row: DeliveryRow, endpoint: EndpointRow): Sent
   });
   return {
     url: endpoint.url,
-    headers: deliveryHeaders(row, header),
+    headers: deliveryHeaders(row, endpoint, header),
     signature: { header, advanced, ...verdict },
     kept: !context.options.publicHosts && !isLocalUrl(endpoint.url),
   };

@@ -21,6 +21,8 @@ export type ConvoyVersion = (typeof VERSIONS)[number];
 export type ConvoyOptions = {
   /** Which Convoy is imitated; "26.7" by default. */
   version?: ConvoyVersion;
+  /** Whether it has a licence; without one, by default, a subscription takes all types, and only API keys authenticate. */
+  licensed?: boolean;
   /** The SQLite file that holds its state; ":memory:" by default. */
   file?: string;
   /** The key it accepts in `Authorization: Bearer`; "local" by default. */
@@ -77,6 +79,7 @@ export function createContext(options: ConvoyOptions): Context {
   return {
     options: {
       version,
+      licensed: options.licensed ?? false,
       file: options.file ?? ":memory:",
       apiKey: options.apiKey ?? LOCAL_CREDENTIAL,
       projectId: options.projectId ?? LOCAL_CREDENTIAL,

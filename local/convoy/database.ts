@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS endpoint (
   http_timeout_s INTEGER NOT NULL, status TEXT NOT NULL CHECK (status IN ('active', 'paused', 'inactive')),
   advanced_signatures INTEGER NOT NULL, rate_limit INTEGER NOT NULL, rate_limit_duration_s INTEGER NOT NULL,
   secrets TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT,
-  authentication TEXT NOT NULL DEFAULT '{}'
+  authentication TEXT NOT NULL DEFAULT '{}', mtls_client_cert TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS endpoint_owner ON endpoint (owner_id, uid);
 CREATE TABLE IF NOT EXISTS subscription (
@@ -17,11 +17,11 @@ CREATE TABLE IF NOT EXISTS subscription (
   created_at TEXT NOT NULL, updated_at TEXT NOT NULL, deleted_at TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS subscription_endpoint ON subscription (endpoint_id);
--- target: whom it goes to (an endpoint's uid or an owner). swallowed: answered 201, then forgotten (a fault).
+-- swallowed: answered 201, then forgotten (a fault).
 CREATE TABLE IF NOT EXISTS event (
-  uid TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('endpoint', 'owner')), target TEXT NOT NULL,
+  uid TEXT PRIMARY KEY, endpoint_id TEXT NOT NULL,
   event_type TEXT NOT NULL, idempotency_key TEXT NOT NULL, is_duplicate INTEGER NOT NULL DEFAULT 0,
-  data TEXT NOT NULL, custom_headers TEXT NOT NULL, endpoints TEXT NOT NULL DEFAULT '[]',
+  data TEXT NOT NULL, custom_headers TEXT NOT NULL,
   status TEXT NOT NULL, failure_reason TEXT, acknowledged_at TEXT NOT NULL, created_at TEXT NOT NULL,
   processed INTEGER NOT NULL DEFAULT 0, swallowed INTEGER NOT NULL DEFAULT 0, hidden INTEGER NOT NULL DEFAULT 0
 ) STRICT;
@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS delivery (
   strand TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS delivery_open ON delivery (uid) WHERE status IN ('Scheduled', 'Processing', 'Retry');
+CREATE INDEX IF NOT EXISTS delivery_created ON delivery (created_at, uid);
 CREATE INDEX IF NOT EXISTS delivery_endpoint ON delivery (endpoint_id, uid);
 CREATE INDEX IF NOT EXISTS delivery_status ON delivery (status, uid);
 CREATE INDEX IF NOT EXISTS delivery_key ON delivery (idempotency_key);
@@ -58,8 +59,17 @@ CREATE TABLE IF NOT EXISTS event_type (
 /** Columns missing from a file of an earlier version: table, column, definition. */
 const ADDED_COLUMNS = [
   ["endpoint", "authentication", "TEXT NOT NULL DEFAULT '{}'"],
+  ["endpoint", "mtls_client_cert", "TEXT"],
   ["delivery", "strand", "TEXT"],
 ] as const;
+
+/** What a file of an earlier version has instead of event.endpoint_id: events for an owner, which are gone. */
+const FAN_OUT = `
+DELETE FROM event WHERE kind = 'owner';
+ALTER TABLE event DROP COLUMN kind;
+ALTER TABLE event DROP COLUMN endpoints;
+ALTER TABLE event RENAME COLUMN target TO endpoint_id;
+`;
 
 /** All tables; a reset empties them. */
 const TABLES = ["endpoint", "subscription", "event", "delivery", "attempt", "event_type"];
@@ -83,12 +93,12 @@ export function openDatabase(file: string): Database {
   // WAL with synchronous NORMAL: a killed process loses nothing, and a commit does not wait for the disk.
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;");
   db.exec(SCHEMA);
-  for (const [table, column, definition] of ADDED_COLUMNS) {
-    const known = db
-      .prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = ?")
-      .get(table, column);
-    if (!known) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${definition}`);
-  }
+  const has = (table: string, column: string) =>
+    db.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = ?").get(table, column) !==
+    undefined;
+  for (const [table, column, definition] of ADDED_COLUMNS)
+    if (!has(table, column)) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${definition}`);
+  if (has("event", "kind")) db.exec(FAN_OUT);
   const prepared = new Map<string, StatementSync>();
   const statement = (sql: string): StatementSync => {
     const known = prepared.get(sql);

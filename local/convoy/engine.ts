@@ -3,14 +3,17 @@ import { EVENTS_A_TURN, MAX_CONCURRENT_DELIVERIES } from "../config.ts";
 import { agentEndpoint } from "./agent.ts";
 import { attempt } from "./attempt.ts";
 import type { Context } from "./context.ts";
+import { createRates } from "./rate.ts";
 import { recordArrival, recordAttempt } from "./store/attempts.ts";
 import {
+  type DeliveryRow,
   findDelivery,
   openDeliveries,
   rescheduleDelivery,
   setDeliveryStatus,
   strandWaitingDeliveries,
 } from "./store/deliveries.ts";
+import type { EndpointRow } from "./store/endpoints.ts";
 import { processEvent, strandWaitingEvents, waitingEvents } from "./store/events.ts";
 
 /** The part of a local Convoy that works in the background. */
@@ -19,8 +22,6 @@ export type Engine = {
   wake(): void;
   /** Sends a delivery again, whatever its status; false if it is already on its way. */
   requeue(uid: string): boolean;
-  /** Runs `work` in a later turn of the event loop; idle waits for it. */
-  later(work: () => void): void;
   /** Processes what is there now, even if autoDeliver is off, and waits until idle. */
   process(): Promise<void>;
   /** Resolves when nothing is queued or on its way; retries in the future do not count. */
@@ -39,6 +40,9 @@ export function createEngine(context: Context): Engine {
   const queue = new Set<string>();
   const active = new Set<string>();
   const timers = new Map<string, NodeJS.Timeout>();
+  const rates = createRates(context.options.now);
+  /** Deliveries that an endpoint's rate limit has held back once. */
+  const limited = new Set<string>();
   const waiters: (() => void)[] = [];
   let stop = new AbortController();
   let turns = 0;
@@ -48,8 +52,8 @@ export function createEngine(context: Context): Engine {
 
   /** Whether nothing may leave the queue: the test decides when, or a fault stops it. */
   const held = () => {
-    const { stall, redis_down } = context.faults.get();
-    return manual || stall === true || redis_down === true;
+    const { stall, redis_down, postgres_down } = context.faults.get();
+    return manual || [stall, redis_down, postgres_down].includes(true);
   };
   const resting = () =>
     active.size === 0 && turns === 0 && (held() || (queue.size === 0 && !turnPlanned));
@@ -57,6 +61,7 @@ export function createEngine(context: Context): Engine {
     if (resting()) for (const waiter of waiters.splice(0)) waiter();
   };
 
+  /** Runs `work` in a later turn of the event loop; idle waits for it. */
   const later = (work: () => void) => {
     turns++;
     setImmediate(() => {
@@ -75,9 +80,9 @@ export function createEngine(context: Context): Engine {
       if (held()) return;
       const events = waitingEvents(context, EVENTS_A_TURN);
       if (events.length === 0) return;
-      const bare = new Set<string>();
+      const turn = { bare: new Set<string>(), keys: new Set<string>() };
       const created = context.db.transaction(() =>
-        events.flatMap((event) => processEvent(context, event, bare)),
+        events.flatMap((event) => processEvent(context, event, turn)),
       );
       for (const uid of created) queue.add(uid);
       for (const event of events) announce(event.uid);
@@ -112,11 +117,13 @@ export function createEngine(context: Context): Engine {
     const row = findDelivery(context, uid);
     if (!row) return;
     const endpoint = agentEndpoint(context, row.endpoint_id);
-    if (endpoint?.status !== "active") {
+    // A pause holds back new deliveries only: those that exist are tried to their end (recorded).
+    if (!endpoint || endpoint.status === "inactive") {
       setDeliveryStatus(context, uid, "Discarded");
       context.publish({ kind: "delivery", id: uid });
       return;
     }
+    if (isLimited(row, endpoint)) return;
     setDeliveryStatus(context, uid, "Processing");
     const { sent, answer } = await attempt(context, row, endpoint, stopped);
     if (stopped.aborted) return;
@@ -126,6 +133,21 @@ export function createEngine(context: Context): Engine {
       if (status === "Retry" && row.strand === null) retryAt(uid, context.options.retry.intervalMs);
     }
     context.publish({ kind: "delivery", id: uid });
+  };
+
+  /** Holds a delivery back: first for a retry's interval, then for the limit's duration. Its row stays as it is (recorded). */
+  const isLimited = (
+    { uid, status }: DeliveryRow,
+    { uid: endpointId, rate_limit, rate_limit_duration_s: durationS }: EndpointRow,
+  ): boolean => {
+    if (rates.allow(endpointId, rate_limit, durationS)) {
+      limited.delete(uid);
+      return false;
+    }
+    const again = status === "Retry" || limited.has(uid);
+    limited.add(uid);
+    retryAt(uid, again ? durationS * 1000 : context.options.retry.intervalMs);
+    return true;
   };
 
   const retryAt = (uid: string, inMs: number) => {
@@ -157,6 +179,8 @@ export function createEngine(context: Context): Engine {
 
   const emptyQueue = () => {
     queue.clear();
+    limited.clear();
+    rates.clear();
     for (const timer of timers.values()) clearTimeout(timer);
     timers.clear();
   };
@@ -177,7 +201,6 @@ export function createEngine(context: Context): Engine {
   });
   return {
     wake,
-    later,
     idle,
     forget,
     lose() {

@@ -12,11 +12,7 @@ export class Refusal extends Error {
 }
 
 /** How a fault affects a call that still reaches the API's routes. */
-export type ApiEnv = { Bindings: { trouble?: "swallow" | "redis_down" } };
-
-/** The answer to a call that needs Redis while it is down (recorded for a fan-out). */
-export const REDIS_REFUSED =
-  "UNKNOWN: redis eval error: dial tcp 127.0.0.1:6379: connect: connection refused";
+export type ApiEnv = { Bindings: { trouble?: "swallow" | "redis_down" | "postgres_down" } };
 
 /** The headers of the API's answers. */
 export const API_HEADERS = { "Content-Type": "application/json", "X-Convoy-Version": API_VERSION };

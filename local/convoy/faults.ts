@@ -1,5 +1,5 @@
 // Faults on request: what the API or a receiver does wrong, for tests and for people who want to see it.
-import { MAX_FAULT_BATCH_MS, MAX_FAULT_LATENCY_MS } from "../config.ts";
+import { MAX_FAULT_LATENCY_MS, MAX_FAULT_RACE_MS } from "../config.ts";
 
 /** The fault of one side; none if nothing is set. */
 export type Fault = {
@@ -35,14 +35,16 @@ export type Faults = Fault & {
   swallow?: boolean;
   /** Redis does not answer; the effect depends on the version. The queue stands still meanwhile. */
   redis_down?: boolean;
+  /** Postgres does not answer: almost every call is refused, some with a 404. The queue stands still meanwhile. */
+  postgres_down?: boolean;
   /** Happens once, when set: what is queued right now is never sent. Not shown afterwards. */
   redis_lost?: boolean;
   /** The queue stands still: what is accepted waits until this ends. */
   stall?: boolean;
   /** Strands a share (`rate`, 0 to 1; 1 by default) of the new deliveries or events. */
   strand?: { what?: Strand; rate?: number };
-  /** How long each batch retry counts as running, by the clock; a second one is refused meanwhile. */
-  batch_ms?: number;
+  /** Workers race: a new delivery appears in the list up to this much after its created_at. */
+  race_ms?: number;
   deliveries?: Fault;
 };
 
@@ -54,9 +56,9 @@ export class ConnectionDropped extends TypeError {
   }
 }
 
-/** How a fault affects a call: `go` does the work, `swallow` pretends to, `answer` replaces it, `redis_down` varies. */
+/** How a fault affects a call: `go` does the work, `swallow` pretends to, `answer` replaces it, the rest varies. */
 export type FaultOutcome =
-  | { kind: "go" | "swallow" | "redis_down" }
+  | { kind: "go" | "swallow" | "redis_down" | "postgres_down" }
   | { kind: "answer"; status: number; message: string; retryAfterS?: number };
 
 /** The faults in force, and how they affect calls. */
@@ -119,6 +121,7 @@ const FAULTS: Record<keyof Faults, Check> = {
   ...FAULT,
   swallow: flag,
   redis_down: flag,
+  postgres_down: flag,
   redis_lost: flag,
   stall: flag,
   strand: members({
@@ -128,7 +131,7 @@ const FAULTS: Record<keyof Faults, Check> = {
     ),
     rate: share,
   }),
-  batch_ms: wholeNumber(0, MAX_FAULT_BATCH_MS),
+  race_ms: wholeNumber(0, MAX_FAULT_RACE_MS),
   deliveries: members(FAULT),
 };
 
@@ -190,7 +193,9 @@ export function createFaults(onChange: () => void): FaultControl {
         };
       }
       if (side === "deliveries") return { kind: "go" };
-      return { kind: faults.redis_down ? "redis_down" : faults.swallow ? "swallow" : "go" };
+      for (const kind of ["redis_down", "postgres_down", "swallow"] as const)
+        if (faults[kind]) return { kind };
+      return { kind: "go" };
     },
     strand(of) {
       const { what = "delivery", rate = 1 } = faults.strand ?? { rate: 0 };

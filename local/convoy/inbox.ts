@@ -144,8 +144,7 @@ export function listEvents(context: Context, limit: number) {
   return context.db
     .all<{
       uid: string;
-      kind: string;
-      target: string;
+      endpoint_id: string;
       event_type: string;
       idempotency_key: string;
       is_duplicate: number;
@@ -157,9 +156,7 @@ export function listEvents(context: Context, limit: number) {
     }>("SELECT * FROM event WHERE hidden = 0 ORDER BY uid DESC LIMIT ?", limit)
     .map((row) => ({
       id: row.uid,
-      kind: row.kind,
-      endpoint_id: row.kind === "endpoint" ? row.target : null,
-      owner_id: row.kind === "owner" ? row.target : null,
+      endpoint_id: row.endpoint_id,
       event_type: row.event_type,
       idempotency_key: row.idempotency_key,
       is_duplicate: row.is_duplicate === 1,

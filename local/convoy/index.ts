@@ -44,11 +44,6 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
         return failure(outcome.status, outcome.message, retryAfter);
       }
       if (outcome.kind === "go") return api.fetch(request, {});
-      const limited = context.options.version === "26.6" && pathname.startsWith(LIMITED_PATHS);
-      if (outcome.kind === "redis_down" && limited) {
-        await request.body?.cancel();
-        return rateLimited(context.options.now());
-      }
       return api.fetch(request, { trouble: outcome.kind });
     },
     idle: engine.idle,
@@ -60,15 +55,4 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
       context.db.close();
     },
   };
-}
-
-/** The paths behind Convoy's rate limiter. */
-const LIMITED_PATHS = "/api/v1/projects";
-
-/** How 26.6 answers every call while Redis is down: its limiter fails closed, and Retry-After is a Unix time (seen). */
-function rateLimited(now: number): Response {
-  return failure(429, "exceeded rate limit", {
-    "Retry-After": `${Math.floor(now / 1000)}`,
-    "X-Ratelimit-Reset": "0.000000",
-  });
 }

@@ -1,4 +1,4 @@
-// Convoy's pages: newest first, by uid; the cursor of the next page is its own first row, not the last one seen.
+// Convoy's pages: newest first; the cursor of the next page is its own first row, not the last one seen.
 import type { SQLInputValue } from "node:sqlite";
 import { DEFAULT_PER_PAGE, DEFAULT_WINDOW_DAYS } from "../config.ts";
 import type { Context } from "./context.ts";
@@ -67,15 +67,37 @@ export function timeWindow(context: Context, query: URLSearchParams): Condition[
   ];
 }
 
-/** One page of `table`, ordered by uid, with Convoy's cursors. `conditions` are joined by AND. */
+/** What a list is ordered by. */
+export type Order = "uid" | "created_at, uid";
+
+/** The rows from the cursor's own on, in the direction of `comparison`; by created_at, all if it has no row (recorded). */
+function beside(
+  context: Context,
+  table: string,
+  order: Order,
+  comparison: "<" | "<=" | ">" | ">=",
+  cursor: string,
+): Condition[] {
+  if (cursor === "") return [];
+  if (order === "uid") return [{ sql: `uid ${comparison} ?`, values: [cursor] }];
+  const row = context.db.get<{ created_at: string }>(
+    `SELECT created_at FROM ${table} WHERE uid = ?`,
+    cursor,
+  );
+  if (!row) return [];
+  return [{ sql: `(created_at, uid) ${comparison} (?, ?)`, values: [row.created_at, cursor] }];
+}
+
+/** One page of `table`, with Convoy's cursors. `conditions` are joined by AND. */
 export function page<Row extends { uid: string }>(
   context: Context,
   table: string,
   conditions: Condition[],
   query: URLSearchParams,
+  order: Order = "uid",
 ): Page<Row> {
   const asked = Number.parseInt(query.get("perPage") ?? "", 10);
-  const perPage = Number.isSafeInteger(asked) && asked > 0 ? asked : DEFAULT_PER_PAGE;
+  const perPage = Number.isSafeInteger(asked) && asked >= 0 ? asked : DEFAULT_PER_PAGE;
   const backwards = query.get("direction") === "prev";
   const ascending = query.get("sort")?.toUpperCase() === "ASC";
   const cursor = query.get(backwards ? "prev_page_cursor" : "next_page_cursor") ?? "";
@@ -87,15 +109,16 @@ export function page<Row extends { uid: string }>(
     };
   };
   const down = ascending === backwards;
-  const from = where(cursor ? [{ sql: `uid ${down ? "<=" : ">="} ?`, values: [cursor] }] : []);
+  const from = where(beside(context, table, order, down ? "<=" : ">=", cursor));
+  const sorted = order.replaceAll(/\w+/g, (column) => `${column} ${down ? "DESC" : "ASC"}`);
   const rows = context.db.all<Row>(
-    `SELECT * FROM ${table} ${from.sql} ORDER BY uid ${down ? "DESC" : "ASC"} LIMIT ?`,
+    `SELECT * FROM ${table} ${from.sql} ORDER BY ${sorted} LIMIT ?`,
     ...from.values,
     perPage + 1,
   );
   if (backwards) rows.reverse();
   const first = rows[0]?.uid ?? "";
-  const before = where([{ sql: `uid ${ascending ? "<" : ">"} ?`, values: [first] }]);
+  const before = where(beside(context, table, order, ascending ? "<" : ">", first));
   const hasPrevious =
     first !== "" &&
     context.db.get(`SELECT 1 FROM ${table} ${before.sql} LIMIT 1`, ...before.values) !== undefined;

@@ -1,5 +1,6 @@
 // Rows as Convoy's API shows them, field by field as recorded, including empty ones.
 import type { Context } from "./context.ts";
+import { shownAuthentication, shownClientCert } from "./credentials.ts";
 import { type DeliveryRow, maxRetrySeconds } from "./store/deliveries.ts";
 import type { EndpointRow, Secret } from "./store/endpoints.ts";
 import type { EventRow } from "./store/events.ts";
@@ -22,7 +23,7 @@ const NO_STATISTICS = {
 };
 
 function authenticationView(row: EndpointRow, fresh: boolean): unknown {
-  return fresh && row.authentication === "{}" ? null : JSON.parse(row.authentication);
+  return fresh && row.authentication === "{}" ? null : shownAuthentication(row.authentication);
 }
 
 /** An endpoint. `fresh`: as create and update answer it, where no authentication is null instead of {} (recorded). */
@@ -43,6 +44,7 @@ export function endpointView(context: Context, row: EndpointRow, fresh = false) 
     rate_limit_duration: row.rate_limit_duration_s,
     content_type: "application/json",
     ...NO_STATISTICS,
+    ...shownClientCert(row.mtls_client_cert),
     created_at: row.created_at,
     updated_at: row.updated_at,
     deleted_at: row.deleted_at,
@@ -136,7 +138,7 @@ export function eventJson(context: Context, row: EventRow): string {
     uid: row.uid,
     event_type: row.event_type,
     project_id: context.options.projectId,
-    endpoints: JSON.parse(row.endpoints) as string[],
+    endpoints: [row.endpoint_id],
     headers: JSON.parse(row.custom_headers) as object,
     source_metadata: sourceMetadata(null),
     url_query_params: "",

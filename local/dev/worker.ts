@@ -9,6 +9,8 @@ import { HOST } from "./numbers.ts";
 export type WorkerOptions = {
   /** The repository's directory. */
   root: string;
+  /** HOST unless given. */
+  hostname?: string;
   /** 0: a free port. */
   port: number;
   settings: Record<string, string>;
@@ -18,9 +20,11 @@ export type WorkerOptions = {
   interactive: boolean;
 };
 
-/** A running Worker. */
+/** A Worker that has been started; it answers once it is built. */
 export type DevWorker = {
   url: URL;
+  /** Rejects if it cannot run, and says why. */
+  failed: Promise<never>;
   /** Runs the Worker's scheduled handler. */
   scheduled(at: Date): Promise<void>;
   close(): Promise<void>;
@@ -67,7 +71,7 @@ export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
     config: path.join(options.root, "wrangler.toml"),
     bindings,
     dev: {
-      server: { hostname: HOST, port: options.port },
+      server: { hostname: options.hostname ?? HOST, port: options.port },
       inspector: false,
       watch: options.interactive,
       // "info": requests, reloads and errors; the Worker's own logs are handled below.
@@ -80,16 +84,26 @@ export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
       persist: options.state,
     },
   });
-  const url: URL = await worker.url;
+  const failed = new Promise<never>((_, reject) => {
+    // wrangler only logs it, at a level that would show everything.
+    worker.raw.on("error", (event: Error | { reason: string; cause: Error }) => {
+      const why =
+        event instanceof Error ? event.message : `${event.reason}: ${event.cause.message}`;
+      reject(new Error(`The Worker cannot run. ${why}`));
+    });
+  });
+  failed.catch(() => {});
+  const url: URL = await Promise.race([worker.url, failed]);
   return {
     url,
+    failed,
     scheduled: (at) => fireCron(url, at),
     close: () => worker.dispose(),
   };
 }
 
 /** Uses wrangler's documented path; the handle's own scheduled() calls the proxy in front instead. */
-async function fireCron(base: URL, at: Date): Promise<void> {
+export async function fireCron(base: URL, at: Date): Promise<void> {
   const query = new URLSearchParams({ cron: "* * * * *", time: String(at.getTime()) });
   const response = await fetch(new URL(`/cdn-cgi/handler/scheduled?${query}`, base));
   const text = await response.text();

@@ -32,6 +32,7 @@ const SWITCHES = [
 
 const QUEUE_SWITCHES = [
   { name: "redis_down", label: "Redis is down" },
+  { name: "postgres_down", label: "Postgres is down" },
   { name: "redis_lost", label: "Redis loses its data: once, now" },
   { name: "stall", label: "Stall: nothing is processed" },
 ];
@@ -89,10 +90,10 @@ function queueFields(faults) {
         { name: "rate", label: "Share stranded, %", min: 0, max: 100, placeholder: "100" },
       ),
       numberField(faults, {
-        name: "batch_ms",
-        label: "Batch retry takes, ms",
+        name: "race_ms",
+        label: "Deliveries appear late, ms",
         min: 0,
-        max: 3600000,
+        max: 60000,
         placeholder: "0",
       }),
     ),
@@ -158,14 +159,15 @@ function describe(fault) {
   return `${parts.join(", ")}${share}`;
 }
 
-function describeQueue({ redis_down, stall, strand, batch_ms }) {
+function describeQueue({ redis_down, postgres_down, stall, strand, race_ms }) {
   const what = STRANDED.find(([value]) => value === (strand?.what ?? "delivery"))?.[1];
   const share = strand?.rate === undefined ? "" : `${Math.round(strand.rate * 100)} % of `;
   return [
     redis_down && "Redis is down.",
+    postgres_down && "Postgres is down.",
     stall && "The queue is stalled.",
     strand && `The queue strands ${share}${what}.`,
-    batch_ms && `A batch retry runs for ${batch_ms} ms.`,
+    race_ms && `Deliveries appear up to ${race_ms} ms late.`,
   ]
     .filter(Boolean)
     .join(" ");

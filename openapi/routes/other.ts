@@ -1,5 +1,6 @@
 /** Health and the portal. */
-import { HealthQuery, NewPortalLink, Rebuild } from "../../src/schema.ts";
+import { NewPortalLink } from "../../src/portal-link.ts";
+import { HealthQuery, Rebuild } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */
@@ -24,6 +25,26 @@ export const OTHER: Operation[] = [
       },
     },
     errors: [404],
+  },
+  {
+    method: "get",
+    path: "/",
+    id: "root",
+    tag: "Service",
+    summary: "Find the documentation",
+    caller: "anyone",
+    answers: {
+      200: {
+        description: "Paths of this service.",
+        schema: "Signpost",
+        example: {
+          docs: "/docs",
+          openapi: "/openapi.json",
+          portal: "/portal/",
+          health: "/health",
+        },
+      },
+    },
   },
   {
     method: "get",

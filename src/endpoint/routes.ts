@@ -1,32 +1,17 @@
 /** /endpoint: HTTP in, HTTP out. */
 import { createMiddleware } from "hono/factory";
 import { v7 as uuidv7 } from "uuid";
-import {
-  type Bindings,
-  DELIVERY_PAGE_DEFAULT,
-  endpointSettings,
-  isPortalOn,
-  PAGE_DEFAULT,
-  PORTAL_LINK_DEFAULT_MIN,
-  SYNC_BUDGET,
-} from "../config.ts";
+import { DELIVERY_PAGE_DEFAULT, PAGE_DEFAULT, SYNC_BUDGET } from "../config.ts";
 import { convoyOf, type Failure, mendableReason, shownReason } from "../convoy/client.ts";
 import { getDelivery, listAttempts, listDeliveries } from "../convoy/deliveries.ts";
+import { type Problem, problem, unavailable } from "../errors.ts";
 import { commitPing } from "../event/commit.ts";
 import { finish } from "../event/publish.ts";
-import {
-  type AppEnv,
-  newApp,
-  type Problem,
-  problem,
-  requireJson,
-  requireJsonIfAny,
-  unavailable,
-  valid,
-} from "../http.ts";
+import { type AppEnv, newApp } from "../http.ts";
 import { budgetOf } from "../run.ts";
-import { NewPortalLink, onePage, PageQuery } from "../schema.ts";
-import { mintPortalToken } from "../token.ts";
+import { onePage, PageQuery } from "../schema.ts";
+import { type Bindings, settingsOf } from "../settings.ts";
+import { validBody, validOptionalBody, validPath, validQuery } from "../validate.ts";
 import { createEndpoint, deleteEndpoint } from "./create.ts";
 import { setPaused } from "./pause.ts";
 import {
@@ -34,7 +19,6 @@ import {
   DeliveryPath,
   EndpointPatch,
   EndpointPath,
-  isPrivateUrl,
   NewEndpoint,
   Rotation,
   SyncQuery,
@@ -45,6 +29,7 @@ import {
 import { sync } from "./sync.ts";
 import { type EndpointRow, findEndpoint, listEndpoints } from "./table.ts";
 import { changeEndpoint, type Result, rotateSecret, type Trouble } from "./update.ts";
+import { ownProblem, privateProblem } from "./url.ts";
 
 /** Puts the caller's endpoint from the path into the context; 404 if the caller has none with this id. */
 const own = createMiddleware<AppEnv & { Variables: { endpoint: EndpointRow } }>(async (c, next) => {
@@ -56,7 +41,7 @@ const own = createMiddleware<AppEnv & { Variables: { endpoint: EndpointRow } }>(
 
 /** Routes under /endpoint. */
 export const endpoint = newApp()
-  .get("/", valid("query", PageQuery), async (c) => {
+  .get("/", validQuery(PageQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor } = c.req.valid("query");
     const rows = await listEndpoints(c.env.DB, c.get("owner"), { limit: limit + 1, after: cursor });
     return c.json(
@@ -64,35 +49,28 @@ export const endpoint = newApp()
       200,
     );
   })
-  .get("/:id", valid("param", EndpointPath), own, (c) => c.json(toEndpoint(c.get("endpoint")), 200))
-  .post("/", requireJson, valid("json", NewEndpoint), async (c) => {
+  .get("/:id", validPath(EndpointPath), own, (c) => c.json(toEndpoint(c.get("endpoint")), 200))
+  .post("/", validBody(NewEndpoint), async (c) => {
     const wanted = c.req.valid("json");
-    const { max } = checkUrl(c.env, wanted.url);
+    const { endpointsMax: max } = checkUrl(c, wanted.url);
     const convoy = convoyOf(c.env);
     const made = await createEndpoint(c.env.DB, convoy, c.get("owner"), wanted, max);
     const { row, secret } = valueOrThrow(made);
     c.header("Location", `/endpoint/${row.id}`);
     return c.json({ "Endpoint ID": row.id, endpoint: toEndpoint(row), secret }, 201);
   })
-  .put(
-    "/:id",
-    requireJson,
-    valid("param", EndpointPath),
-    valid("json", EndpointPatch),
-    own,
-    async (c) => {
-      const patch = c.req.valid("json");
-      checkUrl(c.env, patch.url);
-      const row = c.get("endpoint");
-      const changed = await changeEndpoint(c.env.DB, convoyOf(c.env), row, patch);
-      return c.json(toEndpoint(valueOrThrow(changed)), 200);
-    },
-  )
-  .delete("/:id", valid("param", EndpointPath), own, async (c) => {
+  .put("/:id", validPath(EndpointPath), validBody(EndpointPatch), own, async (c) => {
+    const patch = c.req.valid("json");
+    checkUrl(c, patch.url);
+    const row = c.get("endpoint");
+    const changed = await changeEndpoint(c.env.DB, convoyOf(c.env), row, patch);
+    return c.json(toEndpoint(valueOrThrow(changed)), 200);
+  })
+  .delete("/:id", validPath(EndpointPath), own, async (c) => {
     valueOrThrow(await deleteEndpoint(c.env.DB, convoyOf(c.env), c.get("endpoint")));
     return c.json({ data: "Endpoint ID has been removed." }, 200);
   })
-  .post("/:id/ping", valid("param", EndpointPath), async (c) => {
+  .post("/:id/ping", validPath(EndpointPath), async (c) => {
     const { id } = c.req.valid("param");
     const now = Date.now();
     const owner = c.get("owner");
@@ -103,25 +81,24 @@ export const endpoint = newApp()
     c.header("X-Event-Id", eventId);
     return c.json({ data: "Ping queued", event_id: eventId }, 202);
   })
-  .post("/sync", valid("query", SyncQuery), async (c) => {
+  .post("/sync", validQuery(SyncQuery), async (c) => {
     const { cursor } = c.req.valid("query");
     const budget = budgetOf(SYNC_BUDGET, Number.POSITIVE_INFINITY);
     const options = { cursor, budget };
     return c.json(await sync(c.env.DB, convoyOf(c.env), c.get("owner"), options), 200);
   })
-  .post("/:id/pause", valid("param", EndpointPath), own, async (c) => {
+  .post("/:id/pause", validPath(EndpointPath), own, async (c) => {
     const paused = await setPaused(c.env.DB, convoyOf(c.env), c.get("endpoint"), true);
     return c.json(toEndpoint(valueOrThrow(paused)), 200);
   })
-  .post("/:id/activate", valid("param", EndpointPath), own, async (c) => {
+  .post("/:id/activate", validPath(EndpointPath), own, async (c) => {
     const activated = await setPaused(c.env.DB, convoyOf(c.env), c.get("endpoint"), false);
     return c.json(toEndpoint(valueOrThrow(activated)), 200);
   })
   .post(
     "/:id/rotate-secret",
-    requireJsonIfAny,
-    valid("param", EndpointPath),
-    valid("json", Rotation),
+    validPath(EndpointPath),
+    validOptionalBody(Rotation),
     own,
     async (c) => {
       const wanted = c.req.valid("json");
@@ -130,21 +107,15 @@ export const endpoint = newApp()
       return c.json({ endpoint: toEndpoint(row), secret, overlap_hours: overlapHours }, 200);
     },
   )
-  .get(
-    "/:id/delivery",
-    valid("param", EndpointPath),
-    valid("query", DeliveryListQuery),
-    own,
-    async (c) => {
-      const { limit = DELIVERY_PAGE_DEFAULT, cursor } = c.req.valid("query");
-      const page = { endpointId: c.get("endpoint").id, perPage: limit, cursor };
-      const answer = await listDeliveries(convoyOf(c.env), page);
-      if (!answer.ok) throw refusal(answer);
-      const { items, next } = answer.data;
-      return c.json({ data: items.map(toDelivery), ...(next ? { cursor: next } : {}) }, 200);
-    },
-  )
-  .get("/:id/delivery/:delivery", valid("param", DeliveryPath), own, async (c) => {
+  .get("/:id/delivery", validPath(EndpointPath), validQuery(DeliveryListQuery), own, async (c) => {
+    const { limit = DELIVERY_PAGE_DEFAULT, cursor } = c.req.valid("query");
+    const page = { endpointId: c.get("endpoint").id, perPage: limit, cursor };
+    const answer = await listDeliveries(convoyOf(c.env), page);
+    if (!answer.ok) throw refusal(answer);
+    const { items, next } = answer.data;
+    return c.json({ data: items.map(toDelivery), ...(next ? { cursor: next } : {}) }, 200);
+  })
+  .get("/:id/delivery/:delivery", validPath(DeliveryPath), own, async (c) => {
     const { id, delivery } = c.req.valid("param");
     const convoy = convoyOf(c.env);
     const found = await getDelivery(convoy, delivery);
@@ -161,16 +132,14 @@ function notFound() {
   return problem(404, "Endpoint not found");
 }
 
-/** The endpoint settings; 400 for a private address if they allow none. */
-function checkUrl(env: Bindings, url: string | undefined) {
-  const settings = endpointSettings(env);
-  if (url !== undefined && !settings.privateAddresses && isPrivateUrl(url)) {
-    const message =
-      "must be on the public internet: private, loopback and link-local addresses are refused";
-    const details = [{ path: "url", message }];
-    throw problem(400, `Bad body. url: ${message}`, { details });
-  }
-  return settings;
+/** The settings; 400 for a URL that leads to this Worker, or to a private address if they allow none. */
+function checkUrl({ env, req }: { env: Bindings; req: { url: string } }, url: string | undefined) {
+  const settings = settingsOf(env);
+  if (url === undefined) return settings;
+  const message =
+    ownProblem(url, req.url) ?? (settings.privateAddresses ? undefined : privateProblem(url));
+  if (message === undefined) return settings;
+  throw problem(400, `Bad body. url: ${message}`, { details: [{ path: "url", message }] });
 }
 
 function valueOrThrow<T>(result: Result<T>): T {
@@ -221,22 +190,3 @@ export function refusal(answer: Failure): Problem {
   const hint = answer.status === 401 || answer.status === 403 ? ": check CONVOY_API_KEY" : "";
   return problem(502, `${shown}${hint}. The operator of this API has to look at it.`);
 }
-
-/** POST /portal-link: a link to the page where the caller's owner manages its webhooks. */
-export const portalLink = newApp().post(
-  "/",
-  requireJsonIfAny,
-  valid("json", NewPortalLink),
-  async (c) => {
-    if (!isPortalOn(c.env)) throw problem(404, "The portal is turned off here.");
-    const page = new URL("/portal/", c.req.url);
-    // There are no tokens then, and the page needs none.
-    if (c.env.AUTH === "open") return c.json({ url: page.href, expires_at: null }, 201);
-    const { expires_in_minutes: minutes = PORTAL_LINK_DEFAULT_MIN } = c.req.valid("json");
-    const expiresInS = minutes * 60;
-    const expires_at = new Date(Date.now() + expiresInS * 1_000).toISOString();
-    // In the fragment, which browsers do not send: it reaches no server's log and no Referer.
-    page.hash = `token=${await mintPortalToken(c.env, c.get("owner"), expiresInS)}`;
-    return c.json({ url: page.href, expires_at }, 201);
-  },
-);

@@ -5,6 +5,7 @@ import { DELIVERY_PAGE_MAX, ROTATION_OVERLAP_MAX_H, TIMEOUT_MAX_S } from "../con
 import type { ConvoyAttempt, ConvoyDelivery } from "../convoy/deliveries.ts";
 import { Cursor, EndpointId, limitOf, notEmpty, text } from "../schema.ts";
 import type { EndpointRow } from "./table.ts";
+import { WebhookUrl } from "./url.ts";
 
 /** `:id` of an endpoint in a path. */
 export const EndpointPath = z.object({ id: EndpointId });
@@ -13,44 +14,13 @@ export const EndpointPath = z.object({ id: EndpointId });
 export const DeliveryPath = z.object({ id: EndpointId, delivery: EndpointId });
 
 /** Query of GET /endpoint/:id/delivery. */
-export const DeliveryListQuery = z.object({ limit: limitOf(DELIVERY_PAGE_MAX), cursor: Cursor });
+export const DeliveryListQuery = z.strictObject({
+  limit: limitOf(DELIVERY_PAGE_MAX),
+  cursor: Cursor,
+});
 
 /** Query of POST /endpoint/sync: where to resume. */
-export const SyncQuery = z.object({ cursor: Cursor });
-
-const LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
-// The last label starts with a letter: "1.2.3" and "host.123" are broken IPv4 addresses to a URL
-// parser.
-const NAME = `(?:${LABEL}\\.)*[A-Za-z](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\\.?`;
-const BYTE = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
-const IPV4 = `(?:${BYTE}\\.){3}${BYTE}`;
-const IPV6 = "\\[[0-9A-Fa-f:.]{2,45}\\]";
-// RFC 3986 and "[]|"; braces are templates to Convoy, which refuses them, as it does a broken escape.
-const REST = "(?:[A-Za-z0-9._~!$&'()*+,;=:@/?|\\[\\]-]|%[0-9A-Fa-f]{2})";
-
-/**
- * The form of an http or https URL with a host: no credentials (they would be stored and shown), no
- * fragment (it never leaves a client), nothing that a URL parser would read as something else. A
- * pattern, so that the API document can include it.
- */
-export const WEBHOOK_URL = new RegExp(
-  `^[Hh][Tt][Tt][Pp][Ss]?://(?:${NAME}|${IPV4}|${IPV6})(?::[1-9]\\d{0,4})?(?:[/?]${REST}*)?$`,
-);
-
-/** Whether this is a URL that a webhook can be sent to. */
-export function isWebhookUrl(text: string): boolean {
-  return WEBHOOK_URL.test(text) && URL.canParse(text);
-}
-
-const Url = z
-  .string()
-  .check(
-    z.maxLength(2_048),
-    z.refine<string>(isWebhookUrl, {
-      error: "must be an http or https URL with a host, without credentials or a fragment",
-    }),
-  )
-  .register(z.globalRegistry, { pattern: WEBHOOK_URL.source });
+export const SyncQuery = z.strictObject({ cursor: Cursor });
 
 /**
  * 1 second to 1 minute, in Go's notation like the tutorial's `"10s"`, or in plain seconds: `10`,
@@ -75,7 +45,7 @@ const Secret = text(1, 255);
 
 const endpointFields = {
   name: text(1, 255),
-  url: Url,
+  url: WebhookUrl,
   description: z.optional(text(0, 1_000)),
   http_timeout: z.optional(Timeout),
 };
@@ -92,7 +62,7 @@ export type NewEndpoint = z.infer<typeof NewEndpoint>;
 export const EndpointPatch = notEmpty(
   z.strictObject({
     name: z.optional(endpointFields.name),
-    url: z.optional(Url),
+    url: z.optional(WebhookUrl),
     description: endpointFields.description,
     http_timeout: endpointFields.http_timeout,
   }),
@@ -152,70 +122,4 @@ export function toAttempt(one: ConvoyAttempt): Attempt {
     requested_at: one.requested_at,
     responded_at: one.responded_at ?? null,
   };
-}
-
-// RFC 6890 and its registries: not reachable from the public internet, or a way around that.
-const PRIVATE_V4: readonly [network: string, bits: number][] = [
-  ["0.0.0.0", 8],
-  ["10.0.0.0", 8],
-  ["100.64.0.0", 10],
-  ["127.0.0.0", 8],
-  // Link-local: cloud metadata services are at 169.254.169.254.
-  ["169.254.0.0", 16],
-  ["172.16.0.0", 12],
-  ["192.0.0.0", 24],
-  ["192.0.2.0", 24],
-  ["192.88.99.0", 24],
-  ["192.168.0.0", 16],
-  ["198.18.0.0", 15],
-  ["198.51.100.0", 24],
-  ["203.0.113.0", 24],
-  // Multicast, reserved, broadcast.
-  ["224.0.0.0", 3],
-];
-
-/**
- * Whether a URL that passes `isWebhookUrl` names a host that is not on the public internet: a private,
- * loopback, link-local or metadata address in any notation, or a name with a local suffix. What a name
- * resolves to is not known here: Convoy has to check that (docs/deploy.md).
- */
-export function isPrivateUrl(text: string): boolean {
-  // The parser turns every notation of an address (decimal, octal, short, mapped) into one.
-  const host = new URL(text).hostname.replace(/\.$/, "");
-  if (host.startsWith("[")) return isPrivateV6(groupsOf(host.slice(1, -1)));
-  if (/^[\d.]+$/.test(host)) return isPrivateV4(numberOf(host));
-  // RFC 6761, 6762, 8375; and a name without a dot is looked up in the resolver's own domain.
-  return !host.includes(".") || /\.(localhost|local|internal|home\.arpa|lan)$/.test(host);
-}
-
-function numberOf(address: string): number {
-  return address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
-}
-
-function isPrivateV4(address: number): boolean {
-  return PRIVATE_V4.some(([network, bits]) => {
-    const size = 2 ** (32 - bits);
-    return Math.floor(address / size) === Math.floor(numberOf(network) / size);
-  });
-}
-
-/** The eight groups of an IPv6 address as a URL parser writes it. */
-function groupsOf(address: string): number[] {
-  const [head = "", tail] = address.split("::");
-  const read = (part: string) => (part ? part.split(":").map((group) => parseInt(group, 16)) : []);
-  const [first, last] = [read(head), read(tail ?? "")];
-  return [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last];
-}
-
-function isPrivateV6(groups: number[]): boolean {
-  const [a = 0, b = 0, , , , f = 0, g = 0, h = 0] = groups;
-  const embedded = g * 65_536 + h;
-  const zeros = (n: number) => groups.slice(0, n).every((group) => group === 0);
-  // Mapped, compatible and translated IPv4 (::, ::1 too), NAT64, 6to4.
-  if (zeros(5) && (f === 0 || f === 0xffff)) return f === 0 || isPrivateV4(embedded);
-  if (zeros(4) && groups[4] === 0xffff && f === 0) return isPrivateV4(embedded);
-  if (a === 0x64 && b === 0xff9b) return true;
-  if (a === 0x2002) return isPrivateV4(b * 65_536 + (groups[2] ?? 0));
-  // Only 2000::/3 is allocated; of it, Teredo and documentation addresses are not public.
-  return a >> 13 !== 1 || (a === 0x2001 && (b === 0 || b === 0xdb8));
 }

@@ -8,7 +8,7 @@ import {
   ENDPOINT_PAGE,
   LOOKUP_TIMEOUT_MS,
 } from "../config.ts";
-import { type Convoy, configuredConvoy } from "../convoy/client.ts";
+import { type Convoy, convoyOf } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   deleteEndpoint,
@@ -253,9 +253,7 @@ export async function resubscribe(
   owner: string,
   endpointId: string | null,
 ): Promise<void> {
-  const configured = configuredConvoy(env);
-  if (!configured.ok) return;
-  const { convoy } = configured;
+  const convoy = convoyOf(env);
   try {
     const rows = await all<Pick<EndpointRow, "id" | "name">>(
       env.DB,

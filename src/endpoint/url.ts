@@ -75,6 +75,7 @@ export const WebhookUrl = z
   .check(
     z.maxLength(URL_MAX_CHARS),
     z.check((context) => {
+      if (context.value.length > URL_MAX_CHARS) return;
       const message = urlProblem(context.value);
       if (message) context.issues.push({ code: "custom", message, input: context.value });
     }),

@@ -124,14 +124,16 @@ UPDATE delivery SET status = 'pending', ${NEXT_KEY}, discards = delivery.discard
   due_at = ?2 + ${DISCARDED_RETRY_MS} * ((1 << delivery.discards) - 1)
 FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'discarded'`;
 
-// Dead ones keep their key: its success may still be seen.
 const STUCK = `
-UPDATE delivery SET status = iif(delivery.stuck < ${STUCK_MAX}, 'pending', 'dead'), stuck = delivery.stuck + 1,
-  key_version = delivery.key_version + (delivery.stuck < ${STUCK_MAX}), looks = 0, failures = 0, own_failures = 0, failed_at = NULL,
-  accepted_at = iif(delivery.stuck < ${STUCK_MAX}, NULL, coalesce(delivery.accepted_at, l.made_at)),
-  due_at = iif(delivery.stuck < ${STUCK_MAX}, ?2, NULL), finished_at = iif(delivery.stuck < ${STUCK_MAX}, NULL, ?2),
+UPDATE delivery SET status = 'pending', due_at = ?2, ${NEXT_KEY}, stuck = delivery.stuck + 1,
   error = 'The gateway took it, but did not finish it.'
-FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'unfinished' AND l.stuck`;
+FROM ${LEARNED} WHERE ${OPEN} AND l.stuck AND delivery.stuck < ${STUCK_MAX}`;
+
+// A dead one keeps its key: its success may still be seen.
+const GIVEN_UP = `
+UPDATE delivery SET status = 'dead', due_at = NULL, finished_at = ?2, ${TAKEN},
+  error = 'The gateway took it, but did not finish it.'
+FROM ${LEARNED} WHERE ${OPEN} AND l.stuck`;
 
 const UNFINISHED = `
 UPDATE delivery SET status = 'sending', looks = delivery.looks + 1, due_at = ?2 + ${PATIENCE_MS}, ${TAKEN}
@@ -144,11 +146,13 @@ export type Recorded = { delivered: number; failed: number; held: number; tell: 
 
 /** The statements that record what was learned, in their order: for a batch. `toRecorded` reads their results. */
 export function learnStatements(learned: Learned[], now: number): Statement[] {
+  const stuck = learned.filter((one) => one.stuck);
   return [
     ...finalStatements(learned, null, now),
     statement(HELD, of("discarded", learned), now),
     statement(DISCARDED, of("discarded", learned), now),
-    statement(STUCK, of("unfinished", learned), now),
+    statement(STUCK, stuck, now),
+    statement(GIVEN_UP, stuck, now),
     statement(UNFINISHED, of("unfinished", learned), now),
   ];
 }
@@ -190,11 +194,12 @@ export function toRecorded(
     at: askedAt,
     error,
   }));
-  const inactive = new Set(held.map(({ endpoint_id }) => endpoint_id));
   const seen = new Map<string, boolean>();
   for (const { endpointId, endpointActive } of learned) {
-    if (endpointActive !== null) seen.set(endpointId, endpointActive && !inactive.has(endpointId));
+    if (endpointActive !== null) seen.set(endpointId, endpointActive);
   }
+  // Whatever the gateway says of them: else what is held for them would be taken at once, again and again.
+  for (const { endpoint_id } of held) seen.set(endpoint_id, false);
   const listed = [...seen].map(([endpointId, active]) => ({ endpointId, active }));
   return {
     ...{ delivered: delivered.length, failed: failed.length, held: held.length },

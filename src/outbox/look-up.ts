@@ -38,6 +38,9 @@ const RETRY_MS = 60_000;
 // One that is overdue by this many times the patience is looked for even if the walk has not reached it.
 const LAG_MAX = 6;
 
+// A find is up to two calls, a subscription two; recording and telling come after.
+const MIN_LEFT = 8;
+
 type Row = DeliveryRow & { event_id: string; lease: number };
 
 /**
@@ -139,6 +142,8 @@ async function byWindow(
   const toMs = Math.max(...times) + PATIENCE_MS;
   const wanted = new Map(rows.map((row) => [presentKey(row), row]));
   const visited = new Set<string>();
+  // Half is for keys: of a list that is long, or never ends, nothing else might ever be asked.
+  const keep = Math.max(MIN_LEFT, Math.floor(budget.left() / 2));
   let cursor: string | null = null;
   do {
     const askedAt = Date.now();
@@ -146,11 +151,11 @@ async function byWindow(
     if (listed.kind !== "page") break;
     report.pages++;
     await learn(run, listed.deliveries, proof, askedAt);
-    for (const { key } of listed.deliveries) wanted.delete(key);
+    for (const { key } of ownAmong(listed.deliveries)) wanted.delete(key);
     cursor = listed.next;
     if (cursor !== null && visited.has(cursor)) break;
     visited.add(cursor ?? "");
-  } while (cursor !== null && wanted.size > 0 && budget.left() >= 6);
+  } while (cursor !== null && wanted.size > 0 && budget.left() >= keep);
   return [...wanted.values()];
 }
 
@@ -166,8 +171,7 @@ async function byKey(
   const found: GatewayDelivery[] = [];
   const askedAt = Date.now();
   for (const row of rows) {
-    // A find is up to two calls, a subscription two; recording and telling come after.
-    if (budget.left() < 8) {
+    if (budget.left() < MIN_LEFT) {
       results.push(later(row, Date.now() + RETRY_MS));
       continue;
     }
@@ -179,7 +183,7 @@ async function byKey(
   report.again += results.filter(({ status }) => status === "pending").length;
   await learn(run, found, proof, askedAt);
   await record(run, results);
-  return report.byKey === 0 || budget.left() >= 8;
+  return report.byKey === 0 || budget.left() >= MIN_LEFT;
 }
 
 function presentKey({ event_id, endpoint_id, key_version }: Row): string {

@@ -37,16 +37,17 @@ export function latestOf(db: D1Database, resources: ResourceKey[]): Promise<Late
 /**
  * Puts these changes into KV, as long as `may` allows it. Nothing is put once the lease is over: the put could land on
  * another worker's. If KV refuses a few in a row, the rest is left.
- * @returns those that KV took
+ * @returns those that KV took, and those that it refused
  */
 export async function putAll(
   { kv, resources }: { kv: KVNamespace; resources: Registry },
   changes: Latest[],
   lease: number,
   may: () => boolean = () => true,
-): Promise<Latest[]> {
+): Promise<{ put: Latest[]; refused: Latest[] }> {
   const queue = [...changes];
   const put: Latest[] = [];
+  const refused: Latest[] = [];
   let failures = 0;
   await pool({
     width: () => PUTS_AT_ONCE,
@@ -58,10 +59,13 @@ export async function putAll(
       if (await putOne(kv, resources, change)) {
         failures = 0;
         put.push(change);
-      } else failures++;
+      } else {
+        failures++;
+        refused.push(change);
+      }
     },
   });
-  return put;
+  return { put, refused };
 }
 
 async function putOne(kv: KVNamespace, resources: Registry, change: Latest): Promise<boolean> {
@@ -83,8 +87,8 @@ export async function putLatest(
   one: ResourceKey,
   lease: number,
 ): Promise<number | null> {
-  const [put] = await putAll({ kv: KV, resources }, await latestOf(DB, [one]), lease);
-  return put?.seq ?? null;
+  const { put } = await putAll({ kv: KV, resources }, await latestOf(DB, [one]), lease);
+  return put[0]?.seq ?? null;
 }
 
 /** A change that was ours until `lease`. `put`: the version of its resource that we put into KV; null: none. */

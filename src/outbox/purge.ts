@@ -62,12 +62,10 @@ export async function purge(
   return purged;
 }
 
-// The first event that is not old: ids sort by time, so one step of the unique index.
-const OLD =
-  "coalesce((SELECT seq FROM event WHERE id >= ?1 ORDER BY id LIMIT 1), 9007199254740991)";
-
-// The oldest that is held of each endpoint: one step of delivery_held for each. Then all of those that are old.
-const EXPIRED = `
+// The first event that is not old: ids sort by time, so one step of the unique index. Then one step of delivery_held for
+// each endpoint with something held: its oldest ones.
+function expiredSql(id: string): string {
+  return `
 WITH RECURSIVE waiting (id) AS (
   SELECT min(endpoint_id) FROM delivery WHERE status = 'held'
   UNION ALL
@@ -75,15 +73,22 @@ WITH RECURSIVE waiting (id) AS (
   FROM waiting WHERE waiting.id IS NOT NULL
 )
 SELECT held.event_seq, held.endpoint_id FROM waiting CROSS JOIN delivery AS held
-  ON held.endpoint_id = waiting.id AND held.status = 'held' AND held.event_seq < ${OLD}
-WHERE waiting.id IS NOT NULL LIMIT ?2`;
+  ON held.endpoint_id = waiting.id AND held.status = 'held' AND held.event_seq
+    < coalesce((SELECT seq FROM event WHERE id >= ${id} ORDER BY id LIMIT 1), ${Number.MAX_SAFE_INTEGER})
+WHERE waiting.id IS NOT NULL`;
+}
+
+/** SQL: whether anything is held of events before the one with this id. */
+export function hasExpiredSql(id: string): string {
+  return `EXISTS (${expiredSql(id)})`;
+}
 
 /** Gives up what is held of events from before `before` (ms). @returns how many @throws StorageError */
 export function expireHeld(db: D1Database, before: number, now: number): Promise<number> {
   return run(
     db,
     `UPDATE delivery SET status = 'dead', due_at = NULL, finished_at = ?3, error = 'It was held for too long.'
-     WHERE status = 'held' AND (event_seq, endpoint_id) IN (${EXPIRED})`,
+     WHERE status = 'held' AND (event_seq, endpoint_id) IN (${expiredSql("?1")} LIMIT ?2)`,
     ...[idAt(before), WINDOW, now],
   );
 }

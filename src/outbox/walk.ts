@@ -39,7 +39,8 @@ export type WalkReport = {
   problem?: string;
 };
 
-// Deliveries on a page: 3.2 KB each (recorded). A page that cannot be read is asked for again, halved each time.
+// Deliveries on a page: 3.2 KB each (recorded). A page that cannot be read is asked for again, halved each time:
+// 50, 25, 12.
 const PAGE = 100;
 // The window is read anew from its beginning after this many failures, and given up after the second.
 const ANEW_AFTER = 4;
@@ -76,8 +77,8 @@ export async function walk(
     const askedAt = Date.now();
     const listed = await readPage(run, report.place);
     if (listed.kind === "silent") return { ...report, problem: listed.error };
-    const isAhead = listed.kind === "page" && !visited.has(listed.next);
     visited.add(report.place.cursor);
+    const isAhead = listed.kind === "page" && (listed.next === null || !visited.has(listed.next));
     if (!isAhead) {
       report.place = await stumble(run, report.place);
       const error = listed.kind === "page" ? "its cursor goes in circles" : listed.error;
@@ -86,8 +87,7 @@ export async function walk(
       continue;
     }
     const { place } = report;
-    const to =
-      listed.next === null ? closed(place) : { ...place, cursor: listed.next, failures: 0 };
+    const to = listed.next === null ? closed(place) : further(place, listed.next);
     const learned = await withStuck(run.env.DB, ownAmong(listed.deliveries), agenda.proof, askedAt);
     const moved = await record(run, { learned, from: place, to, askedAt }, report);
     if (!moved) return { ...report, problem: "another run is ahead" };
@@ -101,13 +101,18 @@ function closed(place: WalkPlace): WalkPlace {
   return { since: place.until, until: null, cursor: null, endpoints: null, failures: 0 };
 }
 
+/** The place after a page. In a window that was begun anew, what broke it may still lie ahead: failures count on. */
+function further(place: WalkPlace, cursor: string): WalkPlace {
+  return { ...place, cursor, failures: place.failures < ANEW_AFTER ? 0 : place.failures };
+}
+
 function readPage({ gateway }: Run, place: WalkPlace): Promise<Listed> {
   return gateway.list({
     // Whoever posted it may have a clock that is ahead.
     fromMs: (place.since ?? 0) - CLOCK_SKEW_MS,
     toMs: place.until ?? 0,
     cursor: place.cursor,
-    limit: Math.max(1, PAGE >> place.failures),
+    limit: PAGE >> (place.failures % ANEW_AFTER),
     ...(place.endpoints ? { endpointIds: place.endpoints } : {}),
   });
 }

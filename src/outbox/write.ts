@@ -32,8 +32,8 @@ export const ENDPOINT_IS_OWNERS =
 
 // How many deliveries of a limited endpoint may be under way, and whether they are.
 const QUOTA = `max(1, ${RATE_WINDOW_S} * e.rate_requests / e.rate_per_s)`;
-const IS_FULL = `e.rate_requests IS NOT NULL AND (SELECT count(*) FROM (SELECT 1 FROM delivery AS d
-    WHERE d.owner = e.owner AND d.status = 'sending' AND d.endpoint_id = e.id LIMIT ${QUOTA})) >= ${QUOTA}`;
+const IS_FULL = `e.rate_requests IS NOT NULL AND (SELECT count(*) FROM delivery AS d
+    WHERE d.owner = e.owner AND d.status = 'sending' AND d.endpoint_id = e.id) >= ${QUOTA}`;
 
 /**
  * SQL that inserts the deliveries of events that a condition names: one for each of the owner's endpoints that takes

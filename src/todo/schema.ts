@@ -32,7 +32,7 @@ export const TodoPatch = notEmpty(
 export const TodoPath = z.object({ id: numberId.path });
 
 /** Query of GET /todo. */
-export const TodoListQuery = z.object({
+export const TodoListQuery = z.strictObject({
   limit: limitOf(TODO_PAGE_MAX),
   cursor: Cursor,
   endpoint: z.optional(EndpointId),

@@ -54,7 +54,9 @@ describe.each(WORKFLOWS)("%s", (file) => {
       step.uses?.startsWith("actions/setup-node@") ? [step.with] : [],
     );
     for (const node of nodes)
-      expect(`>=${(node as { "node-version": number })["node-version"]}`).toBe(engines.node);
+      expect(engines.node).toMatch(
+        new RegExp(`^\\^${(node as { "node-version": number })["node-version"]}\\.`),
+      );
   });
 });
 
@@ -63,7 +65,10 @@ test("a fork deploys nothing until its owner says so, and then only what has pas
   expect(Object.keys(on)).not.toContain("pull_request");
   const { check, deploy } = jobs;
   // A job whose `needs` is skipped is skipped, too.
-  expect(check?.if).toBe("vars.CLOUDFLARE_ACCOUNT_ID != ''");
+  expect(check?.if?.split(" && ")).toEqual([
+    "vars.CLOUDFLARE_ACCOUNT_ID != ''",
+    "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)",
+  ]);
   expect(deploy?.needs).toBe("check");
   const secrets = WORKFLOWS.filter((file) => read(file).includes("secrets."));
   expect(secrets).toEqual([".github/workflows/deploy.yml"]);

@@ -41,6 +41,26 @@ describe("the API document", () => {
     expect(valid).toBe(true);
   });
 
+  it("gives each whole number that 32 bits do not hold the format int64, and no other", () => {
+    const found = { int64: 0, plain: 0 };
+    walkNodes(document, (node) => {
+      if (node.type !== "integer") return;
+      const { minimum, maximum } = node as { minimum?: number; maximum?: number };
+      const large = maximum === undefined || maximum > 2 ** 31 - 1;
+      expect({ minimum, maximum, format: node.format }).toEqual({
+        minimum,
+        maximum,
+        format: large ? "int64" : undefined,
+      });
+      found[large ? "int64" : "plain"]++;
+    });
+    expect(found.int64).toBeGreaterThan(10);
+    expect(found.plain).toBeGreaterThan(3);
+    expect(document.paths["/todo/{id}"]?.get).toMatchObject({
+      parameters: [{ schema: { type: "integer", format: "int64" } }, {}],
+    });
+  });
+
   it("has more than 30 examples", () => {
     expect(examples().length).toBeGreaterThan(30);
   });
@@ -80,6 +100,12 @@ describe("a webhook as sent", () => {
 function validate(schema: object, value: unknown) {
   const whole = { ...schema, components: document.components };
   return new Validator(whole, "2020-12", false).validate(value);
+}
+
+function walkNodes(node: unknown, visit: (node: Record<string, unknown>) => void): void {
+  if (typeof node !== "object" || node === null) return;
+  visit(node as Record<string, unknown>);
+  for (const child of Object.values(node)) walkNodes(child, visit);
 }
 
 /** Every example beside a schema, wherever it is in the document. */

@@ -1,10 +1,12 @@
 /** `npm run dev` as a person uses it: ready, reachable, and gone without a trace however it ends. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import { get } from "node:http";
 import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { claimState } from "../../local/dev/sharing.ts";
 import { allProcesses, commandLine, familyOf, freePort, isRunning } from "../support/processes.ts";
 import { ROOT } from "../support/system.ts";
 import { until } from "../support/until.ts";
@@ -44,33 +46,67 @@ function npmRunDev(args: string[], settings: Record<string, string> = {}) {
   return { npm, said };
 }
 
+/** The status of a GET with a Host of its own, which fetch does not allow. */
+const statusAs = (host: string, url: string, headers: Record<string, string>) =>
+  new Promise<number | undefined>((resolve, reject) => {
+    get(url, { headers: { ...headers, Host: host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on("error", reject);
+  });
+
 const exitCode = (child: ChildProcess) =>
   new Promise<number | null>((resolve) => child.once("close", resolve));
 
 describe.concurrent("npm run dev", () => {
   const serverOf = (npm: number) =>
     familyOf(npm).find((pid) => commandLine(pid).includes("local/dev/serve.ts"));
-  const ends: [string, (npm: number) => void][] = [
-    ["Ctrl-C", (npm) => process.kill(-npm, "SIGINT")],
-    ["SIGKILL of npm alone", (npm) => process.kill(npm, "SIGKILL")],
-    ["SIGKILL of the server", (npm) => process.kill(serverOf(npm) ?? 0, "SIGKILL")],
+  type Case = [how: string, end: (npm: number) => void, settings: Record<string, string>];
+  const ends: Case[] = [
+    [
+      "Ctrl-C",
+      (npm) => process.kill(-npm, "SIGINT"),
+      { AUTH: "jwt", AUTH_SECRET: SECRET, AUTH_ISSUER: "i" },
+    ],
+    // A file: root may write into any folder.
+    [
+      "SIGKILL of npm alone",
+      (npm) => process.kill(npm, "SIGKILL"),
+      { HOME: import.meta.filename, XDG_CONFIG_HOME: "" },
+    ],
+    [
+      "SIGKILL of the server",
+      (npm) => process.kill(serverOf(npm) ?? 0, "SIGKILL"),
+      { AUTH: "jwt" },
+    ],
   ];
   test.each(ends)(
     "answers under each local name, and leaves nothing running after %s",
-    async (how, end) => {
+    async (how, end, settings) => {
       const [port, convoyPort] = [await freePort(), await freePort()];
       const state = path.join(folder, how.replaceAll(/\W/g, "-"));
       const args = ["--port", `${port}`, "--convoy-port", `${convoyPort}`, "--state", state];
-      const { npm, said } = npmRunDev(args, { AUTH: "jwt", AUTH_SECRET: SECRET });
+      const { npm, said } = npmRunDev(args, settings);
       await until("the welcome", () => said.text.includes("Ctrl-C ends it"));
 
+      // What is said is true already: it answers, and with the token of the commands.
       for (const host of ["0.0.0.0", "127.0.0.1", "localhost"]) {
         const response = await fetch(`http://${host}:${port}/health`);
         expect(response.status, `${host}: ${await response.text()}`).toBe(200);
       }
+      const todos = `http://127.0.0.1:${port}/todo`;
+      const [, token] = /Authorization: Bearer ([\w.-]+)'/.exec(said.text) ?? [];
+      expect(token !== undefined).toBe(settings.AUTH === "jwt");
+      const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
+      expect((await fetch(todos, headers && { headers })).status).toBe(200);
       // A setting from the environment has reached the Worker: no token, no answer.
-      const refused = await fetch(`http://127.0.0.1:${port}/todo`);
-      expect(refused.status, await refused.text()).toBe(401);
+      expect((await fetch(todos)).status).toBe(token ? 401 : 200);
+      // A page under another name that leads here, whatever address it claims to call.
+      if (!token) {
+        for (const more of [{}, { "MF-Original-URL": "http://localhost/todo" }]) {
+          expect(await statusAs("evil.example", todos, more)).toBe(403);
+        }
+      }
       const portal = `http://127.0.0.1:${port}/portal/`;
       expect(said.text).toContain(portal);
       expect(await (await fetch(portal)).text()).toContain("/portal/main.js");
@@ -89,10 +125,13 @@ describe.concurrent("npm run dev", () => {
     },
   );
 
-  test("leaves nothing running after SIGTERM of npm alone, while it is still starting", async () => {
+  test("says that another one uses the same state; SIGTERM of npm alone, while it is still starting, ends all", async () => {
+    const state = path.join(folder, "starting");
+    expect(claimState(state, 8_099)).toBeUndefined();
     const args = ["--port", `${await freePort()}`, "--convoy-port", `${await freePort()}`];
-    const { npm } = npmRunDev([...args, "--state", path.join(folder, "starting")]);
-    await until("the server's process", () => serverOf(npm.pid ?? 0) !== undefined);
+    const { npm, said } = npmRunDev([...args, "--state", state]);
+    await until("the words", () => said.text.includes("on port 8099 uses the same state"));
+    expect(said.text).toContain(`npm run dev -- --state ${state}-2`);
     const family = familyOf(npm.pid ?? 0);
     started.push(...family);
     npm.kill("SIGTERM");

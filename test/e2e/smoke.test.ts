@@ -13,6 +13,8 @@ test.concurrent.each<[ConvoyVersion, atOnce: boolean]>([
   async (version, pausedAtOnce) => {
     const { url, close } = await serveConvoy({ port: 0, version });
     const receiver = await startReceiver(0, false);
+    const strangers = await startReceiver(0, false);
+    const theirs = await strangersEndpoints(url, `http://127.0.0.1:${strangers.port}/hook`);
     const said: string[] = [];
     try {
       const result = await smoke({
@@ -23,7 +25,6 @@ test.concurrent.each<[ConvoyVersion, atOnce: boolean]>([
         },
         receiver,
         receiverUrl: `http://127.0.0.1:${receiver.port}/hook`,
-        fanOut: true,
         patienceMs: 30_000,
         auditDelayS: 0,
         say: (line) => void said.push(line),
@@ -38,13 +39,36 @@ test.concurrent.each<[ConvoyVersion, atOnce: boolean]>([
       const [first, last] = [receiver.arrivals[0], receiver.arrivals.at(-1)];
       expect(last?.eventId).toBe(first?.eventId);
       expect(last?.key).not.toBe(first?.key);
+      // What was there before is still there, and was sent nothing.
+      expect(strangers.arrivals).toEqual([]);
       for (const what of ["endpoints", "subscriptions"]) {
-        const headers = { Authorization: "Bearer local" };
-        const listed = await fetch(`${url}/api/v1/projects/local/${what}`, { headers });
-        expect((await listed.json()) as object).toMatchObject({ data: { content: [] } });
+        const { content } = await convoy<{ content: { uid: string }[] }>(url, what);
+        expect(content.map(({ uid }) => uid).sort()).toEqual(theirs[what]?.sort());
       }
     } finally {
-      await Promise.all([receiver.close(), close()]);
+      await Promise.all([receiver.close(), strangers.close(), close()]);
     }
   },
 );
+
+/** A call of the local Convoy's own API. */
+async function convoy<T>(url: string, what: string, body?: object): Promise<T> {
+  const headers = { Authorization: "Bearer local", "Content-Type": "application/json" };
+  const sent = body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers };
+  const answer = await fetch(`${url}/api/v1/projects/local/${what}`, sent);
+  return ((await answer.json()) as { data: T }).data;
+}
+
+/** Endpoints of the owner `default`, whom AUTH=open serves, and of somebody. @returns what was made */
+async function strangersEndpoints(url: string, to: string): Promise<Record<string, string[]>> {
+  const made: Record<string, string[]> = { endpoints: [], subscriptions: [] };
+  for (const owner_id of ["default", "somebody"]) {
+    const endpoint = { name: owner_id, url: to, owner_id, secret: "s" };
+    const { uid } = await convoy<{ uid: string }>(url, "endpoints", endpoint);
+    const subscription = { name: owner_id, endpoint_id: uid };
+    const { uid: id } = await convoy<{ uid: string }>(url, "subscriptions", subscription);
+    made.endpoints?.push(uid);
+    made.subscriptions?.push(id);
+  }
+  return made;
+}

@@ -4,6 +4,7 @@
  * events are replayed. LIFE=n runs more schedules than CI does.
  */
 import { expect, it } from "vitest";
+import { GIVE_UP } from "../../src/config.ts";
 import type { Around } from "../support/actors.ts";
 import { recordEndpoints } from "../support/endpoint-records.ts";
 import { FRESH } from "../support/kv.ts";
@@ -38,8 +39,8 @@ it(`loses nothing, sends nothing twice, leaves nothing stuck: ${SCHEDULES} sched
 async function play(seed: number) {
   const random = randomOf(seed);
   const convoy = modelConvoy({}, random);
-  const settings = { EVENT_MAX_TRIES: "6", EVENT_MAX_AGE_H: "0" };
-  const world = openWorld({ settings, kv: FRESH, convoy });
+  Object.assign(GIVE_UP, { maxTries: 6, maxAgeMs: 0 });
+  const world = openWorld({ kv: FRESH, convoy });
   const begun = Date.now();
   const pick = <T>(of: T[]): T => of[Math.floor(random() * of.length)] as T;
   const at = (ms: number, run: () => void) => void setTimeout(run, ms);

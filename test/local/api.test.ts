@@ -30,7 +30,7 @@ describe("bad input is a 400, never a 5xx, and leaves nothing behind", () => {
     '{"ids":"x"}',
     '{"ids":[1]}',
   ];
-  const posts = ["/endpoints", "/subscriptions", "/events", "/events/fanout", "/event-types"];
+  const posts = ["/endpoints", "/subscriptions", "/events", "/event-types"];
 
   test.each(posts)("POST %s", async (path) => {
     const error = vi.spyOn(console, "error");
@@ -90,7 +90,8 @@ describe("pages", () => {
   test("a window covers what was processed from its start to its end, to the second, in UTC", async () => {
     await client.convoy.close();
     const clock = { now: 0 };
-    client = start({ now: () => clock.now });
+    client = start({ deliver: receiver().deliver, now: () => clock.now });
+    const id = await client.endpoint();
     for (const at of [
       "11:59:59.999",
       "12:00:00.000",
@@ -99,12 +100,7 @@ describe("pages", () => {
       "12:01:00.001",
     ]) {
       clock.now = Date.parse(`2026-11-24T${at}Z`);
-      await client.call("POST", "/events/fanout", {
-        owner_id: "o",
-        event_type: "t",
-        data: {},
-        idempotency_key: at,
-      });
+      await client.event(id, at);
       await client.convoy.idle();
     }
     const { data } = await client.call<Paged<{ idempotency_key: string }>>(
@@ -146,10 +142,11 @@ describe("raw JSON", () => {
   });
 
   test("an event is listed with its data byte for byte", async () => {
+    const id = await client.endpoint();
     await client.call(
       "POST",
-      "/events/fanout",
-      '{"owner_id":"o","event_type":"t","data":{"n":1.0, "big":12345678901234567890}}',
+      "/events",
+      `{"endpoint_id":"${id}","event_type":"t","data":{"n":1.0, "big":12345678901234567890}}`,
     );
     await client.convoy.idle();
     const response = await client.request("/api/v1/projects/local/events", {
@@ -172,6 +169,19 @@ test("an event type can be changed; an empty field keeps its value", async () =>
     status: 202,
     data: { name: "created", category: "todo", description: "d" },
   });
+});
+
+test("a deleted endpoint comes back with its subscription when a backup is restored", async () => {
+  const id = await client.endpoint({ owner_id: "ann" });
+  const restore = () => client.request(`/inbox/endpoints/${id}/restore`, { method: "POST" });
+  expect((await restore()).status).toBe(404);
+  await client.call("DELETE", `/endpoints/${id}`);
+  expect((await client.call("GET", `/endpoints/${id}`)).status).toBe(404);
+  expect((await restore()).status).toBe(200);
+  expect((await client.call("GET", `/endpoints/${id}`)).status).toBe(200);
+  await client.event(id, "k");
+  await client.convoy.idle();
+  expect((await client.deliveries())[0]?.status).toBe("Success");
 });
 
 test("a reset clears endpoints, events, deliveries and faults", async () => {

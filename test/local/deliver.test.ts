@@ -119,41 +119,11 @@ describe("a paused endpoint", () => {
     expect([got, await statuses()]).toEqual([[], ["Discarded"]]);
   });
 
-  test("gets it all by a batch retry, which allows no other beside it", async () => {
-    const { got, id } = await pausedWith(["a", "b", "c"]);
-    await client.call("PUT", `/endpoints/${id}/pause`);
-    const path = `/eventdeliveries/batchretry?endpointId=${id}&status=Discarded`;
-    const [first, second] = await Promise.all([
-      client.call("POST", path),
-      client.call("POST", path),
-    ]);
-    expect([first.status, first.message]).toEqual([200, "Batch retry processing"]);
-    expect([second.status, second.message]).toEqual([400, "an active batch retry already exists"]);
-    await client.convoy.idle();
-    expect(got).toHaveLength(3);
-    expect((await client.call("POST", path)).status).toBe(200);
-  });
-
-  test("a batch retry touches only its endpoint, status and window", async () => {
-    const { got, id } = await pausedWith(["a"]);
-    await client.call("PUT", `/endpoints/${id}/pause`);
-    for (const query of [
-      "endpointId=another&status=Discarded",
-      `endpointId=${id}&status=Failure`,
-      `endpointId=${id}&status=Discarded&startDate=2020-01-01T00:00:00&endDate=2020-01-02T00:00:00`,
-    ]) {
-      expect((await client.call("POST", `/eventdeliveries/batchretry?${query}`)).status).toBe(200);
-      await client.convoy.idle();
-    }
-    expect(got).toEqual([]);
-  });
-
-  test("refuses a resend, and a batch retry leaves its deliveries as they are", async () => {
+  test("refuses a resend", async () => {
     const { got } = await pausedWith(["a"]);
     const [delivery] = await client.deliveries();
     const resend = await client.call("PUT", `/eventdeliveries/${delivery?.id}/resend`);
     expect([resend.status, resend.message]).toEqual([400, "the endpoint is currently paused"]);
-    await client.call("POST", "/eventdeliveries/batchretry?status=Discarded");
     await client.convoy.idle();
     expect([got, await statuses()]).toEqual([[], ["Discarded"]]);
   });
@@ -191,45 +161,6 @@ test("a rotated secret signs beside the new one for the requested hours, then no
   clock.now += 1;
   expect(await signatures("c")).toBe(1);
   expect((await client.deliveries()).map((one) => one.signature.valid)).toEqual([true, true, true]);
-});
-
-test("fan-out reaches the owner's endpoints that are subscribed to the type, and nobody else's", async () => {
-  const { got, deliver } = receiver();
-  client = start({ deliver });
-  await client.endpoint({ owner_id: "ann", url: "http://127.0.0.1:9/a1" });
-  await client.endpoint({ owner_id: "ann", url: "http://127.0.0.1:9/a2" });
-  await client.endpoint({ owner_id: "bob", url: "http://127.0.0.1:9/b" });
-  const picky = await client.call<{ uid: string }>("POST", "/endpoints", {
-    name: "picky",
-    owner_id: "ann",
-    url: "http://127.0.0.1:9/picky",
-  });
-  await client.call("POST", "/subscriptions", {
-    name: "s",
-    endpoint_id: picky.data.uid,
-    filter_config: { event_types: ["deleted"] },
-  });
-  const post = (owner_id: string, event_type: string) =>
-    client.call("POST", "/events/fanout", { owner_id, event_type, data: {} });
-  await post("ann", "created");
-  await client.convoy.idle();
-  expect(got.map((one) => one.path).sort()).toEqual(["/a1", "/a2"]);
-  await post("ann", "deleted");
-  await client.convoy.idle();
-  expect(
-    got
-      .slice(2)
-      .map((one) => one.path)
-      .sort(),
-  ).toEqual(["/a1", "/a2", "/picky"]);
-  await post("carl", "created");
-  await client.convoy.idle();
-  expect(got).toHaveLength(5);
-  const [last] = await client.events();
-  expect(last).toMatchObject({
-    status: "Failure",
-    failure_reason: "no subscription matched this event",
-  });
 });
 
 test("a host off this machine gets nothing: the inbox keeps the delivery, signed, as a success", async () => {

@@ -88,7 +88,14 @@ test("a file from an earlier version still works", async () => {
   await before.convoy.close();
   const old = new DatabaseSync(file);
   old.exec("ALTER TABLE endpoint DROP COLUMN authentication");
+  old.exec("ALTER TABLE endpoint DROP COLUMN mtls_client_cert");
   old.exec("ALTER TABLE delivery DROP COLUMN strand");
+  // Events of that version could be for all endpoints of an owner.
+  old.exec(`
+    ALTER TABLE event RENAME COLUMN endpoint_id TO target;
+    ALTER TABLE event ADD COLUMN kind TEXT NOT NULL DEFAULT 'endpoint' CHECK (kind IN ('endpoint', 'owner'));
+    ALTER TABLE event ADD COLUMN endpoints TEXT NOT NULL DEFAULT '[]';
+  `);
   old.close();
 
   const { got, deliver } = receiver();

@@ -81,15 +81,20 @@ test("a webhook to its own address is refused, and does not empty the inbox", as
 
 test("LOCAL_CONVOY_VERSION chooses the version to play, and must be a known one", async () => {
   const failureOf = async () => {
-    const { url, convoy, close } = await serveConvoy({ port: 0 });
+    const { url, convoy, close } = await serveConvoy({ port: 0, licensed: true });
     const ask = (method: string, path: string, body?: object) =>
       fetch(`${url}/api/v1/projects/local${path}`, {
         method,
         headers: { Authorization: "Bearer local" },
         ...(body ? { body: JSON.stringify(body) } : {}),
       });
-    const event = { owner_id: "nobody", event_type: "t", data: {} };
-    await (await ask("POST", "/events/fanout", event)).body?.cancel();
+    const made = await ask("POST", "/endpoints", { name: "e", url: "http://127.0.0.1:9/hook" });
+    const { uid: endpoint_id } = ((await made.json()) as { data: { uid: string } }).data;
+    for (const [path, body] of [
+      ["/subscriptions", { name: "s", filter_config: { event_types: ["other"] } }],
+      ["/events", { event_type: "t", data: {} }],
+    ] as const)
+      await (await ask("POST", path, { ...body, endpoint_id })).body?.cancel();
     await convoy.idle();
     const { data } = (await (await ask("GET", "/events")).json()) as {
       data: { content: object[] };

@@ -31,10 +31,11 @@ const list = async <Row>(what: string) =>
 const deliveries = () => list<Delivery>("eventdeliveries");
 const events = async () =>
   (await list<{ status: string }>("events?perPage=100")).map((one) => one.status);
-const retry = async (query: string) => {
-  const { status } = await client.call("POST", `/eventdeliveries/batchretry?${query}`);
+/** What an operator does in the inbox, to each delivery of this status. */
+const replay = async (status: string) => {
+  for (const { id } of (await client.deliveries()).filter((one) => one.status === status))
+    await client.inbox("POST", `/deliveries/${id}/replay`);
   await client.convoy.idle();
-  return status;
 };
 const sends = async (id: string, key: string) => {
   await client.event(id, key);
@@ -69,29 +70,21 @@ describe("a stranded delivery", () => {
     },
   );
 
-  test.each<[Strand, string]>([
-    ["delivery", "Scheduled"],
-    ["retry", "Retry"],
-  ])("of kind %s is sent by a batch retry of its endpoint and status", async (what, status) => {
+  test.each<[Strand, string, number]>([
+    ["delivery", "Scheduled", 0],
+    ["retry", "Retry", 0],
+    ["processing", "Processing", 3],
+  ])("of kind %s is sent by the inbox's replay", async (what, status, arrived) => {
     const { got } = open();
     const id = await client.endpoint();
     await client.faults({ strand: { what } });
     for (const key of ["a", "b", "c"]) await sends(id, key);
     await client.faults({});
-    for (const query of [`status=${status}`, `endpointId=other&status=${status}`])
-      expect([await retry(query), got.length]).toEqual([200, 0]);
-    expect([await retry(`endpointId=${id}&status=${status}`), got.length]).toEqual([200, 3]);
+    await client.convoy.idle();
+    expect(got).toHaveLength(arrived);
+    await replay(status);
+    expect(got).toHaveLength(arrived + 3);
     expect((await deliveries()).map((one) => one.status)).toEqual(Array(3).fill("Success"));
-  });
-
-  test("in Processing is not touched by a batch retry", async () => {
-    const { got } = open();
-    const id = await client.endpoint();
-    await client.faults({ strand: { what: "processing" } });
-    await sends(id, "k");
-    await client.faults({});
-    expect([await retry(`endpointId=${id}&status=Processing`), got.length]).toEqual([200, 1]);
-    expect((await deliveries()).map((one) => one.status)).toEqual(["Processing"]);
   });
 
   test("occurs at the requested rate", async () => {
@@ -133,6 +126,33 @@ test("a stalled queue keeps what is accepted, and continues when the fault ends"
   expect([await events(), got.length]).toEqual([["Success", "Success"], 2]);
 });
 
+test("while the agent stands still nothing is created or tried, for however long; then each is sent once", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const { clock, got } = open(500);
+  const id = await client.endpoint();
+  await sends(id, "tried");
+  await client.faults({ stall: true });
+  await client.event(id, "accepted");
+  for (let minutes = 0; minutes < 150; minutes++) {
+    clock.now += 60_000;
+    vi.advanceTimersByTime(60_000);
+    await client.convoy.idle();
+  }
+  const [tried, ...others] = await deliveries();
+  expect([tried?.status, tried?.metadata.num_trials, others]).toEqual(["Retry", 1, []]);
+  expect(Date.parse(tried!.metadata.next_send_time)).toBeLessThan(clock.now - 140 * 60_000);
+  expect([await events(), got.length]).toEqual([["Success"], 1]);
+  // The API itself works.
+  expect((await client.call("PUT", `/endpoints/${id}/pause`)).status).toBe(202);
+  await client.call("PUT", `/endpoints/${id}/pause`);
+
+  await client.faults({});
+  await client.convoy.idle();
+  vi.useRealTimers();
+  const keys = got.map((one) => one.headers.get("X-Convoy-Idempotency-Key"));
+  expect(keys.toSorted()).toEqual(["accepted", "tried", "tried"]);
+});
+
 describe("when Redis loses its data", () => {
   test("what is queued is never sent: events stay in Retry, deliveries Scheduled; later ones are delivered", async () => {
     const { got } = open();
@@ -161,7 +181,7 @@ describe("when Redis loses its data", () => {
     expect(all.filter((one) => one === "Retry")).toHaveLength(1);
     expect(all).toHaveLength(42);
     expect(got).toHaveLength(1);
-    await retry(`endpointId=${id}&status=Scheduled`);
+    await replay("Scheduled");
     expect(got).toHaveLength(9);
   });
 
@@ -178,7 +198,7 @@ describe("when Redis loses its data", () => {
     const [delivery] = await deliveries();
     expect([got.length, delivery?.status, delivery?.metadata.num_trials]).toEqual([1, "Retry", 1]);
     expect(Date.parse(delivery!.metadata.next_send_time)).toBeLessThan(clock.now);
-    await retry(`endpointId=${id}&status=Retry`);
+    await replay("Retry");
     expect(got).toHaveLength(2);
   });
 
@@ -200,18 +220,4 @@ describe("when Redis loses its data", () => {
     expect([got, (await events()).sort()]).toEqual([[], ["Retry", "Success"]]);
     rmSync(folder, { recursive: true });
   });
-});
-
-test("a batch retry keeps others out for as long as batch_ms says", async () => {
-  const { clock } = open();
-  const id = await client.endpoint();
-  await client.faults({ batch_ms: 5_000 });
-  const query = `endpointId=${id}&status=Discarded`;
-  expect([await retry(query), await retry("endpointId=other")]).toEqual([200, 400]);
-  clock.now += 5_000;
-  expect(await retry(query)).toBe(200);
-  clock.now -= 60_000;
-  expect(await retry(query)).toBe(200);
-  await client.faults({});
-  expect(await retry(query)).toBe(200);
 });

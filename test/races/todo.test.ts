@@ -19,7 +19,7 @@ const DAY_MS = 86_400_000;
 const SWEEPS_MS = 180_000;
 
 const world = openWorld({
-  settings: { AUDIT: "off", RETENTION_DAYS: "1", SUBREQUEST_BUDGET: "10000" },
+  settings: { RETENTION_DAYS: "1", SUBREQUEST_BUDGET: "10000" },
   kv: ERRATIC,
 });
 afterAll(() => world.close());

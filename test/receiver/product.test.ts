@@ -26,8 +26,7 @@ beforeAll(async () => {
   convoy = await serveConvoy({ port: 0, retry: { intervalMs: 50, limit: 100 } });
   ({ url: receiverUrl } = await receiver.listen());
   await receiver.getWorker().applyD1Migrations("DB");
-  // Accepted is the end: a replay need not wait until Convoy's list confirms its event.
-  const settings = { ...localSettings(`${convoy.url}/api`), AUDIT: "off" };
+  const settings = { ...localSettings(`${convoy.url}/api`), WALK_DELAY_S: "0" };
   await product.update({
     root: ROOT,
     workers: [{ configPath: "wrangler.toml", secrets: settings }],
@@ -99,9 +98,11 @@ test("a replay arrives again with another key and changes nothing", async () => 
   await call("PUT", "/todo/300", { item: "later" });
   await converged();
   const before = await copy();
-  // Its todo was changed at once, so it is finished only when KV has that change, a second later.
-  const replayed = async () =>
+  // It is finished only when KV has its change, a second later, and Convoy's list the event.
+  const replayed = async () => {
+    await product.getWorker().scheduled({ cron: "* * * * *", scheduledTime: new Date() });
     expect(await call("POST", `/event/${id}/replay`)).toMatchObject({ status: 202 });
+  };
   await vi.waitFor(replayed, { timeout: 10_000 });
   const arrived = async () =>
     (await deliveries()).filter(({ body, status }) => body.includes(id) && status === "Success");

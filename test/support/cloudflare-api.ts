@@ -3,8 +3,17 @@ import { DatabaseSync } from "node:sqlite";
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";
 
-/** A binding of an uploaded Worker. */
-export type UploadedBinding = { name: string; type: string; id?: string; namespace_id?: string };
+/** A binding of an uploaded Worker; `text` is the value of a variable or secret. */
+export type UploadedBinding = {
+  name: string;
+  type: string;
+  id?: string;
+  namespace_id?: string;
+  text?: string;
+};
+
+/** A Worker as it was uploaded. */
+export type Upload = { worker: string; bindings: UploadedBinding[] };
 
 /** An account, empty at first. */
 export type CloudflareApi = {
@@ -14,14 +23,15 @@ export type CloudflareApi = {
   calls: string[];
   /** Databases by id; real SQLite, so that migrations really run. */
   databases: Map<string, { name: string; sqlite: DatabaseSync }>;
+  /** The bodies of the calls that made them. */
+  created: object[];
   /** Titles of KV namespaces, by id. */
   namespaces: Map<string, string>;
-  /** The bindings of each upload. */
-  uploads: UploadedBinding[][];
-  /** Cron triggers as last set. */
-  crons: string[];
-  /** Names of the Worker's secrets. */
-  secrets: string[];
+  uploads: Upload[];
+  /** Cron triggers as last set, by Worker. */
+  crons: Map<string, string[]>;
+  /** Names of secrets, by Worker. */
+  secrets: Map<string, Set<string>>;
   close(): Promise<void>;
 };
 
@@ -36,11 +46,13 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
   const api = {
     calls: [] as string[],
     databases: new Map<string, { name: string; sqlite: DatabaseSync }>(),
+    created: [] as object[],
     namespaces: new Map<string, string>(),
-    uploads: [] as UploadedBinding[][],
-    crons: [] as string[],
-    secrets: [] as string[],
+    uploads: [] as Upload[],
+    crons: new Map<string, string[]>(),
+    secrets: new Map<string, Set<string>>(),
   };
+  const lastOf = (worker: string) => api.uploads.findLast((one) => one.worker === worker);
   const app = new Hono().basePath("/accounts/:account");
   const ok = (result: unknown) =>
     Response.json({ success: true, errors: [], messages: [], result });
@@ -62,7 +74,9 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
   });
   app.get("/d1/database", () => ok([...api.databases].map(([uuid, { name }]) => ({ uuid, name }))));
   app.post("/d1/database", async (c) => {
-    const { name } = await c.req.json<{ name: string }>();
+    const body = await c.req.json<{ name: string }>();
+    const { name } = body;
+    api.created.push(body);
     const uuid = crypto.randomUUID();
     api.databases.set(uuid, { name, sqlite: new DatabaseSync(":memory:") });
     return ok({ uuid, name });
@@ -85,38 +99,44 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
     api.namespaces.set(id, (await c.req.json<{ title: string }>()).title);
     return ok({ id });
   });
-  app.get("/workers/scripts/:name/settings", () => {
-    const bindings = api.uploads.at(-1);
-    return bindings ? ok({ bindings }) : missing(10007);
+  app.get("/workers/scripts/:name/settings", (c) => {
+    const last = lastOf(c.req.param("name"));
+    return last ? ok({ bindings: last.bindings }) : missing(10007);
   });
-  app.get("/workers/services/:name", () =>
-    api.uploads.length > 0 ? ok({ default_environment: { script: {} } }) : missing(10090),
+  app.get("/workers/services/:name", (c) =>
+    lastOf(c.req.param("name")) ? ok({ default_environment: { script: {} } }) : missing(10090),
   );
-  app.get("/workers/scripts/:name/secrets", () =>
-    ok(api.secrets.map((name) => ({ name, type: "secret_text" }))),
-  );
+  app.get("/workers/scripts/:name/secrets", (c) => {
+    const names = api.secrets.get(c.req.param("name")) ?? [];
+    return ok([...names].map((name) => ({ name, type: "secret_text" })));
+  });
   app.put("/workers/scripts/:name/schedules", async (c) => {
-    api.crons = (await c.req.json<{ cron: string }[]>()).map(({ cron }) => cron);
+    const crons = await c.req.json<{ cron: string }[]>();
+    api.crons.set(
+      c.req.param("name"),
+      crons.map(({ cron }) => cron),
+    );
     return ok({ schedules: [] });
   });
-  const upload = async (request: Request) => {
+  const upload = async (worker: string, request: Request) => {
     const form = await request.formData();
     const metadata = JSON.parse(String(form.get("metadata"))) as { bindings: UploadedBinding[] };
-    const before = api.uploads.at(-1) ?? [];
+    const before = lastOf(worker)?.bindings ?? [];
     // An inherited binding keeps its value.
     const bindings = metadata.bindings.map((one) =>
       one.type === "inherit" ? (before.find(({ name }) => name === one.name) ?? one) : one,
     );
-    api.uploads.push(bindings);
+    api.uploads.push({ worker, bindings });
     const secrets = bindings.filter(({ type }) => type === "secret_text");
-    api.secrets.push(...secrets.map(({ name }) => name));
+    const had = api.secrets.get(worker) ?? [];
+    api.secrets.set(worker, new Set([...had, ...secrets.map(({ name }) => name)]));
     return ok({ id: crypto.randomUUID(), startup_time_ms: 1, ...VERSION });
   };
   // No buckets: as if the account already had all of these files.
   app.post("/workers/scripts/:name/assets-upload-session", () => ok({ jwt: "j", buckets: [] }));
   // The first deploy uploads the Worker itself; later ones upload a version and deploy it.
-  app.put("/workers/scripts/:name", (c) => upload(c.req.raw));
-  app.post("/workers/scripts/:name/versions", (c) => upload(c.req.raw));
+  app.put("/workers/scripts/:name", (c) => upload(c.req.param("name"), c.req.raw));
+  app.post("/workers/scripts/:name/versions", (c) => upload(c.req.param("name"), c.req.raw));
   app.post("/workers/scripts/:name/deployments", () => ok({ id: crypto.randomUUID() }));
   app.patch("/workers/scripts/:name/script-settings", () => ok({}));
   const worker = { subdomain: { enabled: true, previews_enabled: false } };
@@ -136,9 +156,6 @@ export async function startCloudflareApi(): Promise<CloudflareApi> {
   if (typeof address !== "object" || address === null) throw new Error("no port");
   return {
     ...api,
-    get crons() {
-      return api.crons;
-    },
     url: `http://127.0.0.1:${address.port}`,
     async close() {
       await new Promise((resolve) => server.close(resolve));

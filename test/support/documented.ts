@@ -60,7 +60,7 @@ function offTheMap(known: Node | undefined, status: number, headers: Headers, bo
 }
 
 function pathOf(path: string): Node | undefined {
-  const { pathname } = new URL(path, "http://x.test");
+  const { pathname } = new URL(`http://x.test${path}`);
   const fitting = Object.entries(root.paths ?? {}).filter(([template]) => fits(template, pathname));
   if (fitting.length === 0) return undefined;
   // A fixed path wins over a pattern, but has the pattern's other methods as well: "sync" is an id, too.

@@ -76,7 +76,7 @@ export async function leaveBehind(
 }
 
 /** The same settings, but the walk reads Convoy's list up to now. */
-export const walkingNow = (env: Bindings): Bindings => ({ ...env, AUDIT_DELAY_S: "0" });
+export const walkingNow = (env: Bindings): Bindings => ({ ...env, WALK_DELAY_S: "0" });
 
 type Listed = { content: { idempotency_key: string }[] };
 

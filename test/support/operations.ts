@@ -1,5 +1,5 @@
 /** Intercepts each of the Worker's operations on KV, D1 and Convoy. */
-import type { Bindings } from "../../src/config.ts";
+import type { Bindings } from "../../src/settings.ts";
 
 /** One operation. `what`: KV's method, the SQL, or `METHOD /path` below Convoy's project. */
 export type Operation = { on: "KV" | "D1" | "Convoy"; what: string };

@@ -140,8 +140,7 @@ function notAcceptedOnce<C extends ConvoyDouble>(
   // A fan-out is confirmed even if nobody subscribes to it.
   if (delivered === 0 && endpoint !== null && state === "confirmed")
     broken.push(say("G1: never came, and is confirmed"));
-  if (state === "accepted" && world.stores.settings.AUDIT !== "off")
-    broken.push(say("G4: nobody looked whether it came"));
+  if (state === "accepted") broken.push(say("G4: nobody looked whether it came"));
   if (state === "dead" && !(mayFail && delivered === 0) && !isRemoved(world, endpoint))
     broken.push(say("G1: was given up"));
   return broken;

@@ -1,8 +1,10 @@
 /** Who gets in, and as whom: tokens checked with AUTH_SECRET or AUTH_JWKS_URL. */
 import { sign } from "hono/jwt";
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Bindings, CLOCK_LEEWAY_S, TOKEN_MAX_CHARS } from "../../src/config.ts";
-import { forgetKeys } from "../../src/token.ts";
+import { TOKEN_MAX_CHARS } from "../../src/auth.ts";
+import { forgetKeys } from "../../src/jwks.ts";
+import type { Bindings } from "../../src/settings.ts";
+import { CLOCK_LEEWAY_S } from "../../src/token.ts";
 import {
   base64Url,
   hmacWithPublicKey,

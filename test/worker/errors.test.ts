@@ -54,24 +54,6 @@ describe("a missing or wrong setting is a 503 that names it", () => {
     expect(reply.headers.get("Retry-After")).toMatch(/^\d+$/);
     expect((await newEnv().DB.prepare("SELECT * FROM endpoint").all()).results).toEqual([]);
   });
-
-  test.each([
-    ["CONVOY_API_KEY", ""],
-    ["CONVOY_BASE_URL", "nonsense"],
-  ])(
-    "without a usable %s a change is still committed, and its event is sent once that is fixed",
-    async (name, value) => {
-      const env = newEnv();
-      const broken = { ...env, [name]: value };
-      expect((await call(broken, "POST", "/todo", { id: 1, item: "x" })).status).toBe(201);
-      expect(await log(env)).toMatchObject([
-        { state: "pending", stored: 1, error: expect.stringContaining(name) },
-      ]);
-      await letTimePass(env);
-      await cron(env);
-      expect(await accepted(env)).toHaveLength(1);
-    },
-  );
 });
 
 describe("while KV is down", () => {

@@ -33,6 +33,7 @@ const endpointOf = ({ endpoint }: Had) => `/endpoint/${endpoint}`;
 
 /** How each route must treat a stranger. A route missing here fails the test below. */
 const EXPECTED: Record<string, Look[]> = {
+  "GET /": [{ path: () => "/", expects: "open" }],
   "GET /health": [
     { path: () => "/health", expects: "open" },
     { path: () => "/health?deep", expects: "own" },

@@ -1,12 +1,12 @@
 /** The issuer's keys: fetched when needed, kept for a while, and not fetched at a stranger's will. */
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import {
+  forgetKeys,
   JWKS_KEEP_MS,
   JWKS_RETRY_MS,
   JWKS_TIMEOUT_MS,
   JWKS_UNKNOWN_KID_MS,
-} from "../../src/config.ts";
-import { forgetKeys } from "../../src/token.ts";
+} from "../../src/jwks.ts";
 import { newPair, type Pair, publicJwk, signWith } from "../support/token.ts";
 import { begin, newEnv } from "../support/worker.ts";
 
@@ -280,6 +280,59 @@ test("an encryption key under the same kid is skipped", async () => {
   const jwk = await publicJwk(pair);
   instead = () => Response.json({ keys: [encrypts, jwk] });
   expect(await statusOf()).toBe(200);
+});
+
+test.each<[name: string, first: (jwk: JsonWebKey) => unknown]>([
+  [
+    "of another type",
+    async () => ({ ...(await publicJwk(await newPair("RS256"))), kid: pair.kid }),
+  ],
+  ["of another algorithm", (jwk) => ({ ...jwk, alg: "ES384" })],
+  ["of another curve", (jwk) => ({ ...jwk, crv: "P-384", alg: undefined })],
+  ["that is broken", (jwk) => ({ ...jwk, x: "AA" })],
+  ["that only encrypts", (jwk) => ({ ...jwk, use: "enc" })],
+  ["that only signs", (jwk) => ({ ...jwk, use: undefined, key_ops: ["sign"] })],
+  ["of another pair", async () => ({ ...(await publicJwk(other)), kid: pair.kid })],
+  ["that is shared", () => ({ kty: "oct", k: "AAAA", kid: pair.kid })],
+])("a key %s under the same kid stands first or last: the token is accepted", async (_, first) => {
+  const jwk = (await publicJwk(pair)) as JsonWebKey;
+  const odd = await first(jwk);
+  for (const keys of [
+    [odd, jwk],
+    [jwk, odd],
+  ]) {
+    forgetKeys();
+    instead = () => Response.json({ keys });
+    expect(await statusOf()).toBe(200);
+    expect(await statusOf({ by: { ...other, kid: "none" } })).toBe(401);
+  }
+});
+
+test.each([
+  ["the bare minimum", { use: undefined, alg: undefined, ext: undefined, key_ops: undefined }],
+  ["use and alg null", { use: null, alg: null }],
+  ["key_ops for both sides", { key_ops: ["sign", "verify"] }],
+  ["key_ops that are no list", { key_ops: "verify" }],
+  ["a certificate chain", { x5c: ["AAAA"], x5t: "x", ext: false }],
+])("a key with %s checks its tokens", async (_, more) => {
+  const jwk = { ...(await publicJwk(pair)), ...more };
+  instead = () => Response.json({ keys: [jwk] });
+  expect(await statusOf()).toBe(200);
+});
+
+test("RS256 and ES256 under one kid each check their own", async () => {
+  const rsa = { ...(await newPair("RS256")), kid: pair.kid };
+  published = [rsa, pair];
+  expect(await statusOf({ by: rsa })).toBe(200);
+  expect(await statusOf({ by: pair })).toBe(200);
+  expect(fetches).toBe(1);
+});
+
+test("an expired token is called expired, however many keys fit", async () => {
+  const twin = { ...other, kid: pair.kid };
+  published = [pair, twin];
+  const token = await signWith(pair, { sub: "a", aud: AUTH_AUDIENCE, exp: 1 });
+  expect((await ask({ token })).body.error).toBe("The token has expired.");
 });
 
 test("a token with typ at+jwt is accepted", async () => {

@@ -36,6 +36,7 @@ const ORDER = [
   "summarizeEvents",
   "deleteEndpoint",
   "health",
+  "root",
 ];
 const UNTESTED = ["createPortalLink", "rebuild"];
 

@@ -59,8 +59,8 @@ describe("a link", () => {
     });
   });
 
-  test("needs no Convoy, which may be down or not configured", async () => {
-    const env = jwtEnv({ CONVOY_API_KEY: "", CONVOY_BASE_URL: "http://nowhere.test" });
+  test("needs no Convoy, which may be down", async () => {
+    const env = jwtEnv({ CONVOY_BASE_URL: "http://nowhere.test" });
     expect((await ask(env)).status).toBe(201);
   });
 
@@ -121,7 +121,7 @@ describe("the token of a link", () => {
   const ROUTES = [...new Set(app.routes.map(({ method, path }) => `${method} ${path}`))]
     .filter((route) => !route.startsWith("ALL "))
     .map((route) => route.replace(/:\w+/g, "1"));
-  const OPEN = ["GET /health", "GET /openapi.json"];
+  const OPEN = ["GET /health", "GET /"];
   const isInside = (route: string) => /^\w+ \/(endpoint|event)(\/|$)/.test(route);
   const outside = ROUTES.filter((route) => !isInside(route) && !OPEN.includes(route));
   /** Other spellings of what it does not open, and what might be mistaken for what it does. */

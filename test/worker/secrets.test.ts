@@ -50,7 +50,9 @@ async function walk(env: Bindings, headers: Record<string, string>, id: string) 
       if (path.endsWith("/rotate-secret") && one === id) continue;
       const url = path.replace(/:\w+/g, one);
       const body = method === "GET" ? undefined : bodies[at];
-      const reply = await call(env, method, `${url}?endpoint=${one}&deep`, body, { headers });
+      const query =
+        path === "/health" ? "?deep" : path.startsWith("/todo") ? `?endpoint=${one}` : "";
+      const reply = await call(env, method, `${url}${query}`, body, { headers });
       if (reply.status === 500) throw new Error(`${method} ${url}: ${JSON.stringify(reply.body)}`);
       expectClean(`${method} ${url}`, JSON.stringify([...reply.headers, reply.body]));
     }
@@ -58,18 +60,18 @@ async function walk(env: Bindings, headers: Record<string, string>, id: string) 
 }
 
 async function makeEnv() {
-  const { CONVOY_API_KEY: _, ...env } = newEnv({ AUTH: "jwt", AUTH_SECRET: SECRETS.AUTH_SECRET });
+  const env = newEnv({ AUTH: "jwt", AUTH_SECRET: SECRETS.AUTH_SECRET });
   const { headers } = await as("alice", {}, SECRETS.AUTH_SECRET);
   const token = headers.authorization.split(" ")[1];
   const fields = { name: "n", url: "https://receiver.example/", secret: SECRETS.endpoint };
-  const made = await call({ ...env, CONVOY_API_KEY: "local" }, "POST", "/endpoint", fields, {
+  const made = await call(env, "POST", "/endpoint", fields, {
     headers,
   });
   expect(made.body.secret).toBe(SECRETS.endpoint);
   const id = made.body["Endpoint ID"] as string;
   const rotation = { secret: SECRETS.rotated };
   const path = `/endpoint/${id}/rotate-secret`;
-  const rotated = await call({ ...env, CONVOY_API_KEY: "local" }, "POST", path, rotation, {
+  const rotated = await call(env, "POST", path, rotation, {
     headers,
   });
   expect(rotated.body.secret).toBe(SECRETS.rotated);

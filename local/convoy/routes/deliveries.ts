@@ -3,14 +3,9 @@ import { Hono } from "hono";
 import { readBody, strings } from "../body.ts";
 import type { Context } from "../context.ts";
 import type { Engine } from "../engine.ts";
-import { type ApiEnv, REDIS_REFUSED, Refusal, success, successRaw } from "../envelope.ts";
+import { type ApiEnv, Refusal, success, successRaw } from "../envelope.ts";
 import { type Condition, equals, oneOf, page, timeWindow } from "../paging.ts";
-import {
-  type DeliveryRow,
-  findDelivery,
-  isBatchRetried,
-  requireResendable,
-} from "../store/deliveries.ts";
+import { type DeliveryRow, findDelivery, requireResendable } from "../store/deliveries.ts";
 import { findEndpoint } from "../store/endpoints.ts";
 import { deliveryJson, pageJson } from "../views.ts";
 
@@ -22,41 +17,24 @@ function filters(context: Context, query: URLSearchParams): Condition[] {
     ...equals("event_id", query.get("eventId")),
     ...equals("subscription_id", query.get("subscriptionId")),
     ...equals("event_type", query.get("event_type")),
-    ...equals("idempotency_key", query.get("idempotencyKey")),
   ];
 }
 
-/** Refuses a key that no event has (seen); for an event without deliveries, the list is empty. */
-function requireKnownKey(context: Context, key: string | null): void {
-  if (!key) return;
-  const event = context.db.get(
-    "SELECT 1 FROM event WHERE idempotency_key = ? AND processed = 1 AND swallowed = 0",
+/** The deliveries of the first event with a key; refuses a key that no event has (both seen). */
+function ofKey(context: Context, key: string | null): Condition[] {
+  if (!key) return [];
+  const event = context.db.get<{ uid: string }>(
+    `SELECT uid FROM event WHERE idempotency_key = ? AND processed = 1 AND swallowed = 0
+     ORDER BY is_duplicate, created_at, uid LIMIT 1`,
     key,
   );
   if (event === undefined) throw new Refusal(400, "event not found");
+  return equals("event_id", event.uid);
 }
 
 /** The part of the API that shows deliveries and sends them again. */
 export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
-  let batchRunning = false;
-  let batchBegan = Number.NEGATIVE_INFINITY;
-  /** While it works, and for as long as the fault says it runs; the clock may be set back. */
-  const isBatchBusy = (now: number): boolean => {
-    const ranMs = now - batchBegan;
-    return batchRunning || (ranMs >= 0 && ranMs < (context.faults.get().batch_ms ?? 0));
-  };
-
-  /** Sends again what a batch retry selects; without an endpoint, nothing (seen with status=Processing). */
-  const retryBatch = (query: URLSearchParams, conditions: Condition[]) => {
-    if (query.getAll("endpointId").every((id) => id === "")) return;
-    const rows = context.db.all<DeliveryRow>(
-      `SELECT * FROM delivery WHERE ${conditions.map((one) => one.sql).join(" AND ")} ORDER BY uid DESC`,
-      ...conditions.flatMap((one) => one.values),
-    );
-    for (const row of rows) if (isBatchRetried(context, row)) engine.requeue(row.uid);
-  };
-
   const json = (row: DeliveryRow, inList: boolean): string => {
     const event = context.db.get<{ created_at: string }>(
       "SELECT created_at FROM event WHERE uid = ?",
@@ -74,30 +52,15 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
 
   routes.get("/", (c) => {
     const query = new URL(c.req.url).searchParams;
-    requireKnownKey(context, query.get("idempotencyKey"));
     const { content, pagination } = page<DeliveryRow>(
       context,
       "delivery",
-      filters(context, query),
+      [...filters(context, query), ...ofKey(context, query.get("idempotencyKey"))],
       query,
+      context.options.version === "26.6" ? "uid" : "created_at, uid",
     );
     const rows = content.map((row) => json(row, true));
     return successRaw(200, "Event deliveries fetched successfully", pageJson(rows, pagination));
-  });
-
-  // Answers at once and works afterwards; meanwhile a second one is refused, in the whole project.
-  routes.post("/batchretry", (c) => {
-    const query = new URL(c.req.url).searchParams;
-    const conditions = filters(context, query);
-    const now = context.options.now();
-    if (isBatchBusy(now)) throw new Refusal(400, "an active batch retry already exists");
-    batchRunning = true;
-    batchBegan = now;
-    engine.later(() => {
-      batchRunning = false;
-      if (c.env?.trouble !== "redis_down") retryBatch(query, conditions);
-    });
-    return success(200, "Batch retry processing", null);
   });
 
   routes.post("/forceresend", async (c) => {
@@ -116,7 +79,6 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   routes.put("/:id/resend", (c) => {
     const row = found(c.req.param("id"));
     requireResendable(context, row);
-    if (c.env?.trouble === "redis_down") throw new Refusal(400, REDIS_REFUSED);
     engine.requeue(row.uid);
     return successRaw(
       200,

@@ -2,6 +2,7 @@
 import { Hono } from "hono";
 import { type Body, member, readBody } from "../body.ts";
 import type { Context } from "../context.ts";
+import { readAuthentication, readClientCert } from "../credentials.ts";
 import { Refusal, success } from "../envelope.ts";
 import { equals, page } from "../paging.ts";
 import {
@@ -17,14 +18,21 @@ import { checkUrl } from "../url.ts";
 import { endpointView } from "../views.ts";
 
 /** An endpoint's fields from a body; those not sent are empty. http_timeout is checked and ignored (recorded). */
-function fieldsOf(json: Body["json"]) {
+function fieldsOf({ options }: Context, json: Body["json"], clientCert: string | null) {
   member(json, "http_timeout", "integer");
   return {
     description: member(json, "description", "string") ?? "",
     rate_limit: member(json, "rate_limit", "integer") ?? 0,
-    rate_limit_duration_s: member(json, "rate_limit_duration", "integer") ?? 0,
-    authentication: JSON.stringify(member(json, "authentication", "object") ?? {}),
+    rate_limit_duration_s: durationOf(json),
+    authentication: readAuthentication(json, options.licensed),
+    mtls_client_cert: readClientCert(json, options.licensed, clientCert),
   };
+}
+
+function durationOf(json: Body["json"]): number {
+  const duration = member(json, "rate_limit_duration", "integer") ?? 0;
+  if (duration < 0) throw new Refusal(400, "Invalid request format");
+  return duration;
 }
 
 /** The part of the API that creates and changes endpoints. */
@@ -36,7 +44,7 @@ export function endpointRoutes(context: Context): Hono {
     const name = member(json, "name", "string");
     const url = member(json, "url", "string");
     const fields = {
-      ...fieldsOf(json),
+      ...fieldsOf(context, json, null),
       owner_id: member(json, "owner_id", "string") ?? "",
       advanced_signatures: member(json, "advanced_signatures", "boolean") ?? true,
       secret: member(json, "secret", "string") ?? "",
@@ -66,10 +74,10 @@ export function endpointRoutes(context: Context): Hono {
     return success(200, "Endpoint fetched successfully", endpointView(context, row));
   });
 
-  // Replaces everything: fields not sent are lost, except owner, signatures and secrets (seen).
+  // Replaces everything: fields not sent are lost, except owner, signatures, secrets and mtls_client_cert (seen).
   routes.put("/:id", async (c) => {
     const { json } = await readBody(c.req.raw);
-    requireEndpoint(context, c.req.param("id"));
+    const now = requireEndpoint(context, c.req.param("id"));
     const url = member(json, "url", "string");
     const name = member(json, "name", "string");
     const problems = [
@@ -78,7 +86,7 @@ export function endpointRoutes(context: Context): Hono {
     ];
     if (!url || !name) throw new Refusal(400, problems.join(", "));
     const row = updateEndpoint(context, c.req.param("id"), {
-      ...fieldsOf(json),
+      ...fieldsOf(context, json, now.mtls_client_cert),
       name,
       url: checkUrl(url),
       owner_id: member(json, "owner_id", "string"),

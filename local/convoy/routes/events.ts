@@ -3,9 +3,9 @@ import { Hono } from "hono";
 import { type Body, member, readBody } from "../body.ts";
 import type { Context } from "../context.ts";
 import type { Engine } from "../engine.ts";
-import { type ApiEnv, REDIS_REFUSED, Refusal, success, successRaw } from "../envelope.ts";
+import { type ApiEnv, Refusal, success, successRaw } from "../envelope.ts";
 import { rawMember } from "../json.ts";
-import { type Condition, equals, page, timeWindow } from "../paging.ts";
+import { type Condition, equals, oneOf, page, timeWindow } from "../paging.ts";
 import { findEndpoint } from "../store/endpoints.ts";
 import { acceptEvent, type EventRow } from "../store/events.ts";
 import { eventJson, pageJson } from "../views.ts";
@@ -26,14 +26,15 @@ function customHeaders(json: Body["json"]): Record<string, string[]> {
   return headers;
 }
 
-/** The members that every kind of event needs; refuses missing ones with Convoy's messages (recorded). */
-function eventOf({ raw, json }: Body, problems: string[]) {
+/** The members that every event needs; refuses missing ones with Convoy's messages (recorded). */
+function eventOf({ raw, json }: Body) {
   const eventType = member(json, "event_type", "string");
   const data = rawMember(raw, "data");
-  if (!eventType) problems.push("event_type:please provide an event type");
-  if (data === undefined) problems.push("data:please provide your data");
-  if (!eventType || data === undefined || problems.length > 0)
-    throw new Refusal(400, problems.join(", "));
+  const problems = [
+    ...(eventType ? [] : ["event_type:please provide an event type"]),
+    ...(data === undefined ? ["data:please provide your data"] : []),
+  ];
+  if (!eventType || data === undefined) throw new Refusal(400, problems.join(", "));
   return {
     event_type: eventType,
     data,
@@ -44,44 +45,30 @@ function eventOf({ raw, json }: Body, problems: string[]) {
 
 /** Which events a list shows; those still waiting and swallowed ones are in none. */
 function filters(context: Context, query: URLSearchParams): Condition[] {
-  const endpointIds = query.getAll("endpointId").filter((id) => id !== "");
-  const marks = endpointIds.map(() => "?").join(", ");
-  const ofEndpoints = `EXISTS (SELECT 1 FROM json_each(endpoints) WHERE value IN (${marks}))`;
   return [
     { sql: "processed = 1 AND swallowed = 0", values: [] },
     ...timeWindow(context, query),
     ...equals("idempotency_key", query.get("idempotencyKey")),
-    ...(endpointIds.length === 0 ? [] : [{ sql: ofEndpoints, values: endpointIds }]),
+    ...oneOf("endpoint_id", query.getAll("endpointId")),
   ];
 }
 
 /** The part of the API that accepts and lists events. */
 export function eventRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
-  const accept = (event: Parameters<typeof acceptEvent>[1]) => {
-    acceptEvent(context, event);
-    engine.wake();
-  };
-
   routes.post("/", async (c) => {
     const body = await readBody(c.req.raw);
     const endpointId = member(body.json, "endpoint_id", "string");
-    const event = eventOf(body, []);
+    const event = eventOf(body);
     if (!endpointId) throw new Refusal(400, "please provide an endpoint ID");
     if (!findEndpoint(context, endpointId)) throw new Refusal(400, "endpoint not found");
-    const swallowed = c.env?.trouble !== undefined;
-    accept({ ...event, kind: "endpoint", target: endpointId, swallowed });
+    acceptEvent(context, {
+      ...event,
+      endpoint_id: endpointId,
+      swallowed: c.env?.trouble !== undefined,
+    });
+    engine.wake();
     return success(201, "Event queued successfully", null);
-  });
-
-  routes.post("/fanout", async (c) => {
-    const body = await readBody(c.req.raw);
-    const ownerId = member(body.json, "owner_id", "string");
-    const event = eventOf(body, ownerId ? [] : ["owner_id:please provide an owner id"]);
-    if (c.env?.trouble === "redis_down") throw new Refusal(400, REDIS_REFUSED);
-    const swallowed = c.env?.trouble === "swallow";
-    accept({ ...event, kind: "owner", target: ownerId ?? "", swallowed });
-    return success(201, "Endpoint fanout event queued successfully", null);
   });
 
   // Like replay below: reports success and delivers nothing (recorded).

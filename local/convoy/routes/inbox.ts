@@ -7,7 +7,13 @@ import type { Engine } from "../engine.ts";
 import { readFaults } from "../faults.ts";
 import { deliveryDetail, inboxDelivery, listDeliveries, listEvents } from "../inbox.ts";
 import { type DeliveryRow, findDelivery } from "../store/deliveries.ts";
-import { findEndpoint, setEndpointStatus } from "../store/endpoints.ts";
+import {
+  type EndpointRow,
+  findEndpoint,
+  restoreEndpoint,
+  setCredentials,
+  setEndpointStatus,
+} from "../store/endpoints.ts";
 import { inboxStream } from "../stream.ts";
 
 function limitOf(query: URLSearchParams): number {
@@ -22,6 +28,10 @@ async function jsonOf(request: Request): Promise<unknown> {
   } catch {
     return undefined;
   }
+}
+
+function isStatus(value: unknown): value is EndpointRow["status"] {
+  return value === "active" || value === "paused" || value === "inactive";
 }
 
 /** The inbox's own routes. */
@@ -75,18 +85,25 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
     return c.json(read.faults);
   });
 
-  // For tests: Convoy makes an endpoint inactive if its receiver keeps failing, which takes hours.
+  // For tests: what takes hours (an endpoint whose receiver keeps failing) or a licence (its credentials).
   routes.put("/endpoints/:id", async (c) => {
-    const body = (await jsonOf(c.req.raw)) as { status?: unknown } | undefined;
-    const status = body?.status;
-    if (status !== "active" && status !== "paused" && status !== "inactive")
+    const { status, authentication, mtls_client_cert } = ((await jsonOf(c.req.raw)) ??
+      {}) as Record<string, unknown>;
+    const uid = c.req.param("id");
+    if (status !== undefined && !isStatus(status))
       return c.json({ error: "status: must be active, paused or inactive" }, 400);
-    if (!findEndpoint(context, c.req.param("id")))
-      return c.json({ error: "no such endpoint" }, 404);
-    setEndpointStatus(context, c.req.param("id"), status);
+    if (!findEndpoint(context, uid)) return c.json({ error: "no such endpoint" }, 404);
+    if (status !== undefined) setEndpointStatus(context, uid, status);
+    setCredentials(context, uid, { authentication, mtls_client_cert });
     // In the real Convoy the agent itself does this, so it knows.
-    context.agent.endpoints.delete(c.req.param("id"));
-    return c.json({ status });
+    context.agent.endpoints.delete(uid);
+    return c.json({ status: findEndpoint(context, uid)?.status });
+  });
+
+  // For tests: what a Convoy restored from a backup brings back.
+  routes.post("/endpoints/:id/restore", (c) => {
+    const restored = restoreEndpoint(context, c.req.param("id"));
+    return restored ? c.json({ restored }) : c.json({ error: "no such deleted endpoint" }, 404);
   });
 
   routes.post("/reset", (c) => {

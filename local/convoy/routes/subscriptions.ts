@@ -14,9 +14,11 @@ import {
 } from "../store/subscriptions.ts";
 import { subscriptionView } from "../views.ts";
 
-function eventTypesOf(json: Body["json"]): string[] | undefined {
+/** The event types that a body asks for; without a licence they are checked and ignored (recorded). */
+function eventTypesOf({ options }: Context, json: Body["json"]): string[] | undefined {
   const filter = member(json, "filter_config", "object");
-  return filter && strings(filter, "event_types");
+  const types = filter && strings(filter, "event_types");
+  return options.licensed && types && types.length > 0 ? types : undefined;
 }
 
 /** The part of the API that sets which event types an endpoint gets. */
@@ -34,11 +36,10 @@ export function subscriptionRoutes(context: Context): Hono {
       ...(endpointId ? [] : ["endpoint_id:please provide a valid endpoint id"]),
     ];
     if (!name || !endpointId) throw new Refusal(400, problems.join(", "));
-    const types = eventTypesOf(json) ?? [];
     const row = createSubscription(context, {
       name,
       endpoint_id: endpointId,
-      event_types: types.length > 0 ? types : ["*"],
+      event_types: eventTypesOf(context, json) ?? ["*"],
     });
     return success(
       201,
@@ -71,10 +72,10 @@ export function subscriptionRoutes(context: Context): Hono {
   routes.put("/:id", async (c) => {
     const { json } = await readBody(c.req.raw);
     const name = member(json, "name", "string");
-    const types = eventTypesOf(json);
+    const types = eventTypesOf(context, json);
     const row = updateSubscription(context, c.req.param("id"), {
       ...(name ? { name } : {}),
-      ...(types && types.length > 0 ? { event_types: types } : {}),
+      ...(types ? { event_types: types } : {}),
     });
     return success(202, "Subscription updated successfully", view(row));
   });

@@ -1,6 +1,7 @@
 // Deliveries: one event on its way to one endpoint, and its attempts.
 import { MAX_RETRY_SECONDS } from "../../config.ts";
 import type { Context } from "../context.ts";
+import { withCredentials } from "../credentials.ts";
 import { Refusal } from "../envelope.ts";
 import type { Strand } from "../faults.ts";
 import { type EndpointRow, findEndpoint } from "./endpoints.ts";
@@ -67,10 +68,12 @@ export function insertDelivery(
   subscriptionId: string,
 ): string | undefined {
   const uid = context.id();
-  const at = context.timestamp();
+  const lateMs = Math.random() * (context.faults.get().race_ms ?? 0);
+  const at = new Date(context.options.now() - lateMs).toISOString();
   const status: DeliveryStatus = endpoint.status === "active" ? "Scheduled" : "Discarded";
   const strand = (status === "Scheduled" && context.faults.strand("delivery")) || null;
   const message = messageOf(event);
+  const headers = JSON.parse(event.custom_headers) as Record<string, string[]>;
   const earlier = context.db.get(
     "SELECT 1 FROM delivery WHERE message = ? AND endpoint_id = ? LIMIT 1",
     message,
@@ -87,7 +90,7 @@ export function insertDelivery(
     event.event_type,
     event.idempotency_key,
     event.data,
-    event.custom_headers,
+    JSON.stringify(withCredentials(headers, endpoint.authentication)),
     status,
     context.options.now(),
     message,
@@ -134,15 +137,6 @@ export function setDeliveryStatus(context: Context, uid: string, status: Deliver
     context.timestamp(),
     uid,
   );
-}
-
-/** Statuses that a batch retry sends again; a delivery in Processing stays as it is (seen). */
-const BATCH_RETRIED: readonly DeliveryStatus[] = ["Failure", "Discarded", "Scheduled", "Retry"];
-
-/** Whether a batch retry sends it again: even if stranded (seen), but only if the endpoint is active. */
-export function isBatchRetried(context: Context, row: DeliveryRow): boolean {
-  const active = findEndpoint(context, row.endpoint_id)?.status === "active";
-  return active && BATCH_RETRIED.includes(row.status);
 }
 
 /** Refuses what Convoy does not let people send again, with its messages (recorded, or from its source). */

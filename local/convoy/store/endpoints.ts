@@ -38,6 +38,8 @@ export type EndpointRow = {
   deleted_at: string | null;
   /** JSON of an object; {} if there is none. */
   authentication: string;
+  /** JSON of an object; null if there is none. */
+  mtls_client_cert: string | null;
 };
 
 /** The fields of a new endpoint; times are seconds, `authentication` is JSON of an object. */
@@ -50,6 +52,7 @@ export type EndpointFields = {
   rate_limit: number;
   rate_limit_duration_s: number;
   authentication: string;
+  mtls_client_cert: string | null;
   secret: string;
 };
 
@@ -88,8 +91,8 @@ export function createEndpoint(context: Context, fields: EndpointFields): Endpoi
   const at = context.timestamp();
   context.db.run(
     `INSERT INTO endpoint (uid, owner_id, name, url, description, http_timeout_s, status, advanced_signatures,
-       rate_limit, rate_limit_duration_s, secrets, created_at, updated_at, authentication)
-     VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?)`,
+       rate_limit, rate_limit_duration_s, secrets, created_at, updated_at, authentication, mtls_client_cert)
+     VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?)`,
     uid,
     fields.owner_id,
     fields.name,
@@ -103,6 +106,7 @@ export function createEndpoint(context: Context, fields: EndpointFields): Endpoi
     at,
     at,
     fields.authentication,
+    fields.mtls_client_cert,
   );
   return requireEndpoint(context, uid);
 }
@@ -119,7 +123,8 @@ export function updateEndpoint(
   const now = requireEndpoint(context, uid);
   context.db.run(
     `UPDATE endpoint SET owner_id = ?, name = ?, url = ?, description = ?, advanced_signatures = ?,
-       rate_limit = ?, rate_limit_duration_s = ?, authentication = ?, updated_at = ? WHERE uid = ?`,
+       rate_limit = ?, rate_limit_duration_s = ?, authentication = ?, mtls_client_cert = ?, updated_at = ?
+     WHERE uid = ?`,
     fields.owner_id ?? now.owner_id,
     fields.name,
     fields.url,
@@ -128,10 +133,26 @@ export function updateEndpoint(
     fields.rate_limit,
     fields.rate_limit_duration_s,
     fields.authentication,
+    fields.mtls_client_cert,
     context.timestamp(),
     uid,
   );
   return requireEndpoint(context, uid);
+}
+
+/** Sets credentials as a licensed dashboard would; undefined ones stay as they are. */
+export function setCredentials(
+  context: Context,
+  uid: string,
+  { authentication, mtls_client_cert }: Record<"authentication" | "mtls_client_cert", unknown>,
+): void {
+  context.db.run(
+    `UPDATE endpoint SET authentication = coalesce(?, authentication), mtls_client_cert = coalesce(?, mtls_client_cert)
+     WHERE uid = ?`,
+    authentication === undefined ? null : JSON.stringify(authentication),
+    mtls_client_cert === undefined ? null : JSON.stringify(mtls_client_cert),
+    uid,
+  );
 }
 
 /** Sets the status and returns the endpoint; `updated_at` does not change (recorded). */
@@ -179,6 +200,21 @@ export function signingSecrets(context: Context, row: EndpointRow): string[] {
   return (JSON.parse(row.secrets) as Secret[])
     .filter((secret) => secret.signs_until === null || secret.signs_until > now)
     .map((secret) => secret.value);
+}
+
+/** Brings a deleted endpoint back with its subscriptions, as a backup does; false if there is none. */
+export function restoreEndpoint(context: Context, uid: string): boolean {
+  const row = findEndpoint(context, uid, true);
+  if (!row?.deleted_at) return false;
+  context.db.transaction(() => {
+    context.db.run("UPDATE endpoint SET deleted_at = NULL WHERE uid = ?", uid);
+    context.db.run(
+      "UPDATE subscription SET deleted_at = NULL WHERE endpoint_id = ? AND deleted_at = ?",
+      uid,
+      row.deleted_at,
+    );
+  });
+  return true;
 }
 
 /** Deletes the endpoint and its subscriptions; refuses with 400 if there is none (recorded). */

@@ -69,10 +69,7 @@ export function insertSubscription(context: Context, fields: SubscriptionFields)
   return requireSubscription(context, uid);
 }
 
-/**
- * Changes only the given fields. The returned row has the new name but still the old event types, as the real one
- * answers (recorded).
- */
+/** Changes only the given fields; returns the changed row. */
 export function updateSubscription(
   context: Context,
   uid: string,
@@ -85,7 +82,7 @@ export function updateSubscription(
     fields.event_types ? JSON.stringify(fields.event_types) : now.event_types,
     uid,
   );
-  return { ...requireSubscription(context, uid), event_types: now.event_types };
+  return requireSubscription(context, uid);
 }
 
 /** Deletes a subscription; refuses with 404 if there is none. */

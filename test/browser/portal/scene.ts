@@ -40,7 +40,7 @@ export async function startPortalScene() {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const receiverUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const system = await startSystem(
-    { AUTH: "jwt", AUTH_SECRET: SECRET, AUDIT: "off", PRIVATE_ADDRESSES: "allow" },
+    { AUTH: "jwt", AUTH_SECRET: SECRET, PRIVATE_ADDRESSES: "allow" },
     { retry: { intervalMs: 1, limit: 3 } },
   );
 

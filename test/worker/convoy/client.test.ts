@@ -52,9 +52,8 @@ test("a call carries key, version and minified JSON, and follows no redirect", a
 test("the default base URL is Convoy Cloud's, and trailing slashes are removed", () => {
   const { CONVOY_BASE_URL: _, ...env } = newEnv();
   expect(convoyOf(env).baseUrl).toBe("https://us.getconvoy.cloud/api");
-  expect(convoyOf({ ...env, CONVOY_BASE_URL: "http://c.test/api//" }).baseUrl).toBe(
-    "http://c.test/api",
-  );
+  const slashes = { ...env, CONVOY_BASE_URL: "http://c.test/api//" };
+  expect(convoyOf(slashes).baseUrl).toBe("http://c.test/api");
 });
 
 describe("what Convoy answers", () => {
@@ -72,6 +71,21 @@ describe("what Convoy answers", () => {
   ])("%s is not a success", async (_, response, status) => {
     const { convoy } = fake(() => response);
     expect(await call(convoy, "/x")).toMatchObject({ ok: false, status });
+  });
+
+  test.each([
+    ["a web page", new Response("<html>Sign in</html>"), /no Convoy.* answered 200.*\/api/],
+    ["a plain 404", new Response("404 page not found", { status: 404 }), /no Convoy.*404/],
+    ["another API", Response.json({ status: "ok" }), /no Convoy.*200/],
+    ["a firewall", new Response("blocked", { status: 403 }), /no Convoy, or something.*403/],
+    ["a redirect", Response.redirect("https://c.test/login", 302), /no Convoy.*302/],
+    ["a proxy", new Response("<html>Bad gateway", { status: 502 }), /^Convoy answered 502$/],
+    ["a proxy's limit", new Response("slow down", { status: 429 }), /^Convoy answered 429$/],
+    ["Convoy", refusalOf(404, "endpoint not found"), /^Convoy answered 404: endpoint not found$/],
+  ])("%s is called what it is", async (_, response, says) => {
+    const answer = await call(fake(() => response).convoy, "/x");
+    expect(answer.ok).toBe(false);
+    if (!answer.ok) expect(shownReason(answer)).toMatch(says);
   });
 
   test("a body that is cut short is no answer", async () => {

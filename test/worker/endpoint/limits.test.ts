@@ -1,8 +1,7 @@
 /** Which endpoints an owner may have: how many, where, and with which characters. */
 import { sign } from "hono/jwt";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { endpointSettings, SettingError } from "../../../src/config.ts";
-import { isPrivateUrl, isWebhookUrl } from "../../../src/endpoint/schema.ts";
+import { isPrivateUrl, isWebhookUrl } from "../../../src/endpoint/url.ts";
 import { recording } from "../../support/operations.ts";
 import { call, newEndpoint, newEnv, state } from "../../support/worker.ts";
 
@@ -31,13 +30,6 @@ describe("ENDPOINTS_MAX", () => {
     expect((await call(env, "DELETE", `/endpoint/${mine}`)).status).toBe(200);
     expect((await call(env, "POST", "/endpoint", HOOK)).status).toBe(201);
     expect((await state(env)).endpoints.map(({ id }) => id)).toContain(id);
-  });
-
-  test("defaults to 50, and must be a number in range", () => {
-    expect(endpointSettings(newEnv()).max).toBe(50);
-    for (const ENDPOINTS_MAX of ["0", "many", "1e9"]) {
-      expect(() => endpointSettings(newEnv({ ENDPOINTS_MAX }))).toThrow(SettingError);
-    }
   });
 });
 

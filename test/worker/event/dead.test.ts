@@ -1,6 +1,6 @@
 /** An event that fails: it waits longer each time, and dies only while others get through. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Bindings } from "../../../src/config.ts";
+import { type Bindings, GIVE_UP } from "../../../src/config.ts";
 import { passTime } from "../../support/cut-worker.ts";
 import { idOf, type Left, leaveBehind } from "../../support/events.ts";
 import { acceptance, refusalOf } from "../../support/operations.ts";
@@ -13,7 +13,11 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   vi.spyOn(console, "log").mockImplementation(() => {});
 });
-afterEach(() => void vi.useRealTimers());
+const usual = { ...GIVE_UP };
+afterEach(() => {
+  vi.useRealTimers();
+  Object.assign(GIVE_UP, usual);
+});
 
 /** A Convoy that refuses these keys. */
 const failingFor = (env: Bindings, fails: (key: string) => boolean) =>
@@ -98,7 +102,8 @@ describe("an event that fails while others get through", () => {
 });
 
 test("an event survives two outages with a success between them", async () => {
-  const base = newEnv({ EVENT_MAX_TRIES: "2", EVENT_MAX_AGE_H: "0" });
+  Object.assign(GIVE_UP, { maxTries: 2, maxAgeMs: 0 });
+  const base = newEnv();
   await leaveBehind(base, 1);
   let down = true;
   const { env } = scripted(base, { post: () => (down ? refusalOf(500, "") : acceptance()) });
@@ -117,7 +122,8 @@ test("an event survives two outages with a success between them", async () => {
 });
 
 test("an event that fails alone is never dead: it may be Convoy", async () => {
-  const base = newEnv({ EVENT_MAX_TRIES: "1", EVENT_MAX_AGE_H: "0" });
+  Object.assign(GIVE_UP, { maxTries: 1, maxAgeMs: 0 });
+  const base = newEnv();
   await leaveBehind(base, 1);
   const { env, keys } = failingFor(base, () => true);
   for (let minute = 0; minute < 3; minute++) {

@@ -57,7 +57,6 @@ describe("GET /event/:id", () => {
       (env: Bindings) => setFaults(env, { status: 503 }).then(() => env),
       /Convoy answered 503/,
     ],
-    ["has no key", async (env: Bindings) => ({ ...env, CONVOY_API_KEY: "" }), /CONVOY_API_KEY/],
   ])("is answered from the log while Convoy %s", async (_, broken, reason) => {
     const env = newEnv();
     const id = await publish(env);

@@ -130,15 +130,6 @@ test("while the walk is stuck, an event is not posted again for an hour", async 
   expect(await log(env)).not.toMatchObject([{ lookups: 0 }]);
 });
 
-test("with the audit turned off, an event that waits for it is finished", async () => {
-  const env = newEnv();
-  await accept(env);
-  const { env: watched, operations } = recording({ ...env, AUDIT: "off" });
-  await later(watched);
-  expect(await log(env)).toMatchObject([{ state: "accepted", due_at: null }]);
-  expect(operations.filter(({ on }) => on === "Convoy")).toEqual([]);
-});
-
 test("1,500 events that an outage swallowed are each posted again once, within the budget", async () => {
   const env = newEnv();
   await leaveBehind(env, 1_500, () => ({ state: "accepted", accepted_at: 1, due_at: 2 }));

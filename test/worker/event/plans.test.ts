@@ -117,7 +117,7 @@ async function useAll(base: Bindings): Promise<Sent[]> {
      WHERE (state IN ('pending', 'accepted') OR stored = 0) AND seq <= 40`,
   );
   await makeDue.run();
-  await cron({ ...env, AUDIT_DELAY_S: "0" });
+  await cron({ ...env, WALK_DELAY_S: "0" });
   works = false;
   await makeDue.run();
   await cron(env);

@@ -9,6 +9,9 @@ const POSTGRES =
   "failed to connect to `user=convoy database=convoy`: 127.0.0.1:5432 (127.0.0.1): server error: FATAL: sorry, too many clients already (SQLSTATE 53300)";
 const REDIS = "UNKNOWN: redis eval error: dial tcp 127.0.0.1:6379: connect: connection refused";
 
+const noConvoy = (status: number) =>
+  `What is at CONVOY_BASE_URL is no Convoy, or something in front of it answered ${status}: is the address right, up to /api?`;
+
 type Failure = [name: string, answer: () => Response, error: string];
 const failures: Failure[] = [
   ["400 with Postgres down (recorded)", () => refusalOf(400, POSTGRES), "Convoy answered 400"],
@@ -26,9 +29,9 @@ const failures: Failure[] = [
     () => new Response("<h1>Bad gateway</h1>", { status: 502 }),
     "Convoy answered 502",
   ],
-  ["200 from a captive portal", () => new Response("<h1>Log in</h1>"), "Convoy answered 200"],
+  ["200 from a captive portal", () => new Response("<h1>Log in</h1>"), noConvoy(200)],
   ["200 that says false", () => refusalOf(200, "no"), "Convoy answered 200"],
-  ["a redirect", () => Response.redirect("http://elsewhere.test/", 302), "Convoy answered 302"],
+  ["a redirect", () => Response.redirect("http://elsewhere.test/", 302), noConvoy(302)],
   [
     "no connection",
     () => {

@@ -112,13 +112,6 @@ describe("POST /event/:id/replay", () => {
     expect((await accepted(env)).map((event) => event.idempotency_key)).toEqual([id, `${id}:1`]);
   });
 
-  test("with AUDIT=off works on what Convoy accepted, under a new key", async () => {
-    const env = newEnv({ AUDIT: "off" });
-    const id = await publish(env);
-    expect(await eventOf(env, id)).toMatchObject({ state: "accepted", next_try_at: null });
-    expect((await call(env, "POST", `/event/${id}/replay`)).body.idempotency_key).toBe(`${id}:1`);
-  });
-
   test("by concurrent callers sends the event once for each 202, each under its own key", async () => {
     const env = newEnv();
     await newEndpoint(env);

@@ -23,8 +23,6 @@ const failingFor = (
 ) => scripted(env, { post: (posted) => (fails(posted) ? answer.clone() : acceptance()) });
 const down = (env: Bindings) => failingFor(env, () => true);
 
-const due = async (env: Bindings) => (await log(env)).map(({ due_at }) => due_at ?? 0);
-
 /** Records an endpoint that Convoy does not have. */
 async function recordEndpoint(env: Bindings, id: string): Promise<void> {
   await env.DB.prepare(
@@ -246,15 +244,6 @@ describe("the budget", () => {
     expect(runs).toBeLessThan(6);
     expect(await accepted(base)).toHaveLength(30);
   });
-});
-
-test("without Convoy's settings KV is still updated, and nothing counts as a try", async () => {
-  const env = { ...newEnv(), CONVOY_API_KEY: "" };
-  await leaveBehind(env, 3, () => ({ stored: 0 }));
-  await cron(env);
-  const row = { stored: 1, state: "pending", attempts: 0 };
-  expect(await log(env)).toMatchObject([row, row, row]);
-  expect(Math.max(...(await due(env)))).toBeLessThanOrEqual(Date.now());
 });
 
 test("losing D1 while more is claimed loses nothing that was posted", async () => {

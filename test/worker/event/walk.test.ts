@@ -208,15 +208,6 @@ test("10,000 events are confirmed by one list call per page", async () => {
   expect(left).toEqual({ n: 0 });
 });
 
-test("with AUDIT=off Convoy's list is not read, and accepted events are finished", async () => {
-  const env = newEnv({ AUDIT: "off" });
-  await publish(env);
-  expect(await log(env)).toMatchObject([{ state: "accepted", due_at: null }]);
-  const { env: watched, operations } = recording(env);
-  await cron(watched);
-  expect(operations.filter(isList)).toEqual([]);
-});
-
 test("an event that Convoy swallowed stays accepted, as unlisted does not yet mean lost", async () => {
   const env = newEnv();
   await setFaults(env, { swallow: true });

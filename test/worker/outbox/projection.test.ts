@@ -1,10 +1,10 @@
 /** KV follows the log: what was put is marked only if it is the last change, and the row is still ours. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/config.ts";
 import { latestOf, type Marked, markStatement, putLatest } from "../../../src/outbox/projection.ts";
 import { registryOf } from "../../../src/outbox/resource.ts";
 import { readValue } from "../../../src/outbox/store.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import { all } from "../../../src/storage.ts";
 import { eventRows, leaveChanges, planOf } from "../../support/log-rows.ts";
 import { failing } from "../../support/operations.ts";

@@ -1,7 +1,6 @@
 /** Only a row that is still ours is recorded. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/config.ts";
 import { type Attempted, outcomeOf } from "../../../src/outbox/outcome.ts";
 import {
   handBackStatement,
@@ -9,6 +8,7 @@ import {
   recordStatement,
   type Settled,
 } from "../../../src/outbox/settle-delivery.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import { all } from "../../../src/storage.ts";
 import {
   deliveryRows,

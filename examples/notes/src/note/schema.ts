@@ -41,7 +41,7 @@ export const NotePatch = notEmpty(
 export const NotePath = z.object({ id: numeral(NoteId) });
 
 /** Query of GET /note. */
-export const NoteListQuery = z.object({
+export const NoteListQuery = z.strictObject({
   limit: Limit,
   cursor: Cursor,
   endpoint: z.optional(EndpointId),

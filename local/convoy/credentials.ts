@@ -1,0 +1,102 @@
+// What an endpoint authenticates deliveries with: which of it Convoy takes, shows and sends.
+import type { Body } from "./body.ts";
+import { member } from "./body.ts";
+import { Refusal } from "./envelope.ts";
+
+/** What Convoy shows in place of a password or a private key (recorded). */
+const MASK = "[REDACTED]";
+
+type Authentication = {
+  type?: string;
+  api_key?: { header_name?: string; header_value?: string };
+  basic_auth?: { username?: string; password?: string };
+};
+type ClientCert = { client_cert?: string; client_key?: string };
+
+const LICENSED = { basic_auth: "Basic Auth", oauth2: "OAuth2" } as const;
+
+function requireApiKey({ api_key: key }: Authentication): void {
+  if (!key) throw new Refusal(400, "api key field is required");
+  if (!key.header_name || !key.header_value) throw new Refusal(400, "Invalid input provided");
+}
+
+/**
+ * The `authentication` of a body, as JSON to store; {} if there is none. Without a licence only api_key is taken
+ * (recorded). With one, a password is stored as it comes, the mask too (from Convoy's source).
+ */
+export function readAuthentication(json: Body["json"], licensed: boolean): string {
+  const given = (member(json, "authentication", "object") ?? {}) as Authentication;
+  switch (given.type ?? "") {
+    case "":
+      return "{}";
+    case "api_key":
+      requireApiKey(given);
+      return JSON.stringify({ type: given.type, api_key: given.api_key });
+    case "basic_auth":
+    case "oauth2": {
+      const feature = LICENSED[given.type as keyof typeof LICENSED];
+      if (!licensed)
+        throw new Refusal(400, `${feature} feature unavailable, please upgrade your license`);
+      return JSON.stringify(given);
+    }
+    default:
+      throw new Refusal(400, "Invalid input provided");
+  }
+}
+
+/** The `mtls_client_cert` after a body, as JSON: what it was if the body has none, null if it is empty (recorded). */
+export function readClientCert(
+  json: Body["json"],
+  licensed: boolean,
+  now: string | null,
+): string | null {
+  const given = member(json, "mtls_client_cert", "object") as ClientCert | undefined;
+  if (!given) return now;
+  if (!given.client_cert && !given.client_key) return null;
+  if (!licensed)
+    throw new Refusal(400, "mutual TLS feature unavailable, please upgrade your license");
+  if (!given.client_cert || !given.client_key)
+    throw new Refusal(400, "mtls_client_cert requires both client_cert and client_key");
+  if (!given.client_key.startsWith("-----BEGIN"))
+    throw new Refusal(
+      400,
+      "invalid mTLS client certificate: tls: failed to find any PEM data in key input",
+    );
+  return JSON.stringify(given);
+}
+
+/** Authentication as the API shows it: a password is masked, an API key and oauth2 are not (recorded). */
+export function shownAuthentication(stored: string): Authentication {
+  const { basic_auth, ...shown } = JSON.parse(stored) as Authentication;
+  if (!basic_auth) return shown;
+  return {
+    ...shown,
+    basic_auth: { ...basic_auth, ...(basic_auth.password ? { password: MASK } : {}) },
+  };
+}
+
+/** The client certificate as the API shows it, which it does only if there is one. */
+export function shownClientCert(stored: string | null): { mtls_client_cert?: ClientCert } {
+  if (stored === null) return {};
+  return { mtls_client_cert: { ...(JSON.parse(stored) as ClientCert), client_key: MASK } };
+}
+
+/**
+ * An event's own headers with what the endpoint authenticates with, which wins whatever its case (recorded). Mutual TLS
+ * and oauth2 are not played.
+ */
+export function withCredentials(
+  own: Record<string, string[]>,
+  stored: string,
+): Record<string, string[]> {
+  const { api_key, basic_auth } = JSON.parse(stored) as Authentication;
+  const added: Record<string, string[]> = {};
+  if (api_key?.header_name) added[api_key.header_name] = [api_key.header_value ?? ""];
+  if (basic_auth) {
+    const pair = `${basic_auth.username ?? ""}:${basic_auth.password ?? ""}`;
+    added.Authorization = [`Basic ${Buffer.from(pair).toString("base64")}`];
+  }
+  const names = new Set(Object.keys(added).map((name) => name.toLowerCase()));
+  const kept = Object.entries(own).filter(([name]) => !names.has(name.toLowerCase()));
+  return { ...added, ...Object.fromEntries(kept) };
+}

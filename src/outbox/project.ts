@@ -1,0 +1,151 @@
+/** The cron's part of projection: what requests left undone. One put serves all rows of a resource that are due. */
+import type { Budget } from "../run.ts";
+import type { Bindings } from "../settings.ts";
+import { batch, type Statement } from "../storage.ts";
+import {
+  type Latest,
+  lastChangeOf,
+  type Marked,
+  markStatement,
+  putAll,
+  type ResourceKey,
+} from "./projection.ts";
+import type { Registry } from "./resource.ts";
+import type { EventRow } from "./rows.ts";
+import { keepTurnSql, turnSql } from "./turns.ts";
+import { LEASE_MS } from "./write.ts";
+
+/** What one run did: puts into KV, and changes that KV has now. */
+export type ProjectReport = { puts: number; projected: number };
+
+/** KV and the log, and the nouns. */
+type Stores = { env: Pick<Bindings, "DB" | "KV">; resources: Registry };
+
+/** A resource that is ours: one of its rows is, until `lease`. `latest`: its last change. */
+type Claimed = Pick<EventRow, "seq"> & { lease: number; latest: Latest };
+
+// Resources per claim; rows among which they are looked for.
+const CLAIM_MAX = 100;
+const ROWS_MAX = 2_000;
+// The claim, and recording.
+const AROUND = 2;
+// Wait before a resource that KV refused, or that others keep changing, is put again: until the next run.
+const RETRY_MS = 50_000;
+
+/**
+ * ?1 the place, ?2 the time, ?3 the limit, ?4 the lease, ?5 resources that this run has tried in vain. Of each owner in
+ * turn the resources that are due first. One row of each is leased: the others that are due stay so. Exported for
+ * EXPLAIN in a test.
+ */
+export const CLAIM = `${turnSql("project")},
+lane (owner, n) AS MATERIALIZED (SELECT owner, row_number() OVER (ORDER BY round, owner) FROM turn),
+share (rows) AS MATERIALIZED (SELECT CAST(1 + ${ROWS_MAX} / max(1, count(*)) AS INTEGER) FROM lane),
+wanted AS (
+  SELECT j.value AS seq FROM lane CROSS JOIN json_each((SELECT json_group_array(seq) FROM (
+    SELECT seq, min(due_at) AS due_at FROM (
+      SELECT seq, resource, resource_id, due_at FROM event
+      WHERE projected = 0 AND owner = lane.owner AND due_at <= ?2 ORDER BY due_at LIMIT (SELECT rows FROM share)
+    ) AS e WHERE NOT EXISTS (SELECT 1 FROM json_each(?5) AS tried WHERE tried.value ->> 'owner' = lane.owner
+      AND tried.value ->> 'resource' = e.resource AND tried.value ->> 'resource_id' = e.resource_id)
+    GROUP BY resource, resource_id ORDER BY due_at))) AS j
+  ORDER BY j.key, lane.n LIMIT ?3
+)
+UPDATE event SET due_at = ?4 WHERE projected = 0 AND seq IN (SELECT seq FROM wanted)
+RETURNING seq, owner, resource, resource_id,
+  (SELECT json_object('seq', seq, 'data', data) FROM event AS last WHERE last.seq = ${lastChangeOf("event")}) AS latest`;
+
+const KEEP_TURN = keepTurnSql("project");
+
+/**
+ * Rows that were due when ours was claimed were nobody's: whoever had them puts nothing any more. ?1 what was put, ?2 the
+ * time of the claim. Served by event_resource. Exported for EXPLAIN in a test.
+ */
+export const MARK_DUE = `
+UPDATE event SET projected = 1, due_at = NULL
+FROM (SELECT value ->> 'owner' AS owner, value ->> 'resource' AS resource, value ->> 'resource_id' AS resource_id,
+  value ->> 'seq' AS put FROM json_each(?1)) AS p
+WHERE event.owner = +p.owner AND event.resource = +p.resource AND event.resource_id = +p.resource_id
+  AND event.change IS NOT NULL AND event.projected = 0 AND +event.due_at <= ?2 AND p.put = ${lastChangeOf("p")}
+RETURNING seq`;
+
+/**
+ * Puts the last change of resources that KV may lack, owners in turn, until nothing is due or the budget is spent. What
+ * KV refuses, or others keep changing, is left to the next run.
+ * @param turn the place where the last turn ended
+ * @throws StorageError if D1 does not respond: claimed rows are due when their lease ends
+ */
+export async function projectDue(
+  { env, resources }: Stores,
+  budget: Budget,
+  turn = "",
+): Promise<ProjectReport> {
+  const report: ProjectReport = { puts: 0, projected: 0 };
+  const tried: ResourceKey[] = [];
+  for (let place = turn; ; ) {
+    const limit = Math.min(CLAIM_MAX, budget.left() - AROUND);
+    if (limit < 1) return report;
+    const now = Date.now();
+    const claim = await claimResources(env.DB, { place, now, limit, tried });
+    if (claim.rows.length === 0) return report;
+    place = claim.place;
+    const changes = claim.rows.map(({ latest }) => latest);
+    const may = () => budget.left() >= AROUND;
+    const { put, refused } = await putAll({ kv: env.KV, resources }, changes, now + LEASE_MS, may);
+    const { marked, isLast } = await record(env.DB, { rows: claim.rows, put, refused, now });
+    report.puts += put.length;
+    report.projected += marked;
+    tried.push(...changes.filter((change) => !isLast(change)).map(keyOf));
+    if (put.length === 0) return report;
+  }
+}
+
+function keyOf({ owner, resource, resource_id }: ResourceKey): ResourceKey {
+  return { owner, resource, resource_id };
+}
+
+async function claimResources(
+  db: D1Database,
+  given: { place: string; now: number; limit: number; tried: ResourceKey[] },
+): Promise<{ rows: Claimed[]; place: string }> {
+  const lease = given.now + LEASE_MS;
+  const turn = [given.place, given.now, given.limit];
+  const statements: Statement[] = [
+    [KEEP_TURN, ...turn],
+    [CLAIM, ...turn, lease, JSON.stringify(given.tried)],
+  ];
+  type Row = ResourceKey & { seq: number; latest: string; place: string };
+  const [kept = [], rows = []] = await batch<Row>(db, statements);
+  return {
+    place: kept[0]?.place ?? given.place,
+    rows: rows.map(({ latest, seq, ...row }) => {
+      const last = JSON.parse(latest) as Pick<Latest, "seq" | "data">;
+      return { seq, lease, latest: { ...keyOf(row), ...last } };
+    }),
+  };
+}
+
+/** Looks again after the puts, in one transaction. `isLast`: whether what was put is a resource's last change. */
+async function record(
+  db: D1Database,
+  done: { rows: Claimed[]; put: Latest[]; refused: Latest[]; now: number },
+): Promise<{ marked: number; isLast: (change: Latest) => boolean }> {
+  const put = new Set(done.put);
+  const wasTried = new Set([...done.put, ...done.refused]);
+  const now = Date.now();
+  const projected = done.rows.map(({ seq, lease, latest }) => ({
+    seq,
+    lease,
+    put: put.has(latest) ? latest.seq : null,
+    due_at: wasTried.has(latest) ? now + RETRY_MS : now,
+  }));
+  const puts = JSON.stringify(done.put.map(({ data: _, ...one }) => one));
+  const [ours = [], others = []] = await batch<Marked>(db, [
+    markStatement(projected),
+    [MARK_DUE, puts, done.now],
+  ]);
+  const last = new Set(ours.filter((row) => row.projected === 1).map(({ seq }) => seq));
+  const lastOnes = new Set(
+    done.rows.filter(({ seq }) => last.has(seq)).map(({ latest }) => latest),
+  );
+  return { marked: last.size + others.length, isLast: (change) => lastOnes.has(change) };
+}
