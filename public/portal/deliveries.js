@@ -47,21 +47,31 @@ function line(delivery, query, isOfOne) {
   </li>`;
 }
 
-/** The bar that says what is new; its place is kept, so that nothing moves when it appears. */
-function newsBar(list) {
+/** The bar that says what is new in a list; its place is kept, so that nothing moves when it appears. */
+export function newsBar(list, [one, many]) {
   const { news, isMore } = list;
+  const number = `${isMore ? "more than " : ""}${news.length} new ${news.length === 1 ? one : many}`;
   return html`<div class="news" role="status">${
     news.length > 0
-      ? html`<button type="button" class="quiet" @click=${() => showNews(list)}>Show ${isMore ? `more than ${news.length}` : news.length} new ${news.length === 1 ? "delivery" : "deliveries"}</button>`
+      ? html`<button type="button" class="quiet" @click=${() => showNews(list)}>Show ${number}</button>`
       : html`<span class="soft">Newest first</span>`
   }</div>`;
+}
+
+/** The button below a list that has older rows. */
+export function olderButton(list) {
+  if (list.cursor === undefined || !list.isRead) return nothing;
+  const label = list.ids.length === 0 ? "Look further back" : "Show older";
+  return html`<div class="older">
+    <button type="button" aria-disabled=${list.busy ? "true" : nothing} @click=${() => void readOlder(list)}>${list.busy ? "Looking …" : label}</button>
+  </div>`;
 }
 
 /** A list of deliveries; `none` is shown if there are none. */
 export function deliveryList(list, { query, isOfOne = false, none }) {
   const shown = shownOf(list);
   return html`
-    ${newsBar(list)}
+    ${newsBar(list, ["delivery", "deliveries"])}
     ${failed(list.error, "The deliveries cannot be shown.", () => void readOlder(list))}
     ${list.isRead || list.error ? nothing : loading()}
     ${list.isRead && shown.length === 0 ? none : nothing}
@@ -72,11 +82,7 @@ export function deliveryList(list, { query, isOfOne = false, none }) {
         (one) => line(one, query, isOfOne),
       )}
     </ol>
-    ${
-      list.cursor !== undefined && list.isRead
-        ? html`<div class="older"><button type="button" aria-disabled=${list.busy ? "true" : nothing} @click=${() => void readOlder(list)}>${list.busy ? "Looking …" : shown.length === 0 ? "Look further back" : "Show older"}</button></div>`
-        : nothing
-    }`;
+    ${olderButton(list)}`;
 }
 
 const go = (view, id, query) => {

@@ -1,7 +1,7 @@
 // The log of events: what happened, and the sum of each one's deliveries.
-import { filters } from "./deliveries.js";
+import { filters, newsBar, olderButton } from "./deliveries.js";
 import { exact, relative } from "./format.js";
-import { listOf, readOlder, showNews, shownOf } from "./lists.js";
+import { listOf, readOlder, shownOf } from "./lists.js";
 import { repeat } from "./lit-html/directives/repeat.js";
 import { html, nothing } from "./lit-html/lit-html.js";
 import { empty, failed, loading, pill } from "./parts.js";
@@ -45,26 +45,17 @@ export const eventsView = {
   draw(route) {
     const list = listOf(route.query, "event");
     const shown = shownOf(list);
-    const { news } = list;
     return html`
       <header class="head"><h1>Events</h1></header>
       ${serviceNote()}
       ${filters(route)}
       <section class="card" aria-label="Events">
-        <div class="news" role="status">${
-          news.length > 0
-            ? html`<button type="button" class="quiet" @click=${() => showNews(list)}>Show ${list.isMore ? `more than ${news.length}` : news.length} new ${news.length === 1 ? "event" : "events"}</button>`
-            : nothing
-        }</div>
+        ${newsBar(list, ["event", "events"])}
         ${failed(list.error, "The events cannot be shown.", () => void readOlder(list))}
         ${list.isRead || list.error ? nothing : loading()}
         ${list.isRead && shown.length === 0 ? none(route) : nothing}
         <ol class="list" ?hidden=${shown.length === 0}>${repeat(shown, ({ id }) => id, line)}</ol>
-        ${
-          list.cursor !== undefined && list.isRead
-            ? html`<div class="older"><button type="button" aria-disabled=${list.busy ? "true" : nothing} @click=${() => void readOlder(list)}>${list.busy ? "Looking …" : shown.length === 0 ? "Look further back" : "Show older"}</button></div>`
-            : nothing
-        }
+        ${olderButton(list)}
       </section>
     `;
   },

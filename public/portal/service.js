@@ -9,7 +9,7 @@ import { state } from "./store.js";
 const WORTH_SAYING_MS = 10_000;
 
 /** Whether webhooks are not being sent at present. */
-export const isDown = () => state.service.gateway === "silent";
+export const isDown = () => state.service.gateway === "down";
 
 /** How many wait; polls count only so far. */
 const many = ({ deliveries, has_more: hasMore }) =>

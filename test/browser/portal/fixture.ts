@@ -62,7 +62,7 @@ export async function startFixture() {
     /** Oldest first. */
     deliveries: [] as Delivery[],
     attempts: [] as Attempt[],
-    gateway: "ok" as "ok" | "silent",
+    gateway: "ok" as "ok" | "down",
     waiting: null as {
       deliveries: number;
       has_more: boolean;
