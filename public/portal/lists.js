@@ -8,7 +8,7 @@ import { isFinal } from "./words.js";
 const PAGE = 25;
 export const COUNTED = 100;
 /** Most deliveries that a poll watches. */
-const WATCHED = 25;
+const WATCHED = 20;
 /** Rows that are added at a time. */
 const OLDER = 50;
 /** Pages that are read at once if a filter finds little: each looks at 1,000 rows of the log. */

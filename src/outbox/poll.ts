@@ -2,7 +2,7 @@
  * What is new for an owner who is looking: deliveries that came, how those go on that are watched, which endpoints fail,
  * what waits. One batch that reads few rows however large the log is, so that a page may ask often.
  */
-import { batch } from "../storage.ts";
+import { all, batch } from "../storage.ts";
 import { type DeliveryOfEvent, EVENT_OF, type Place } from "./lists.ts";
 import type { DeliveryRow, DeliveryStatus } from "./rows.ts";
 
@@ -38,28 +38,24 @@ export type News = {
   isBreakerOpen: boolean;
 };
 
-const NEW = "owner = ?1 AND event_seq > ?2";
 const isLost = (status: DeliveryStatus | null) => status === "failed" || status === "dead";
 
 /** Keys of what may be new: what came, or, of what failed, the newest, since that may have come long ago. */
-function freshKeys(status: DeliveryStatus | null): string {
-  // Both are served by an index alone: delivery_failed, delivery_owner.
+function freshKeys({ status }: Question): string {
+  // Both are served by an index alone: delivery_failed, which SQLite takes only for a range of event_seq, delivery_owner.
   const where = isLost(status)
-    ? `owner = ?1 AND ?2 IS ?2 AND status IN ('failed', 'dead') AND status = '${status}'`
-    : NEW;
-  return `SELECT event_seq, endpoint_id FROM delivery WHERE ${where} ORDER BY event_seq DESC LIMIT ?3`;
+    ? `?2 IS ?2 AND status IN ('failed', 'dead') AND status = '${status}' AND event_seq < ${Number.MAX_SAFE_INTEGER}`
+    : "event_seq > ?2";
+  return `SELECT event_seq, endpoint_id FROM delivery WHERE owner = ?1 AND ${where}
+    ORDER BY event_seq DESC, endpoint_id DESC LIMIT ?3`;
 }
 
-const news = (status: DeliveryStatus | null) => `SELECT d.*, ${EVENT_OF} FROM (
-    SELECT * FROM (${freshKeys(status)}) WHERE NOT EXISTS (
-      SELECT 1 FROM json_each(?4) AS w WHERE w.value ->> 0 = event_seq AND w.value ->> 1 = endpoint_id)
-  ) AS new
-  CROSS JOIN delivery AS d ON d.event_seq = new.event_seq AND d.endpoint_id = new.endpoint_id
+const THESE = `SELECT d.*, ${EVENT_OF} FROM json_each(?2) AS w
+  CROSS JOIN delivery AS d ON d.event_seq = w.value ->> 'event_seq' AND d.endpoint_id = w.value ->> 'endpoint_id'
   JOIN event ON event.seq = d.event_seq
-  WHERE (?5 IS NULL OR d.status = ?5) AND (?6 IS NULL OR d.endpoint_id = ?6) AND (?7 IS NULL OR d.type = ?7)
+  WHERE d.owner = ?1 AND (?3 IS NULL OR d.status = ?3) AND (?4 IS NULL OR d.endpoint_id = ?4) AND (?5 IS NULL OR d.type = ?5)
   ORDER BY d.event_seq DESC, d.endpoint_id DESC`;
 
-const COUNT_NEW = `SELECT count(*) AS n FROM (SELECT 1 FROM delivery WHERE ${NEW} LIMIT ?3 + 1)`;
 const NEWEST = "SELECT max(event_seq) AS n FROM delivery WHERE owner = ?1";
 
 // A place without an endpoint is a range of the primary key.
@@ -81,29 +77,32 @@ const WAITING = `SELECT d.error, d.failures - d.own_failures AS failures, event.
 
 const BREAKER = "SELECT breaker = 'open' AS n FROM cron_state";
 
+type Key = Pick<DeliveryRow, "event_seq" | "endpoint_id">;
 type Waits = { error: string | null; failures: number; at: number };
 
-/** The answer to an owner's question. @throws StorageError */
+/** The answer to an owner's question. A second statement reads what is new, if anything is. @throws StorageError */
 export async function poll(db: D1Database, owner: string, question: Question): Promise<News> {
-  const { after, status, endpoint, type, watched } = question;
-  const from = after ?? Number.MAX_SAFE_INTEGER;
-  const places = JSON.stringify(
-    watched.map(({ seq, endpointId }) => (endpointId === "" ? [seq] : [seq, endpointId])),
+  const { after, status, watched } = question;
+  const places = watched.map(({ seq, endpointId }) =>
+    endpointId === "" ? [seq] : [seq, endpointId],
   );
   const results = await batch<never>(db, [
-    [news(status), owner, from, POLL_NEWS, places, status, endpoint, type],
-    [COUNT_NEW, owner, from, POLL_NEWS],
+    [freshKeys(question), owner, after ?? Number.MAX_SAFE_INTEGER, POLL_NEWS + 1],
     [NEWEST, owner],
-    [WATCHED, owner, places, POLL_WATCHED],
+    [WATCHED, owner, JSON.stringify(places), POLL_WATCHED],
     [FAILING, owner],
     [WAITING, owner, POLL_WAITING],
     [BREAKER],
   ]);
-  const [rows = [], newer, newest, seen = [], failing, waits = [], breaker] = results;
-  const numberOf = (found?: { n: number | null; at?: number | null }[]) => found?.[0]?.n ?? 0;
+  const [keys = [], newest, seen = [], failing, waits = [], breaker] = results;
+  const numberOf = (found?: { n: number | null }[]) => found?.[0]?.n ?? 0;
+  const isKnown = (key: Key) =>
+    watched.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);
+  const fresh = (keys as Key[]).filter((key) => !isKnown(key));
   return {
-    rows,
-    hasMore: numberOf(newer) > POLL_NEWS,
+    rows: fresh.length === 0 ? [] : await rowsOf(db, owner, question, fresh.slice(0, POLL_NEWS)),
+    // Of what failed only the newest is looked at, whatever the caller has.
+    hasMore: !isLost(status) && keys.length > POLL_NEWS,
     after: numberOf(newest),
     watched: seen,
     failing: {
@@ -113,6 +112,15 @@ export async function poll(db: D1Database, owner: string, question: Question): P
     waiting: waitingOf(waits),
     isBreakerOpen: numberOf(breaker) === 1,
   };
+}
+
+function rowsOf(
+  db: D1Database,
+  owner: string,
+  { status, endpoint, type }: Question,
+  keys: Key[],
+): Promise<DeliveryOfEvent[]> {
+  return all<DeliveryOfEvent>(db, THESE, owner, JSON.stringify(keys), status, endpoint, type);
 }
 
 function waitingOf(waits: Waits[]): News["waiting"] {
