@@ -40,7 +40,8 @@ export type DispatchReport = PostReport & { breaker: KeptBreaker["state"]; hands
 const CLAIM_MAX = 200;
 const UNPROVEN_CLAIM_MAX = 50;
 const HALF_OPEN_CLAIM_MAX = 10;
-// The next rows are claimed while this many are still to be posted, so that claiming delays nothing.
+// Once something got through, the next rows are claimed while this many are still to be posted, so that claiming delays
+// nothing.
 const CLAIM_AHEAD = 50;
 // Rows recorded at once while posting continues.
 const RECORD_BATCH = 100;
@@ -172,7 +173,8 @@ async function next(one: Posting): Promise<Claimed | undefined> {
 
 function claimAhead(one: Posting): void {
   const { breaker, queue } = one;
-  if (!one.more || one.claiming || queue.length > CLAIM_AHEAD || breaker.state === "open") return;
+  const ahead = breaker.isProven ? CLAIM_AHEAD : 0;
+  if (!one.more || one.claiming || queue.length > ahead || breaker.state === "open") return;
   const most = breaker.isProven
     ? CLAIM_MAX
     : breaker.state === "half-open"

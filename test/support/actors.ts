@@ -1,9 +1,9 @@
 /** Actors: invocations of the Worker, each with its own wrappers around KV, D1 and Convoy. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import path from "node:path";
-import type { Bindings } from "../../src/config.ts";
-import worker from "../../src/index.ts";
+import type { Bindings } from "../../src/settings.ts";
 import { type D1Around, type D1Double, openD1 } from "./d1-sqlite.ts";
+import { logWorker, type WorkerCode } from "./log-worker.ts";
 import { operation } from "./virtual-clock.ts";
 
 /** One operation on a store or on Convoy; `index` counts from 0 within its actor. */
@@ -12,9 +12,9 @@ export type Step = { index: number; store: "KV" | "D1" | "Convoy"; what: string 
 /** Wraps every step: runs it or not; answers, throws, or never settles. */
 export type Around = <T>(step: Step, run: () => Promise<T>) => Promise<T>;
 
-/** What all actors share. `worker` defaults to this project's code. */
+/** What all actors share. `worker` defaults to the log alone. */
 export type Stores = {
-  worker?: typeof worker;
+  worker?: WorkerCode;
   d1: D1Double;
   kv: KVNamespace;
   convoy: { fetch: (request: Request) => Promise<Response> };
@@ -24,7 +24,7 @@ export type Stores = {
 /** An invocation. `idle`: whether all of its work, waitUntil included, has ended. */
 export type Actor = {
   steps: Step[];
-  fetch: (method: string, url: string, body?: object) => Promise<Response>;
+  fetch: (method: string, url: string, body?: object, owner?: string) => Promise<Response>;
   scheduled: (at: number) => Promise<void>;
   idle: () => boolean;
 };
@@ -57,10 +57,10 @@ export function createIsolate(stores: Stores): (around: Around) => Actor {
     CONVOY_PROJECT_ID: "local",
     ...stores.settings,
   };
-  return (around) => actorIn(stores.worker ?? worker, env, around);
+  return (around) => actorIn(stores.worker ?? logWorker, env, around);
 }
 
-function actorIn(code: typeof worker, env: Bindings, around: Around): Actor {
+function actorIn(code: WorkerCode, env: Bindings, around: Around): Actor {
   const steps: Step[] = [];
   let open = 0;
   const take: Take = (store, what, run) => {
@@ -84,12 +84,10 @@ function actorIn(code: typeof worker, env: Bindings, around: Around): Actor {
   return {
     steps,
     idle: () => open === 0,
-    fetch(method, url, body) {
-      const sent = body && {
-        body: JSON.stringify(body),
-        headers: { "Content-Type": "application/json" },
-      };
-      const request = new Request(`http://localhost${url}`, { method, ...sent });
+    fetch(method, url, body, owner = "default") {
+      const sent = body && { body: JSON.stringify(body) };
+      const headers = { "Content-Type": "application/json", "X-Owner": owner };
+      const request = new Request(`http://localhost${url}`, { method, headers, ...sent });
       return track(invocation.run(take, async () => code.fetch(request, env, ctx)));
     },
     scheduled(at) {
@@ -123,7 +121,7 @@ function aroundConvoy(convoy: Stores["convoy"], take: Take) {
     const body = method === "GET" ? null : await request.text();
     const headers = new Headers(request.headers);
     const what = `${method} ${new URL(url).pathname.replace(/^.*\/projects\/[^/]+/, "")}`;
-    const sent = take("Convoy", what.replace(/[0-9A-Z]{26}/, ":id"), () =>
+    const sent = take("Convoy", what.replace(/[0-9A-Z]{26}|(?<=endpoints\/)\w+/, ":id"), () =>
       convoy.fetch(new Request(url, { method, headers, ...(body === null ? {} : { body }) })),
     );
     const given = new Promise<never>((_, reject) => {
