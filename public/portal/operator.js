@@ -67,7 +67,7 @@ function failing(data) {
   return html`<ul class="list">${data.map((endpoint) => {
     const [tone, word] = endpointPill(endpoint);
     return html`<li class="entry"><div class="row endpoint">
-      <span class="main"><strong>${endpoint.owner}</strong><span class="url">${endpoint.id} ${endpoint.url}</span><span class="answer wrap" data-tone="bad">${brief(endpoint)}</span></span>
+      <span class="main"><strong>${endpoint.owner}</strong><span class="url">${endpoint.host}, ${endpoint.id}</span><span class="answer wrap" data-tone="bad">${brief(endpoint)}</span></span>
       ${pill(tone, word)}
     </div></li>`;
   })}</ul>`;
