@@ -61,10 +61,12 @@ DROP TABLE endpoint;
 ALTER TABLE endpoint_new RENAME TO endpoint;
 CREATE INDEX endpoint_owner ON endpoint (owner, id);
 CREATE INDEX endpoint_due ON endpoint (owner, due_at) WHERE due_at IS NOT NULL;
+-- What fails now, of an owner or of all: written only when that changes.
+CREATE INDEX endpoint_failing ON endpoint (owner, failing_since, wanted) WHERE failing_since IS NOT NULL;
 -- The owner at which the last turn of reconciling ended.
 ALTER TABLE cron_state ADD COLUMN reconcile_turn TEXT NOT NULL DEFAULT '';
 
 -- What the log knows of endpoints: those that a caller has, whether deliveries are posted to them, and what they take.
 CREATE VIEW outbox_endpoint AS
-SELECT id, owner, wanted = 'active' AND there = 'active' AS active, event_types, rate_requests, rate_per_s
+SELECT id, owner, wanted = 'active' AND there = 'active' AS active, event_types, rate_requests, rate_per_s, failing_since
 FROM endpoint WHERE wanted IN ('active', 'paused');

@@ -35,6 +35,16 @@ export type Endpoint = z.infer<typeof Endpoint>;
 /** Response to GET /endpoint. */
 export const EndpointPage = pageOf(Endpoint);
 
+const OwnedEndpoint = z.extend(
+  z.omit(Endpoint, { name: true, description: true, url: true, header_names: true }),
+  { owner: z.string(), host: z.string() },
+);
+/** An endpoint as operators see all owners'. */
+export type OwnedEndpoint = z.infer<typeof OwnedEndpoint>;
+
+/** Response to GET /endpoint?owner=*: of all owners, without what they wrote. */
+export const OwnedEndpointPage = pageOf(OwnedEndpoint);
+
 /** Response to POST /endpoint: the secret is returned only this once. */
 export const EndpointAdded = z.object({
   "Endpoint ID": z.string(),

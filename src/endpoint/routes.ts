@@ -8,8 +8,9 @@ import { metered, meterOf } from "../meter.ts";
 import { commitPing, commitTest } from "../outbox/ping.ts";
 import { finish } from "../outbox/publish.ts";
 import { eventTypesOf } from "../outbox/resource.ts";
+import { whose } from "../outbox/whose.ts";
 import type { Written } from "../outbox/write.ts";
-import { onePage, PAGE_DEFAULT, PageQuery } from "../schema.ts";
+import { onePage, PAGE_DEFAULT } from "../schema.ts";
 import { settingsOf } from "../settings.ts";
 import { validBody, validOptionalBody, validPath, validQuery } from "../validate.ts";
 import { changeEndpoint, tryNow } from "./change.ts";
@@ -18,6 +19,7 @@ import { createdOrThrow, notFound, refuseTypes, refuseUrl } from "./problems.ts"
 import { rotateSecret } from "./rotate.ts";
 import {
   authenticationOf,
+  EndpointListQuery,
   EndpointPatch,
   EndpointPath,
   NewEndpoint,
@@ -26,6 +28,7 @@ import {
   Rotation,
   SyncQuery,
   toEndpoint,
+  toOwnedEndpoint,
   wantedOf,
 } from "./schema.ts";
 import { sync } from "./sync.ts";
@@ -43,11 +46,19 @@ const SYNC_BUDGET = 40;
 
 /** Routes under /endpoint. */
 export const endpoint = newApp()
-  .get("/", validQuery(PageQuery), async (c) => {
-    const { limit = PAGE_DEFAULT, cursor } = c.req.valid("query");
-    const rows = await listEndpoints(c.env.DB, c.get("owner"), { limit: limit + 1, after: cursor });
+  .get("/", validQuery(EndpointListQuery), async (c) => {
+    const { owner: asked, failing, limit = PAGE_DEFAULT, cursor } = c.req.valid("query");
+    const owner = whose(c, asked);
+    const wanted = { isFailing: failing === "true", limit: limit + 1, after: cursor };
+    const rows = await listEndpoints(c.env.DB, owner, wanted);
+    if (owner !== null) {
+      return c.json(
+        onePage(rows, limit, toEndpoint, ({ id }) => id),
+        200,
+      );
+    }
     return c.json(
-      onePage(rows, limit, toEndpoint, ({ id }) => id),
+      onePage(rows, limit, toOwnedEndpoint, ({ id }) => id),
       200,
     );
   })

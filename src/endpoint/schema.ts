@@ -1,7 +1,8 @@
 /** What callers may send to /endpoint, and how its responses are built. */
 import * as z from "zod/mini";
-import { Cursor, EndpointId, notEmpty, text } from "../schema.ts";
-import type { Endpoint } from "./answers.ts";
+import { AllOwners } from "../outbox/schema.ts";
+import { Cursor, EndpointId, Limit, notEmpty, text } from "../schema.ts";
+import type { Endpoint, OwnedEndpoint } from "./answers.ts";
 import { isPending } from "./compare.ts";
 import type { EndpointRow, Wanted } from "./table.ts";
 import { WebhookUrl } from "./url.ts";
@@ -17,6 +18,14 @@ const EVENT_TYPES_MAX = 100;
 
 /** `:id` of an endpoint in a path. */
 export const EndpointPath = z.object({ id: EndpointId });
+
+/** Query of GET /endpoint. */
+export const EndpointListQuery = z.strictObject({
+  owner: AllOwners,
+  failing: z.optional(z.literal("true", { error: 'must be "true"' })),
+  limit: Limit,
+  cursor: Cursor,
+});
 
 /** Query of POST /endpoint/sync: where to resume. */
 export const SyncQuery = z.strictObject({ cursor: Cursor });
@@ -152,6 +161,12 @@ export function authenticationOf(headers: Record<string, string> | undefined) {
   if (!header) return null;
   const [header_name, header_value] = header;
   return { type: "api_key", api_key: { header_name, header_value } };
+}
+
+/** A record as operators see all owners': whose it is and where it leads, without what the owner wrote. */
+export function toOwnedEndpoint(row: EndpointRow & { held?: number }): OwnedEndpoint {
+  const { name, description, url, header_names, ...rest } = toEndpoint(row);
+  return { owner: row.owner, host: new URL(url).host, ...rest };
 }
 
 /** The record as the API returns it: no owner, never a secret or a header's value. */

@@ -54,7 +54,8 @@ export type EndpointRow = Wanted & {
   search_cursor: string | null;
 };
 
-const OWNED = "owner = ?2 AND wanted IN ('active', 'paused')";
+const KNOWN = "wanted IN ('active', 'paused')";
+const OWNED = `owner = ?2 AND ${KNOWN}`;
 
 /** One endpoint of the owner, or null. @throws StorageError */
 export function findEndpoint(
@@ -72,15 +73,27 @@ export type WithHeld = EndpointRow & { held: number };
 const HELD_MAX = 1_000;
 const HELD = `(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE endpoint_id = endpoint.id AND status = 'held' LIMIT ${HELD_MAX})) AS held`;
 
-/** The owner's endpoints in id order (Convoy's ids sort by time of creation), after `after`. @throws StorageError */
+/** Which endpoints to list: all, or only those whose deliveries fail; after an id. */
+export type EndpointFilter = {
+  isFailing?: boolean;
+  limit: number;
+  after?: string | undefined;
+};
+
+/**
+ * The owner's endpoints, or for null all owners', in id order: Convoy's ids sort by time of creation.
+ * @throws StorageError
+ */
 export function listEndpoints(
   db: D1Database,
-  owner: string,
-  { limit, after = "" }: { limit: number; after?: string | undefined },
+  owner: string | null,
+  { isFailing = false, limit, after = "" }: EndpointFilter,
 ): Promise<WithHeld[]> {
+  const which = owner === null ? `?2 IS NULL AND ${KNOWN}` : OWNED;
+  const failing = isFailing ? "AND failing_since IS NOT NULL" : "";
   return all<WithHeld>(
     db,
-    `SELECT *, ${HELD} FROM endpoint WHERE id > ?1 AND ${OWNED} ORDER BY id LIMIT ?3`,
+    `SELECT *, ${HELD} FROM endpoint WHERE id > ?1 AND ${which} ${failing} ORDER BY id LIMIT ?3`,
     ...[after, owner, limit],
   );
 }

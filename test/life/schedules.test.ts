@@ -175,13 +175,13 @@ async function play(seed: number) {
     at(from + (3 + random() * 25) * MINUTE_MS, () => convoy.setActive(id, true));
   }
   {
-    const there = convoy.endpoint(pick(endpoints).id);
+    const { id } = pick(endpoints);
     const from = random() * 20 * MINUTE_MS;
     at(from, () => {
-      there.isDown = true;
+      convoy.endpoint(id).isDown = true;
     });
     at(from + (10 + random() * 40) * MINUTE_MS, () => {
-      there.isDown = false;
+      convoy.endpoint(id).isDown = false;
     });
   }
   at(HEALED_MS, () => {
