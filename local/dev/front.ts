@@ -9,7 +9,8 @@ import { HOST } from "./numbers.ts";
 
 /** Serves `target` on `port`. @returns a function that ends it */
 export async function serveFront(port: number, target: URL): Promise<() => Promise<void>> {
-  const agent = new Agent({ keepAlive: true });
+  // A connection each: workerd closes idle ones, just when they might be used again.
+  const agent = new Agent({ keepAlive: false });
   const server = createServer((incoming, outgoing) => pass(incoming, outgoing, target, agent));
   // Nothing here is slow on purpose, and wrangler has no limit of its own.
   server.requestTimeout = 0;

@@ -39,7 +39,9 @@ export function targetOf(config: string, env: string, name?: string): Target {
   const read = (one: string) => readConfig({ config, env: one }, { hideWarnings: true });
   const { definedEnvironments = [] } = read("");
   if (env !== "" && !definedEnvironments.includes(env)) {
-    throw new Error(`${file} has no environment "${env}".${howTo(file, env, read("").name)}`);
+    throw new Error(
+      `${file} has no environment "${env}".${howTo(file, env, `${read("").name}-${env}`)}`,
+    );
   }
   const own = read(env);
   const worker = own.name;
@@ -104,9 +106,9 @@ function bound(config: Config) {
 }
 
 /** The block to paste. */
-function howTo(file: string, env: string, worker: string | undefined): string {
-  if (env === "" || !file.endsWith(".toml")) return "";
-  const name = worker?.endsWith(env) ? worker : `${worker}-${env}`;
+function howTo(file: string, env: string, name: string): string {
+  if (env === "") return "";
+  if (!file.endsWith(".toml")) return ' See docs/deploy.md, "A second Worker".';
   return ` An environment needs in ${file}:
 
 [env.${env}]

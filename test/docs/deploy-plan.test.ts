@@ -230,6 +230,23 @@ describe("where it goes", () => {
     expect(() => targetOf(toml(own), "staging", "x")).toThrow(/database of todo-webhooks-staging/);
   });
 
+  test("a file in JSON is read and refused alike", () => {
+    const KV_JSON = [{ binding: "KV" }];
+    const dbs = (database_name: string) => [{ binding: "DB", database_name }];
+    const env = {
+      mine: { kv_namespaces: KV_JSON, d1_databases: dbs("mine") },
+      same: { kv_namespaces: KV_JSON, d1_databases: dbs("todo") },
+    };
+    const all = { name: "todo", kv_namespaces: KV_JSON, d1_databases: dbs("todo"), env };
+    const file = write(`{ // JSONC\n${JSON.stringify(all).slice(1)}`, "wrangler.jsonc");
+    expect(targetOf(file, "mine")).toMatchObject({
+      worker: "todo-mine",
+      database: { name: "mine" },
+    });
+    expect(() => targetOf(file, "same")).toThrow(/"todo".* of the Worker todo\./);
+    expect(() => targetOf(file, "none")).toThrow(/no environment "none"\. See docs\/deploy\.md/);
+  });
+
   test("the file is the one that wrangler reads", () => {
     expect(() => configOf(directory, undefined)).toThrow("wrangler.toml is not there");
     expect(() => configOf(directory, "no.toml")).toThrow("no.toml is not there");

@@ -4,7 +4,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Found, GatewayDelivery } from "../../../src/outbox/gateway.ts";
 import { lookUp } from "../../../src/outbox/look-up.ts";
 import { type DeliveryRow, parseKey } from "../../../src/outbox/rows.ts";
-import { budgetOf } from "../../../src/run.ts";
 import type { Bindings } from "../../../src/settings.ts";
 import {
   listed,
@@ -52,8 +51,7 @@ async function lookUpWith(
 ) {
   const used = () => gateway.windows.length + gateway.found.length;
   const begun = used();
-  const whole = budgetOf(subrequests, Number.POSITIVE_INFINITY);
-  const budget = { ...whole, left: () => subrequests - (used() - begun) };
+  const budget = { left: () => subrequests - (used() - begun) };
   return lookUp(runOf(env, gateway, { endpoints }), { walkedTo, proof }, budget);
 }
 

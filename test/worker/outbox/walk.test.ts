@@ -61,11 +61,7 @@ async function step(
   const begun = windows.length;
   const left = () => (windows.length - begun < pages ? 100 : 0);
   const place = { walk: await placeOf(), proof: await proofOf() };
-  return walk(
-    run,
-    { ...place, underWay, firstUnderWayAt: NOW - MINUTE_MS },
-    { left, take: () => true },
-  );
+  return walk(run, { ...place, underWay, firstUnderWayAt: NOW - MINUTE_MS }, { left });
 }
 
 /** Leaves deliveries 1 to `count` that the gateway took. */

@@ -1,14 +1,14 @@
-/** A note, and what callers may send to /note; answers.ts has what they get. */
+/** A note, what callers may send to /note, and what they get. */
 import * as z from "zod/mini";
-import { NOTE_MAX_CHARS, TITLE_MAX_CHARS } from "../config.ts";
-import { Cursor, EndpointId, Limit, notEmpty, numeral, text } from "../schema.ts";
+import { numberId } from "../../../src/outbox/outbox.ts";
+import { Cursor, EndpointId, Limit, notEmpty, pageOf, text } from "../../../src/schema.ts";
 
-/** A note's id: a safe integer >= 0. */
-export const NoteId = z.int().check(z.nonnegative());
+const TITLE_MAX_CHARS = 200;
+const BODY_MAX_CHARS = 2_000;
 
 /** A note as stored and returned. */
 export const Note = z.object({
-  id: NoteId,
+  id: numberId.body,
   title: z.string(),
   body: z.string(),
   pinned: z.boolean(),
@@ -17,11 +17,11 @@ export const Note = z.object({
 export type Note = z.infer<typeof Note>;
 
 const Title = text(1, TITLE_MAX_CHARS);
-const Body = text(0, NOTE_MAX_CHARS);
+const Body = text(0, BODY_MAX_CHARS);
 
 /** Body of POST /note. Without `id` the server chooses one. */
 export const NewNote = z.strictObject({
-  id: z.optional(NoteId),
+  id: z.optional(numberId.body),
   title: Title,
   body: z.optional(Body),
   pinned: z.optional(z.boolean()),
@@ -38,11 +38,17 @@ export const NotePatch = notEmpty(
 );
 
 /** `:id` of a note in a path. */
-export const NotePath = z.object({ id: numeral(NoteId) });
+export const NotePath = z.object({ id: numberId.path });
 
 /** Query of GET /note. */
-export const NoteListQuery = z.strictObject({
+export const NoteListQuery = z.object({
   limit: Limit,
   cursor: Cursor,
   endpoint: z.optional(EndpointId),
 });
+
+/** Response to GET /note. */
+export const NotePage = pageOf(Note);
+
+/** Response to POST /note. */
+export const NoteAdded = z.object({ data: z.literal("Note added"), note: Note });

@@ -1,18 +1,4 @@
-// Formats values for display.
-
-/** The time of day, to the second; with the date if it is not today. */
-export function time(iso) {
-  const at = new Date(iso);
-  const clock = at.toLocaleTimeString(undefined, { hour12: false });
-  if (at.toDateString() === new Date().toDateString()) return clock;
-  return `${at.toLocaleDateString(undefined, { month: "short", day: "numeric" })} ${clock}`;
-}
-
-/** The time between two instants: "120 ms", "1.2 s". */
-export function between(from, to) {
-  const ms = Math.max(0, Date.parse(to) - Date.parse(from));
-  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
-}
+// What a delivery holds: its body, what that is about, and how it went.
 
 /** A body as an object; undefined if it is not one. */
 export function parsed(body) {
@@ -24,11 +10,14 @@ export function parsed(body) {
   }
 }
 
-/** The todo in a body: its id and item. */
-export function todoOf(body) {
-  const { todo } = parsed(body) ?? {};
-  if (typeof todo !== "object" || todo === null) return undefined;
-  return { id: String(todo.id), item: String(todo.item ?? "") };
+/** What a body is about: the resource in it, its id and its first text; undefined if there is none. */
+export function subjectOf(body) {
+  const all = Object.values(parsed(body) ?? {});
+  const found = all.find((value) => typeof value === "object" && value !== null);
+  if (found === undefined || Array.isArray(found)) return undefined;
+  const { id, ...rest } = found;
+  const text = Object.values(rest).find((value) => typeof value === "string");
+  return { id: id === undefined ? "" : String(id), text: text ?? "" };
 }
 
 /** JSON with line breaks, numbers as written; other text unchanged. */
@@ -49,9 +38,6 @@ export function pretty(body) {
   }
   return text;
 }
-
-/** A URL without its scheme, for narrow places. */
-export const shortUrl = (url) => url.replace(/^https?:\/\//, "");
 
 /** The tone of a status, for its colour: good, bad, waiting or off. */
 export function tone(status) {
