@@ -8,8 +8,8 @@ import { type CommitResult, commit } from "./commit.ts";
 import { finish, publishRead } from "./publish.ts";
 import { type AnyResource, type Guard, type ResourceOf, VERB_OF } from "./resource.ts";
 import type { Change, EventRow } from "./rows.ts";
-import { LEASE_MS } from "./write.ts";
 import { listValues, readValue, writeValue } from "./store.ts";
+import { LEASE_MS } from "./write.ts";
 
 // The types of a route's context differ in what was validated; the verbs need only its bindings.
 // biome-ignore lint/suspicious/noExplicitAny: Hono's input type is invariant
