@@ -4,7 +4,7 @@ import { logError } from "../run.ts";
 import type { Bindings } from "../settings.ts";
 import { batch } from "../storage.ts";
 import type { Attempt, Gateway, GatewayDelivery } from "./gateway.ts";
-import { CLOCK_SKEW_MS, finalStatements, ownAmong, toRecorded } from "./learn.ts";
+import { CLOCK_SKEW_MS, finalStatements, ownAmong, toRecorded, withAnswers } from "./learn.ts";
 import type { DeliveryOfEvent } from "./lists.ts";
 import type { Outbox } from "./outbox.ts";
 import { keyOf } from "./rows.ts";
@@ -14,6 +14,8 @@ const EVERY_MS = 3_000;
 // Deliveries of one look, and endpoints that it names.
 const LIMIT = 100;
 const ENDPOINTS_MAX = 40;
+// Failed ones whose last answer is asked for.
+const ANSWERS_MAX = 3;
 // Owners whose last look an isolate remembers.
 const REMEMBERED_MAX = 500;
 
@@ -97,7 +99,10 @@ async function record(
 ): Promise<Map<string, GatewayDelivery>> {
   const keys = new Set(rows.map(presentKey));
   const learned = ownAmong(deliveries).filter(({ key }) => keys.has(key));
-  const final = learned.filter(({ progress }) => progress === "success" || progress === "failure");
+  const isFinal = learned.filter(
+    ({ progress }) => progress === "success" || progress === "failure",
+  );
+  const final = await withAnswers(outbox.connect(env), isFinal, ANSWERS_MAX);
   if (final.length > 0) {
     const now = Date.now();
     const results = await batch<never>(env.DB, finalStatements(final, owner, now));
