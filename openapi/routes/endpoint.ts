@@ -1,7 +1,12 @@
 /** Routes under /endpoint that create, change and remove endpoints. */
-import { EndpointPatch, EndpointPath, NewEndpoint, SyncQuery } from "../../src/endpoint/schema.ts";
+import {
+  EndpointListQuery,
+  EndpointPatch,
+  EndpointPath,
+  NewEndpoint,
+  SyncQuery,
+} from "../../src/endpoint/schema.ts";
 import type { Registry } from "../../src/outbox/outbox.ts";
-import { PageQuery } from "../../src/schema.ts";
 import { EXAMPLE_ENDPOINT, EXAMPLE_SECRET } from "../examples.ts";
 import { namesOf } from "../noun.ts";
 import type { Links, Operation } from "../operation.ts";
@@ -36,11 +41,11 @@ export const endpointOperations = (nouns: Registry): Operation[] => [
     id: "listEndpoints",
     tag,
     summary: "List endpoints",
-    query: PageQuery,
+    query: EndpointListQuery,
     answers: {
       200: {
         description: "A page.",
-        schema: "EndpointPage",
+        schema: ["EndpointPage", "OwnedEndpointPage"],
         example: { data: [EXAMPLE_ENDPOINT] },
       },
     },

@@ -11,7 +11,6 @@ import type { Endpoints } from "../../src/outbox/endpoints.ts";
 import { change, delivery, event, type Guard, type Outbox, read } from "../../src/outbox/outbox.ts";
 import { deadOfEndpoint } from "../../src/outbox/removal.ts";
 import { registryOf } from "../../src/outbox/resource.ts";
-import { TASKS } from "../../src/outbox/tasks.ts";
 import type { Bindings } from "../../src/settings.ts";
 import { all, batch, run } from "../../src/storage.ts";
 import { validBody, validPath } from "../../src/validate.ts";
@@ -175,5 +174,5 @@ const routed = app
 /** The Worker. The owner is whoever `X-Owner` says. */
 export const logWorker: WorkerCode = {
   fetch: (request, env, ctx) => routed.fetch(request, env, ctx),
-  scheduled: (_controller, env) => runCron(env, outbox, { tasks: [...TASKS, LOOK_AT_ENDPOINTS] }),
+  scheduled: (_controller, env) => runCron(env, outbox, { tasks: [LOOK_AT_ENDPOINTS] }),
 };
