@@ -4,7 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
-import type { Attempt, Delivery } from "../../../src/outbox/answers.ts";
+import type { Delivery } from "../../../src/outbox/answers.ts";
+import type { Attempt } from "../../../src/outbox/gateway.ts";
 
 const PUBLIC = path.resolve(import.meta.dirname, "../../../public");
 const FILE_TYPES: Record<string, string> = {
