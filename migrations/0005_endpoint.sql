@@ -16,11 +16,14 @@ CREATE TABLE endpoint_new (
   header_name TEXT,
   rate_requests INTEGER,
   rate_per_s INTEGER,
-  -- JSON of what Convoy was last known to have: name, url, description, http_timeout_s, rate_limit.
+  -- Counts what callers want: an answer of Convoy to an older wish does not undo a newer one.
+  revision INTEGER NOT NULL DEFAULT 0,
+  -- JSON of what Convoy was last known to have of these: name, url, description, http_timeout_s, rate limit.
   applied TEXT,
+  -- 1: a caller wants it activated at Convoy, which paused it or gave up on it.
+  lift INTEGER NOT NULL DEFAULT 0 CHECK (lift IN (0, 1)),
   -- Last seen at Convoy. paused and inactive: it discards. missing: a complete list of the owner's lacks it.
   there TEXT NOT NULL DEFAULT 'active' CHECK (there IN ('active', 'paused', 'inactive', 'missing')),
-  subscription_id TEXT,
   -- Why what is wanted is not applied.
   error TEXT,
   -- Health: since when its deliveries fail, and the last answer; NULL while they arrive.
@@ -28,8 +31,10 @@ CREATE TABLE endpoint_new (
   failing_error TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
-  -- NULL: nothing to do. Else the lease of whoever works on it, or when it is next reconciled.
+  -- When it is next reconciled; NULL: nothing to do.
   due_at INTEGER,
+  -- Until when it belongs to whoever works on it.
+  lease_until INTEGER,
   -- Failed tries of reconcile in a row.
   failures INTEGER NOT NULL DEFAULT 0,
   -- Of a creation that was cut off: where the search through the owner's endpoints at Convoy continues.
@@ -38,24 +43,30 @@ CREATE TABLE endpoint_new (
 ) STRICT;
 
 -- Paused at Convoy: it stays so until it is activated, which lifts it there first.
-INSERT INTO endpoint_new (id, owner, wanted, name, url, description, http_timeout_s, applied, there, subscription_id,
+INSERT INTO endpoint_new (id, owner, wanted, name, url, description, http_timeout_s, applied, lift, there,
   created_at, updated_at, due_at, search_cursor)
 SELECT id, owner,
   CASE status WHEN 'creating' THEN 'creating' WHEN 'paused' THEN 'paused' WHEN 'pausing' THEN 'paused' ELSE 'active' END,
   name, url, description, http_timeout_s,
-  iif(status = 'creating', NULL, json_object('name', name, 'url', url, 'description', description, 'http_timeout_s', http_timeout_s)),
+  iif(status = 'creating', NULL, json_object('name', name, 'url', url, 'description', description, 'http_timeout_s', http_timeout_s,
+    'rate_requests', NULL, 'rate_per_s', NULL)),
+  status = 'activating',
   CASE status WHEN 'paused' THEN 'paused' WHEN 'pausing' THEN 'active' WHEN 'activating' THEN 'paused' WHEN 'inactive' THEN 'inactive'
     WHEN 'missing' THEN 'missing' ELSE 'active' END,
-  subscription_id, created_at, updated_at,
+  created_at, updated_at,
   -- Each is compared with Convoy once; a creation that was cut off when its lease is over.
   iif(status = 'creating', coalesce(due_at, updated_at), updated_at), search_cursor
 FROM endpoint;
 DROP TABLE endpoint;
 ALTER TABLE endpoint_new RENAME TO endpoint;
 CREATE INDEX endpoint_owner ON endpoint (owner, id);
-CREATE INDEX endpoint_due ON endpoint (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX endpoint_due ON endpoint (owner, due_at) WHERE due_at IS NOT NULL;
+-- What fails now, of an owner or of all: written only when that changes.
+CREATE INDEX endpoint_failing ON endpoint (owner, failing_since, wanted) WHERE failing_since IS NOT NULL;
+-- The owner at which the last turn of reconciling ended.
+ALTER TABLE cron_state ADD COLUMN reconcile_turn TEXT NOT NULL DEFAULT '';
 
 -- What the log knows of endpoints: those that a caller has, whether deliveries are posted to them, and what they take.
 CREATE VIEW outbox_endpoint AS
-SELECT id, owner, wanted = 'active' AND there = 'active' AS active, event_types, rate_requests, rate_per_s
+SELECT id, owner, wanted = 'active' AND there = 'active' AS active, event_types, rate_requests, rate_per_s, failing_since
 FROM endpoint WHERE wanted IN ('active', 'paused');

@@ -16,7 +16,7 @@ export const RATE_LIMIT_PERIOD_S = 10;
 export const OPEN_OWNER = "default";
 
 /** All paths that a portal token opens; a new route stays closed to it until it is listed here. */
-const PORTAL_PATHS = /^\/(endpoint|event)(\/|$)/;
+const PORTAL_PATHS = /^\/(endpoint|event|delivery)(\/|$)/;
 
 /**
  * Sets `owner` and `operator` in the context. Responds 401 with WWW-Authenticate to a missing or
@@ -25,7 +25,7 @@ const PORTAL_PATHS = /^\/(endpoint|event)(\/|$)/;
 export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
   const { owner, operator, portal } = await callerOf(c);
   if (portal && !PORTAL_PATHS.test(c.req.path)) {
-    throw problem(403, "A portal link opens /endpoint and /event, nothing else.", {
+    throw problem(403, "A portal link opens /endpoint, /event and /delivery, nothing else.", {
       headers: { "WWW-Authenticate": 'Bearer error="insufficient_scope"' },
     });
   }

@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import * as z from "zod/mini";
+import type { AppEnv } from "./http.ts";
 import { logError } from "./run.ts";
 import { SettingError } from "./settings.ts";
 import { BadCursor, StorageError } from "./storage.ts";
@@ -44,9 +45,9 @@ export function unavailable(error: string, headers: Record<string, string> = {})
 }
 
 /** Turns anything thrown into a response; never shows a stack, a query or a secret. */
-export function onError(error: Error, c: Context): Response {
+export function onError(error: Error, c: Context<AppEnv>): Response {
   const { status, body, headers } = toProblem(error);
-  if (status >= 500) logError({ path: c.req.path }, error);
+  if (status >= 500) logError({ path: c.req.path, request_id: c.get("requestId") }, error);
   return c.json(body, status as ContentfulStatusCode, headers);
 }
 

@@ -3,7 +3,18 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { Hono } from "hono";
 
-const FOLDER = path.resolve(import.meta.dirname, "../inbox");
+const ROOT = path.resolve(import.meta.dirname, "../..");
+const FOLDER = path.join(ROOT, "local/inbox");
+
+/** What the page shares with the portal, and the library that draws both. */
+const SHARED: Record<string, string> = {
+  "base.css": "public/portal/base.css",
+  "format.js": "public/portal/format.js",
+  "lit-html/lit-html.js": "node_modules/lit-html/lit-html.js",
+  "lit-html/directive.js": "node_modules/lit-html/directive.js",
+  "lit-html/directive-helpers.js": "node_modules/lit-html/directive-helpers.js",
+  "lit-html/directives/repeat.js": "node_modules/lit-html/directives/repeat.js",
+};
 
 const TYPES: Record<string, string> = {
   html: "text/html; charset=utf-8",
@@ -32,9 +43,9 @@ export function isPage(pathname: string): boolean {
 
 /** The page at / and /inbox, its files under /assets. */
 export function pageRoutes(): Hono {
-  const files = new Map(
-    readdirSync(FOLDER).map((name) => [name, readFileSync(path.join(FOLDER, name), "utf8")]),
-  );
+  const own = readdirSync(FOLDER).map((name) => [name, path.join(FOLDER, name)] as const);
+  const shared = Object.entries(SHARED).map(([name, at]) => [name, path.join(ROOT, at)] as const);
+  const files = new Map([...own, ...shared].map(([name, at]) => [name, readFileSync(at, "utf8")]));
   const answer = (name: string): Response => {
     const text = files.get(name);
     if (text === undefined) return new Response("not found\n", { status: 404, headers: HEADERS });
@@ -44,6 +55,6 @@ export function pageRoutes(): Hono {
   const routes = new Hono();
   routes.get("/", () => answer("inbox.html"));
   routes.get("/inbox", () => answer("inbox.html"));
-  routes.get("/assets/:name", (c) => answer(c.req.param("name")));
+  routes.get("/assets/:name{.+}", (c) => answer(c.req.param("name")));
   return routes;
 }

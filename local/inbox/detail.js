@@ -1,205 +1,129 @@
 // One delivery: what was sent, how its signature check turns out, and each attempt.
-import { byId, copyButton, el } from "./dom.js";
-import { between, pretty, time, tone, verdict } from "./format.js";
+import { parsed, pretty, tone, verdict } from "./content.js";
+import { between, exact, number } from "./format.js";
+import { badges } from "./list.js";
+import { html, nothing } from "./lit-html/lit-html.js";
 import { asCurl, asTypeScript } from "./snippets.js";
+import { change, copy, state } from "./view.js";
 
-/** The chosen view of a body, kept from one delivery to the next. */
-let bodyView = "pretty";
+/** A button that copies; `text` is a function, called only when needed. */
+export const copyButton = (label, what, text) =>
+  html`<button type="button" @click=${() => copy(text(), what)}>${label}</button>`;
+
+/** A block of code that scrolls, by keyboard too. */
+export const code = (label, text) =>
+  html`<pre class="code" tabindex="0" role="region" aria-label=${label}>${text}</pre>`;
+
+/** Names and values, omitting those without a value. */
+const table = (name, rows) =>
+  html`<dl class=${name}>${rows
+    .filter(([, value]) => value !== undefined && value !== null && value !== "")
+    .map(([key, value]) => html`<dt>${key}</dt><dd>${value}</dd>`)}</dl>`;
 
 function facts(delivery) {
-  const body = (() => {
-    try {
-      return JSON.parse(delivery.body) ?? {};
-    } catch {
-      return {};
-    }
-  })();
-  const rows = [
-    [
-      "Endpoint",
-      delivery.endpoint?.name ? `${delivery.endpoint.name} · ${delivery.url}` : delivery.url,
-    ],
-    ["Owner", delivery.endpoint?.owner_id],
-    ["Event id", body.event_id],
-    ["Sequence", body.sequence],
+  const { event_id: eventId, sequence } = parsed(delivery.body) ?? {};
+  const { endpoint, url } = delivery;
+  const at = (time) => time && exact(time);
+  return table("facts", [
+    ["Endpoint", endpoint?.name ? `${endpoint.name} · ${url}` : url],
+    ["Owner", endpoint?.owner_id],
+    ["Event id", eventId],
+    ["Sequence", sequence],
     ["Idempotency key", delivery.idempotency_key],
-    ["Accepted", time(delivery.created_at)],
-    ["First sent", delivery.received_at && time(delivery.received_at)],
-    ["Next attempt", delivery.next_send_at && time(delivery.next_send_at)],
+    ["Accepted", exact(delivery.created_at)],
+    ["First sent", at(delivery.received_at)],
+    ["Next attempt", at(delivery.next_send_at)],
     ["Last error", delivery.error],
     ["Delivery", delivery.id],
-  ];
-  return el(
-    "dl",
-    { class: "facts" },
-    rows
-      .filter(([, value]) => value !== undefined && value !== null && value !== "")
-      .map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]),
+  ]);
+}
+
+const section = (title, extra, content) =>
+  html`<section class="part"><header><h3>${title}</h3>${extra}</header>${content}</section>`;
+
+function body(delivery) {
+  const view = (name, label) =>
+    html`<button type="button" class="quiet" aria-pressed=${state.bodyView === name} @click=${() => change({ bodyView: name })}>${label}</button>`;
+  return section(
+    "Body",
+    html`<div class="tabs" role="group" aria-label="How the body is shown">${view("pretty", "Pretty")}${view("raw", "Raw")}</div>`,
+    code("Body", state.bodyView === "pretty" ? pretty(delivery.body) : delivery.body),
   );
 }
 
-function section(title, extra, ...content) {
-  return el("section", { class: "part" }, el("header", {}, el("h3", {}, title), extra), content);
-}
-
-function bodySection(delivery) {
-  const code = el("pre", { class: "code", tabindex: "0", "aria-label": "Body" });
-  const buttons = ["pretty", "raw"].map((view) =>
-    el(
-      "button",
-      { type: "button", class: "quiet", onclick: () => show(view) },
-      view === "pretty" ? "Pretty" : "Raw",
-    ),
-  );
-  const show = (view) => {
-    bodyView = view;
-    code.textContent = view === "pretty" ? pretty(delivery.body) : delivery.body;
-    for (const [at, button] of buttons.entries())
-      button.setAttribute("aria-pressed", String((at === 0) === (view === "pretty")));
-  };
-  show(bodyView);
-  const tabs = el(
-    "div",
-    { class: "tabs", role: "group", "aria-label": "How the body is shown" },
-    buttons,
-  );
-  return section("Body", tabs, code);
-}
-
-function signatureSection(delivery) {
-  const { word, tone: tint } = verdict(delivery.signature);
-  const steps = delivery.check?.steps ?? [];
+function signature({ signature: checked, check }) {
+  const { word, tone: tint } = verdict(checked);
+  const steps = check?.steps ?? [];
   return section(
     "Signature check",
-    el("span", { class: "signature", "data-tone": tint }, word),
-    delivery.signature.valid || !delivery.signature.reason
-      ? null
-      : el("p", { class: "reason" }, delivery.signature.reason),
-    steps.length > 0 &&
-      el(
-        "ol",
-        { class: "steps" },
-        steps.map((step) =>
-          el(
-            "li",
-            { "data-ok": String(step.ok) },
-            el("span", { class: "mark" }, step.ok ? "✓" : "✗"),
-            el("span", { class: "step" }, step.step),
-            el("span", { class: "what" }, step.detail),
-          ),
-        ),
-      ),
+    html`<span class="signature" data-tone=${tint}>${word}</span>`,
+    html`${checked.valid || !checked.reason ? nothing : html`<p class="reason">${checked.reason}</p>`}
+      ${
+        steps.length === 0
+          ? nothing
+          : html`<ol class="steps">${steps.map(
+              ({ ok, step, detail }) =>
+                html`<li data-ok=${ok}><span class="mark">${ok ? "✓" : "✗"}</span><span class="step">${step}</span><span class="what">${detail}</span></li>`,
+            )}</ol>`
+      }`,
   );
 }
 
-function headerTable(headers) {
-  const entries = Object.entries(headers);
-  if (entries.length === 0) return el("p", { class: "none" }, "none");
-  return el(
-    "dl",
-    { class: "headers" },
-    entries.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
-  );
+const headers = (all) =>
+  Object.keys(all).length === 0
+    ? html`<p class="none">none</p>`
+    : table("headers", Object.entries(all));
+
+function attempt(one, at, isLatest) {
+  const { requested_at: from, responded_at: to } = one;
+  return html`<details ?open=${isLatest}>
+    <summary>
+      <span class="number">${number(at + 1)}</span>
+      <span class="outcome" data-tone=${one.ok ? "good" : "bad"}>${one.status || one.error || "no answer"}</span>
+      <span class="when">${exact(from)}${to ? `, ${between(from, to)}` : ""}</span>
+    </summary>
+    ${one.error && one.status ? html`<p class="reason">${one.error}</p>` : nothing}
+    <h4>Answer</h4>
+    ${headers(one.response_headers ?? {})}
+    ${one.response_body ? code("Body of the answer", one.response_body) : nothing}
+  </details>`;
 }
 
-function attemptItem(attempt, at, latest) {
-  const outcome = attempt.status || attempt.error || "no answer";
-  return el(
-    "details",
-    { open: latest },
-    el(
-      "summary",
-      {},
-      el("span", { class: "number" }, `${at + 1}`),
-      el("span", { class: "outcome", "data-tone": attempt.ok ? "good" : "bad" }, outcome),
-      el(
-        "span",
-        { class: "when" },
-        attempt.responded_at
-          ? `${time(attempt.requested_at)}, ${between(attempt.requested_at, attempt.responded_at)}`
-          : time(attempt.requested_at),
-      ),
-    ),
-    attempt.error && attempt.status ? el("p", { class: "reason" }, attempt.error) : null,
-    el("h4", {}, "Answer"),
-    headerTable(attempt.response_headers ?? {}),
-    attempt.response_body
-      ? el(
-          "pre",
-          { class: "code", tabindex: "0", "aria-label": "Body of the answer" },
-          attempt.response_body,
-        )
-      : null,
-  );
-}
-
-function attemptSection(delivery) {
-  const list = delivery.attempt_list;
+function attempts({ attempt_list: all, signature: checked }) {
   return section(
     "Attempts",
-    el("span", { class: "number" }, String(list.length)),
-    list.length === 0
-      ? el("p", { class: "none" }, delivery.signature.reason ?? "not sent yet")
-      : null,
-    list.map((attempt, at) => attemptItem(attempt, at, at === list.length - 1)).reverse(),
+    html`<span class="number">${number(all.length)}</span>`,
+    all.length === 0
+      ? html`<p class="none">${checked.reason ?? "not sent yet"}</p>`
+      : all.map((one, at) => attempt(one, at, at === all.length - 1)).reverse(),
   );
 }
 
-/** Shows a delivery. Its buttons call `onreplay` and `onclose`. */
-export function showDetail(delivery, { onreplay, onclose }) {
-  const pane = byId("detail");
-  const sameAsBefore = pane.dataset.id === delivery.id;
-  const focused = pane.contains(document.activeElement) ? document.activeElement.textContent : "";
-  pane.dataset.id = delivery.id;
-  pane.hidden = false;
-  document.body.classList.add("with-detail");
-  pane.replaceChildren(
-    el(
-      "header",
-      { class: "head" },
-      el(
-        "button",
-        { type: "button", class: "quiet back", onclick: onclose, "aria-label": "Close" },
-        "✕",
-      ),
-      el(
-        "h2",
-        {},
-        el("span", { class: "type", "data-type": delivery.event_type }, delivery.event_type),
-      ),
-      el("span", { class: "status", "data-tone": tone(delivery.status) }, delivery.status),
-      delivery.duplicate && el("span", { class: "badge" }, "duplicate"),
-      delivery.kept && el("span", { class: "badge" }, "kept here, not sent"),
-      delivery.strand && el("span", { class: "badge" }, "stranded"),
-    ),
-    el(
-      "div",
-      { class: "actions" },
-      el(
-        "button",
-        { type: "button", class: "primary", onclick: onreplay, "aria-keyshortcuts": "r" },
-        "Replay",
-      ),
-      copyButton("Copy as curl", "the request as curl", () => asCurl(delivery)),
-      copyButton("Copy check in TypeScript", "the check in TypeScript", () =>
-        asTypeScript(delivery),
-      ),
-      copyButton("Copy body", "the body", () => delivery.body),
-    ),
-    facts(delivery),
-    bodySection(delivery),
-    signatureSection(delivery),
-    section("Headers", null, headerTable(delivery.headers)),
-    attemptSection(delivery),
-  );
-  // Redrawn because something arrived: keep the scroll position and the focused button.
-  if (!sameAsBefore) pane.scrollTop = 0;
-  else if (focused)
-    [...pane.querySelectorAll("button")].find((one) => one.textContent === focused)?.focus();
-}
-
-/** Closes the pane. */
-export function hideDetail() {
-  byId("detail").hidden = true;
-  document.body.classList.remove("with-detail");
+/** The pane. Its buttons call `onreplay` and `onclose`. */
+export function detail({ onreplay, onclose }) {
+  const delivery = state.detail;
+  const isOpen = delivery !== undefined && delivery.id === state.selected;
+  const { event_type: type, status } = delivery ?? {};
+  return html`<section id="detail" class="detail" aria-label="Delivery" tabindex="-1" ?hidden=${!isOpen}>${
+    isOpen
+      ? html`
+        <header class="head">
+          <button type="button" class="quiet back" aria-label="Close" @click=${onclose}>✕</button>
+          <h2><span class="type" data-type=${type}>${type}</span></h2>
+          <span class="status" data-tone=${tone(status)}>${status}</span>
+          ${badges(delivery)}
+        </header>
+        <div class="actions">
+          <button type="button" class="primary" aria-keyshortcuts="r" @click=${onreplay}>Replay</button>
+          ${copyButton("Copy as curl", "the request as curl", () => asCurl(delivery))}
+          ${copyButton("Copy check in TypeScript", "the check in TypeScript", () => asTypeScript(delivery))}
+          ${copyButton("Copy body", "the body", () => delivery.body)}
+        </div>
+        ${facts(delivery)}
+        ${body(delivery)}
+        ${signature(delivery)}
+        ${section("Headers", nothing, headers(delivery.headers))}
+        ${attempts(delivery)}`
+      : nothing
+  }</section>`;
 }

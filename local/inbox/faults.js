@@ -1,6 +1,7 @@
 // The fault panel: what the API and the receivers do wrong, on request.
-import { fetchFaults, putFaults } from "./api.js";
-import { byId, el, say } from "./dom.js";
+import { putFaults } from "./api.js";
+import { html, nothing } from "./lit-html/lit-html.js";
+import { change, say, state } from "./view.js";
 
 const SIDES = [
   {
@@ -46,59 +47,40 @@ const STRANDED = [
   ["event", "events, Retry"],
 ];
 
-function numberField(fault, { name, label, ...limits }) {
+function numberField(fault, { name, label, min, max, placeholder }) {
   const value = name === "rate" && fault.rate !== undefined ? fault.rate * 100 : fault[name];
-  return el(
-    "label",
-    {},
-    label,
-    el("input", {
-      type: "number",
-      name,
-      step: name === "rate" ? "any" : "1",
-      ...limits,
-      value: value ?? "",
-    }),
-  );
+  const step = name === "rate" ? "any" : "1";
+  return html`<label>${label}
+    <input type="number" name=${name} step=${step} min=${min} max=${max} placeholder=${placeholder} value=${value ?? ""}>
+  </label>`;
 }
 
-function switchField(fault, { name, label }) {
-  return el(
-    "label",
-    { class: "switch" },
-    el("input", { type: "checkbox", name, checked: fault[name] === true }),
-    label,
-  );
-}
+const switchField = (fault, { name, label }) =>
+  html`<label class="switch"><input type="checkbox" name=${name} ?checked=${fault[name] === true}>${label}</label>`;
 
 function queueFields(faults) {
   const { what = "delivery", rate = 1 } = faults.strand ?? { what: "" };
-  const options = STRANDED.map(([value, text]) =>
-    el("option", { value, selected: value === what }, text),
-  );
-  return el(
-    "fieldset",
-    { "data-side": "queue" },
-    el("legend", {}, "The queue"),
-    el("p", { class: "about" }, "what lies between an event and its delivery"),
-    el(
-      "div",
-      { class: "numbers" },
-      el("label", {}, "Strand", el("select", { name: "what" }, options)),
-      numberField(
-        { rate: faults.strand ? rate : undefined },
-        { name: "rate", label: "Share stranded, %", min: 0, max: 100, placeholder: "100" },
-      ),
-      numberField(faults, {
-        name: "race_ms",
-        label: "Deliveries appear late, ms",
-        min: 0,
-        max: 60000,
-        placeholder: "0",
-      }),
-    ),
-    QUEUE_SWITCHES.map((field) => switchField(faults, field)),
-  );
+  const share = { name: "rate", label: "Share stranded, %", min: 0, max: 100, placeholder: "100" };
+  const race = {
+    name: "race_ms",
+    label: "Deliveries appear late, ms",
+    min: 0,
+    max: 60000,
+    placeholder: "0",
+  };
+  return html`<fieldset data-side="queue">
+    <legend>The queue</legend>
+    <p class="about">what lies between an event and its delivery</p>
+    <div class="numbers">
+      <label>Strand <select name="what">${STRANDED.map(
+        ([value, text]) =>
+          html`<option value=${value} ?selected=${value === what}>${text}</option>`,
+      )}</select></label>
+      ${numberField({ rate: faults.strand ? rate : undefined }, share)}
+      ${numberField(faults, race)}
+    </div>
+    ${QUEUE_SWITCHES.map((field) => switchField(faults, field))}
+  </fieldset>`;
 }
 
 function readQueue(fieldset) {
@@ -108,25 +90,16 @@ function readQueue(fieldset) {
   return what === "" ? fault : { ...fault, strand: { what, ...share } };
 }
 
-function fields(faults) {
-  return SIDES.map(({ side, title, about, swallow }) => {
+const sides = (faults) =>
+  SIDES.map(({ side, title, about, swallow }) => {
     const fault = side === "api" ? faults : (faults.deliveries ?? {});
-    return el(
-      "fieldset",
-      { "data-side": side },
-      el("legend", {}, title),
-      el("p", { class: "about" }, about),
-      el(
-        "div",
-        { class: "numbers" },
-        NUMBERS.map((field) => numberField(fault, field)),
-      ),
-      SWITCHES.filter((field) => swallow || field.name !== "swallow").map((field) =>
-        switchField(fault, field),
-      ),
-    );
+    return html`<fieldset data-side=${side}>
+      <legend>${title}</legend>
+      <p class="about">${about}</p>
+      <div class="numbers">${NUMBERS.map((field) => numberField(fault, field))}</div>
+      ${SWITCHES.filter(({ name }) => swallow || name !== "swallow").map((field) => switchField(fault, field))}
+    </fieldset>`;
   });
-}
 
 function inputsOf(fieldset) {
   const fault = {};
@@ -173,84 +146,60 @@ function describeQueue({ redis_down, postgres_down, stall, strand, race_ms }) {
     .join(" ");
 }
 
-/** Shows the faults in force above the list; nothing if there are none. */
-export async function showTrouble() {
-  const faults = await fetchFaults();
+/** What is wrong at present, in words; "" if nothing is. */
+const inWords = (faults) => {
   const api = describe(faults);
   const deliveries = describe(faults.deliveries ?? {});
-  const queue = describeQueue(faults);
-  const banner = byId("trouble");
-  banner.hidden = !api && !deliveries && !queue;
-  byId("open-faults").classList.toggle("on", !banner.hidden);
-  if (banner.hidden) return;
-  banner.replaceChildren(
-    el(
-      "span",
-      {},
-      [api && `Convoy's API ${api}.`, deliveries && `The receiver ${deliveries}.`, queue]
-        .filter(Boolean)
-        .join(" "),
-    ),
-    el("button", { type: "button", onclick: () => putFaults({}) }, "End faults"),
-  );
+  return [
+    api && `Convoy's API ${api}.`,
+    deliveries && `The receiver ${deliveries}.`,
+    describeQueue(faults),
+  ]
+    .filter(Boolean)
+    .join(" ");
+};
+
+/** Whether there are faults in force. */
+export const hasFaults = () => inWords(state.faults) !== "";
+
+/** The faults in force, above the list. */
+export const trouble = () =>
+  html`<p id="trouble" class="trouble" role="alert" ?hidden=${!hasFaults()}>${
+    hasFaults()
+      ? html`<span>${inWords(state.faults)}</span><button type="button" @click=${() => void putFaults({})}>End faults</button>`
+      : nothing
+  }</p>`;
+
+async function apply(wanted, what) {
+  try {
+    await putFaults(wanted);
+    change({ dialog: undefined });
+    say(what);
+  } catch (error) {
+    change({ dialog: { ...state.dialog, error: error.message } });
+  }
 }
 
-/** Opens the panel with the faults in force. */
-export async function openFaults() {
-  const faults = await fetchFaults();
-  const dialog = byId("faults");
-  const problem = el("p", { class: "reason", role: "alert" });
-  const apply = async (wanted, what) => {
-    try {
-      await putFaults(wanted);
-      dialog.close();
-      say(what);
-    } catch (error) {
-      problem.textContent = error.message;
-    }
-  };
-  const submit = (event) => {
-    event.preventDefault();
-    const [api, deliveries, queue] = dialog.querySelectorAll("fieldset");
-    const atReceivers = readSide(deliveries);
-    const hasDeliveries = Object.keys(atReceivers).length > 0;
-    void apply(
-      {
-        ...readSide(api),
-        ...readQueue(queue),
-        ...(hasDeliveries ? { deliveries: atReceivers } : {}),
-      },
-      "Faults set",
-    );
-  };
-  dialog.replaceChildren(
-    el(
-      "form",
-      { onsubmit: submit },
-      el(
-        "header",
-        {},
-        el("h2", { id: "faults-title" }, "Faults"),
-        el(
-          "button",
-          { type: "button", class: "quiet", "aria-label": "Close", onclick: () => dialog.close() },
-          "✕",
-        ),
-      ),
-      el(
-        "p",
-        { class: "about" },
-        "They stay until you end them. They never affect the inbox itself.",
-      ),
-      el("div", { class: "sides" }, fields(faults), queueFields(faults)),
-      problem,
-      el(
-        "footer",
-        {},
-        el("button", { type: "button", onclick: () => apply({}, "Faults ended") }, "End all"),
-        el("button", { type: "submit", class: "primary" }, "Apply"),
-      ),
-    ),
-  );
-  dialog.showModal();
+function submit(event) {
+  event.preventDefault();
+  const [api, deliveries, queue] = event.currentTarget.querySelectorAll("fieldset");
+  const atReceivers = readSide(deliveries);
+  const hasDeliveries = Object.keys(atReceivers).length > 0;
+  const wanted = { ...readSide(api), ...readQueue(queue) };
+  void apply({ ...wanted, ...(hasDeliveries ? { deliveries: atReceivers } : {}) }, "Faults set");
 }
+
+/** The panel, with the faults that were in force when it was opened. */
+export const faultsDialog = ({ faults, error }) => html`<form @submit=${submit}>
+  <header>
+    <h2 id="dialog-title">Faults</h2>
+    <button type="button" class="quiet" aria-label="Close" @click=${() => change({ dialog: undefined })}>✕</button>
+  </header>
+  <p class="about">They stay until you end them. They never affect the inbox itself.</p>
+  <div class="sides">${sides(faults)}${queueFields(faults)}</div>
+  <p class="reason" role="alert">${error ?? nothing}</p>
+  <footer>
+    <button type="button" @click=${() => void apply({}, "Faults ended")}>End all</button>
+    <button type="submit" class="primary">Apply</button>
+  </footer>
+</form>`;

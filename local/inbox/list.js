@@ -1,97 +1,49 @@
-// The list of deliveries: newest first, updated row by row.
-import { byId, el } from "./dom.js";
-import { shortUrl, time, todoOf, tone, verdict } from "./format.js";
+// The list of deliveries: newest first. It is one stop for the Tab key; arrows and j, k go through it.
+import { subjectOf, tone, verdict } from "./content.js";
+import { exact, shortUrl } from "./format.js";
+import { repeat } from "./lit-html/directives/repeat.js";
+import { html, nothing } from "./lit-html/lit-html.js";
+import { state } from "./view.js";
 
 /** Most rows shown; a search finds older ones. */
 export const SHOWN = 500;
 
-const rows = new Map();
+const badge = (word, why) => html`<span class="badge" title=${why}>${word}</span>`;
 
-function badges(delivery) {
-  return [
-    delivery.duplicate &&
-      el("span", { class: "badge", title: "The receiver already got this message" }, "duplicate"),
-    delivery.kept &&
-      el(
-        "span",
-        { class: "badge", title: "Its host is not this machine: kept here, not sent" },
-        "kept",
-      ),
-    delivery.strand &&
-      el(
-        "span",
-        { class: "badge", title: "Its job is lost: it is not sent again automatically" },
-        "stranded",
-      ),
-  ];
+/** What is special about a delivery. */
+export const badges = ({ duplicate, kept, strand }) => [
+  duplicate ? badge("duplicate", "The receiver already got this message") : nothing,
+  kept ? badge("kept", "Its host is not this machine: kept here, not sent") : nothing,
+  strand ? badge("stranded", "Its job is lost: it is not sent again automatically") : nothing,
+];
+
+function subject(body) {
+  const about = subjectOf(body);
+  return about
+    ? html`<span class="item">${about.id === "" ? nothing : html`<span class="number">#${about.id} </span>`}${about.text}</span>`
+    : html`<span class="item none">nothing</span>`;
 }
 
-function fill(item, delivery, { selected, unread, onselect }) {
-  const todo = todoOf(delivery.body);
+function row(delivery, onselect) {
+  const { id, attempts, event_type: type, created_at: at } = delivery;
+  const isSelected = id === state.selected;
+  const isUnread = state.unread.has(id);
+  const isStop = id === (state.selected ?? state.deliveries[0].id);
   const signature = verdict(delivery.signature);
-  const tries = delivery.attempts > 1 ? ` ×${delivery.attempts}` : "";
-  const button = el(
-    "button",
-    {
-      type: "button",
-      class: `row${unread ? " unread" : ""}`,
-      "aria-current": selected ? "true" : undefined,
-      onclick: () => onselect(delivery.id),
-    },
-    el("time", { class: "when", datetime: delivery.created_at }, time(delivery.created_at)),
-    el("span", { class: "type", "data-type": delivery.event_type }, delivery.event_type),
-    el(
-      "span",
-      { class: "todo" },
-      el(
-        "span",
-        { class: todo ? "item" : "item none" },
-        todo && el("span", { class: "number" }, `#${todo.id} `),
-        todo ? todo.item : "no todo",
-      ),
-      badges(delivery),
-    ),
-    el("span", { class: "url" }, shortUrl(delivery.url)),
-    el(
-      "span",
-      { class: "status", "data-tone": tone(delivery.status) },
-      delivery.status,
-      tries && el("span", { title: `${delivery.attempts} attempts` }, tries),
-    ),
-    el("span", { class: "signature", "data-tone": signature.tone }, signature.word),
-    unread && el("span", { class: "hidden" }, "unread"),
-  );
-  const focused = item.contains(document.activeElement);
-  item.replaceChildren(button);
-  if (focused) button.focus();
+  const tries =
+    attempts > 1 ? html`<span title="${attempts} attempts"> ×${attempts}</span>` : nothing;
+  return html`<li>
+    <button
+      type="button" id="row-${id}" class="row${isUnread ? " unread" : ""}" tabindex=${isStop ? 0 : -1}
+      aria-current=${isSelected ? "true" : nothing} @click=${(event) => onselect(id, event.detail === 0)}
+    ><time class="when" datetime=${at}>${exact(at)}</time><span class="type" data-type=${type}>${type}</span><span class="about">${subject(delivery.body)}${badges(delivery)}</span><span class="url">${shortUrl(delivery.url)}</span><span class="status" data-tone=${tone(delivery.status)}>${delivery.status}${tries}</span><span class="signature" data-tone=${signature.tone}>${signature.word}</span>${isUnread ? html`<span class="hidden">unread</span>` : nothing}</button>
+  </li>`;
 }
 
-/** Shows these deliveries, in this order. Unchanged rows are left alone. */
-export function showList(deliveries, view) {
-  const list = byId("list");
-  const wanted = new Set(deliveries.map((one) => one.id));
-  for (const [id, row] of rows) {
-    if (wanted.has(id)) continue;
-    row.item.remove();
-    rows.delete(id);
-  }
-  let at = list.firstElementChild;
-  for (const delivery of deliveries) {
-    const selected = delivery.id === view.selected;
-    const unread = view.unread.has(delivery.id);
-    const drawn = `${JSON.stringify(delivery)}${selected}${unread}`;
-    const row = rows.get(delivery.id) ?? { item: el("li"), drawn: "" };
-    rows.set(delivery.id, row);
-    if (row.drawn !== drawn) {
-      fill(row.item, delivery, { selected, unread, onselect: view.onselect });
-      row.drawn = drawn;
-    }
-    if (row.item === at) at = at.nextElementSibling;
-    else list.insertBefore(row.item, at);
-  }
-}
-
-/** Scrolls a row into view. */
-export function scrollTo(id) {
-  rows.get(id)?.item.scrollIntoView({ block: "nearest" });
-}
+/** The list; `onselect` gets a delivery's id, and whether the keyboard chose it. */
+export const list = (onselect) =>
+  html`<ol id="list" class="list">${repeat(
+    state.deliveries,
+    ({ id }) => id,
+    (one) => row(one, onselect),
+  )}</ol>`;

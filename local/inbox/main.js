@@ -1,72 +1,31 @@
 // The inbox page: keeps the list live, and connects list, detail, filters, keys and faults.
-import { clear, fetchDelivery, fetchList, replay } from "./api.js";
-import { hideDetail, showDetail } from "./detail.js";
-import { byId, el, say } from "./dom.js";
-import { hideEmpty, showEmpty } from "./empty.js";
-import { openFaults, showTrouble } from "./faults.js";
-import { shortUrl } from "./format.js";
-import { SHOWN, scrollTo, showList } from "./list.js";
+import { fetchDelivery, fetchFaults, fetchList, fetchSettings, replay } from "./api.js";
+import { SHOWN } from "./list.js";
+import { render } from "./lit-html/lit-html.js";
+import { page } from "./page.js";
+import { change, drawSoon, onChange, say, state } from "./view.js";
 
-const TYPES = ["created", "updated", "deleted", "retrieved", "failed", "ping"];
-const STATUSES = ["Success", "Scheduled", "Processing", "Retry", "Failure", "Discarded"];
-/** Changes within this time are drawn together. */
-const DRAW_MS = 30;
 /** How long typing must pause before a search starts. */
 const SEARCH_MS = 150;
 
-const filter = { q: "", type: "", status: "", endpoint: "" };
-const unread = new Set();
-const endpoints = new Map();
-let deliveries = [];
-let selected;
-let drawTimer;
+const byId = (id) => document.getElementById(id);
+const root = byId("app");
 
 function matches(delivery) {
-  const text = [
-    delivery.body,
-    delivery.idempotency_key,
-    delivery.event_type,
-    delivery.url,
-    delivery.status,
-    delivery.endpoint_id,
-  ]
-    .join("\n")
-    .toLowerCase();
+  const { type, status, endpoint, q } = state.filter;
+  const { body, idempotency_key: key, event_type, url, endpoint_id } = delivery;
+  const text = [body, key, event_type, url, delivery.status, endpoint_id].join("\n").toLowerCase();
   return (
-    (!filter.type || delivery.event_type === filter.type) &&
-    (!filter.status || delivery.status === filter.status) &&
-    (!filter.endpoint || delivery.endpoint_id === filter.endpoint) &&
-    text.includes(filter.q.trim().toLowerCase())
+    (!type || event_type === type) &&
+    (!status || delivery.status === status) &&
+    (!endpoint || endpoint_id === endpoint) &&
+    text.includes(q.trim().toLowerCase())
   );
 }
 
-const isFiltered = () => Object.values(filter).some((value) => value !== "");
-
-function draw() {
-  drawTimer = undefined;
-  showList(deliveries, { selected, unread, onselect: select });
-  if (deliveries.length > 0) hideEmpty();
-  else void showEmpty(isFiltered());
-  byId("list-pane").classList.toggle("is-empty", deliveries.length === 0);
-  const many = deliveries.length >= SHOWN ? `the newest ${SHOWN}; search finds older ones` : "";
-  const count = deliveries.length === 1 ? "1 delivery" : `${deliveries.length} deliveries`;
-  byId("count").textContent = [count, unread.size > 0 && `${unread.size} unread`, many]
-    .filter(Boolean)
-    .join(" · ");
-  byId("read-all").hidden = unread.size === 0;
-  document.title = `${unread.size > 0 ? `(${unread.size}) ` : ""}Inbox · local Convoy`;
-}
-
-function drawSoon() {
-  if (drawTimer === undefined) drawTimer = setTimeout(draw, DRAW_MS);
-}
-
-function note(delivery) {
-  if (endpoints.has(delivery.endpoint_id)) return;
-  endpoints.set(delivery.endpoint_id, delivery.url);
-  byId("filter-endpoint").append(
-    el("option", { value: delivery.endpoint_id }, shortUrl(delivery.url)),
-  );
+function note({ endpoint_id: id, url, event_type: type }) {
+  if (!state.endpoints.has(id)) state.endpoints.set(id, url);
+  state.types.add(type);
 }
 
 let loads = 0;
@@ -76,28 +35,38 @@ async function load() {
   const mine = ++loads;
   meanwhile = [];
   try {
-    const { data } = await fetchList(filter);
+    const { data } = await fetchList(state.filter);
     // A later load has replaced this one.
     if (mine !== loads) return;
-    deliveries = data;
+    state.deliveries = data;
     for (const delivery of data) note(delivery);
     // The list may be older than what was streamed meanwhile.
     for (const delivery of meanwhile) apply(delivery);
-    draw();
+    change({});
+    if (data.length === 0) void readSettings();
   } finally {
     if (mine === loads) meanwhile = undefined;
   }
 }
 
+async function readSettings() {
+  change({ settings: await fetchSettings() });
+}
+
+async function readFaults() {
+  change({ faults: await fetchFaults() });
+}
+
 function changed(delivery) {
   meanwhile?.push(delivery);
   apply(delivery);
-  if (delivery.id === selected) void open(delivery.id);
+  if (delivery.id === state.selected) void open(delivery.id);
   drawSoon();
 }
 
 /** Puts a delivery in its place in the list, or removes it if it no longer matches. */
 function apply(delivery) {
+  const { deliveries, selected, unread } = state;
   note(delivery);
   const at = deliveries.findIndex((one) => one.id === delivery.id);
   if (!matches(delivery)) {
@@ -114,45 +83,69 @@ function apply(delivery) {
 
 async function open(id) {
   try {
-    const delivery = await fetchDelivery(id);
-    if (id !== selected) return;
-    showDetail(delivery, { onreplay: replaySelected, onclose: close });
+    const detail = await fetchDelivery(id);
+    if (id === state.selected) change({ detail });
   } catch (error) {
     say(error.message);
   }
 }
 
-function select(id) {
-  selected = id;
-  unread.delete(id);
-  draw();
-  scrollTo(id);
-  void open(id);
+/** Selects a delivery; chosen by the keyboard, the focus goes on to its buttons. */
+async function select(id, isByKey) {
+  state.unread.delete(id);
+  const isOther = id !== state.selected;
+  change({ selected: id });
+  byId(`row-${id}`)?.scrollIntoView({ block: "nearest" });
+  await open(id);
+  if (isOther) byId("detail").scrollTop = 0;
+  if (isByKey) enter();
+}
+
+/** Into the detail: its first buttons are the next ones. */
+function enter() {
+  byId("detail").focus();
 }
 
 function close() {
-  const was = selected;
-  selected = undefined;
-  hideDetail();
-  draw();
-  scrollTo(was);
+  const was = state.selected;
+  change({ selected: undefined, detail: undefined });
+  const row = byId(`row-${was}`);
+  row?.scrollIntoView({ block: "nearest" });
+  row?.focus();
 }
 
 async function replaySelected() {
-  if (selected === undefined) return;
+  if (state.selected === undefined) return;
   try {
-    await replay(selected);
+    await replay(state.selected);
     say("Sent again");
   } catch (error) {
     say(error.message);
   }
 }
 
+/** Selects the next or the previous one, of the row that has the focus or is selected. */
 function step(by) {
+  const { deliveries, selected } = state;
   if (deliveries.length === 0) return;
-  const at = deliveries.findIndex((one) => one.id === selected);
+  const focused = document.activeElement.closest(".row")?.id.slice("row-".length);
+  const at = deliveries.findIndex((one) => one.id === (focused ?? selected));
   const next = at < 0 ? 0 : Math.min(Math.max(at + by, 0), deliveries.length - 1);
-  select(deliveries[next].id);
+  const { id } = deliveries[next];
+  void select(id, false);
+  byId(`row-${id}`)?.focus();
+}
+
+let searchTimer;
+function search(q) {
+  change({ filter: { ...state.filter, q } });
+  clearTimeout(searchTimer);
+  searchTimer = setTimeout(load, SEARCH_MS);
+}
+
+function filterBy(patch) {
+  change({ filter: { ...state.filter, ...patch } });
+  void load();
 }
 
 const KEYS = {
@@ -161,58 +154,67 @@ const KEYS = {
   r: () => void replaySelected(),
   "/": () => byId("search").focus(),
 };
+const LIST_KEYS = { ArrowDown: KEYS.j, ArrowUp: KEYS.k };
+
+/** Escape undoes the last thing: the search, then the focus in it, then the open delivery. */
+function stepBack(target) {
+  if (target.id === "search" && state.filter.q !== "") search("");
+  else if (target.matches("input, select, textarea")) target.blur();
+  else if (state.selected !== undefined) close();
+}
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || byId("faults").open) return;
-  const typing = event.target.matches("input, select, textarea");
-  if (event.key === "Escape") {
-    if (typing) event.target.blur();
-    else if (selected !== undefined) close();
-  } else if (!typing && KEYS[event.key]) {
+  const { key, target } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || state.dialog) return;
+  const isTyping = target.matches("input, select, textarea");
+  const action = isTyping ? undefined : (KEYS[key] ?? (target.matches(".row") && LIST_KEYS[key]));
+  if (key === "Escape") {
     event.preventDefault();
-    KEYS[event.key]();
-  }
+    stepBack(target);
+  } else if (action) {
+    event.preventDefault();
+    action();
+  } else if (key === "Enter" && target === document.body && state.selected !== undefined) enter();
 });
 
-let searchTimer;
-byId("search").addEventListener("input", (event) => {
-  filter.q = event.target.value;
-  clearTimeout(searchTimer);
-  searchTimer = setTimeout(load, SEARCH_MS);
-});
-for (const name of ["type", "status", "endpoint"]) {
-  byId(`filter-${name}`).addEventListener("change", (event) => {
-    filter[name] = event.target.value;
-    void load();
-  });
-}
-byId("filter-type").append(...TYPES.map((type) => el("option", {}, type)));
-byId("filter-status").append(...STATUSES.map((status) => el("option", {}, status)));
-byId("open-faults").addEventListener("click", () => void openFaults());
-byId("clear").addEventListener("click", () => void clear());
-byId("read-all").addEventListener("click", () => {
-  unread.clear();
-  draw();
-});
+const does = {
+  onsearch: search,
+  onfilter: filterBy,
+  onselect: (id, isByKey) => void select(id, isByKey),
+  onreplay: () => void replaySelected(),
+  onclose: close,
+};
 
-function live(connected) {
-  byId("live").textContent = connected ? "live" : "reconnecting";
-  byId("live").dataset.connected = String(connected);
+let shown;
+function draw() {
+  render(page(does), root);
+  const { unread, dialog } = state;
+  document.title = `${unread.size > 0 ? `(${unread.size}) ` : ""}Inbox · local Convoy`;
+  if (dialog?.kind === shown) return;
+  shown = dialog?.kind;
+  const element = root.querySelector("dialog");
+  if (shown) element.showModal();
+  else element.close();
 }
+
+onChange(draw);
+draw();
 
 const stream = new EventSource("/inbox/stream");
 // After every (re)connection, fetch the list: what happened before was not streamed.
 stream.addEventListener("open", () => {
-  live(true);
+  change({ connected: true });
   void load();
-  void showTrouble();
+  void readFaults();
 });
-stream.addEventListener("error", () => live(false));
+stream.addEventListener("error", () => change({ connected: false }));
 stream.addEventListener("delivery", (event) => changed(JSON.parse(event.data)));
-stream.addEventListener("faults", () => void showTrouble());
-stream.addEventListener("endpoint", () => drawSoon());
+stream.addEventListener("faults", () => void readFaults());
+stream.addEventListener("endpoint", () => {
+  if (state.deliveries.length === 0) void readSettings();
+});
 stream.addEventListener("cleared", () => {
-  unread.clear();
-  if (selected !== undefined) close();
+  state.unread.clear();
+  if (state.selected !== undefined) close();
   void load();
 });

@@ -4,12 +4,14 @@ import { bearer } from "./session.js";
 /** Longest wait for an answer: the API gives up on its gateway after 15 s. */
 const TIMEOUT_MS = 30_000;
 
-/** An error with the API's own message; `status` is 0 if nothing answered, `details` name the fields. */
+/** An error with the API's own message; `status` is 0 if nothing answered, `body` is the whole answer. */
 export class ApiError extends Error {
-  constructor(status, message, details = []) {
+  constructor(status, message, body) {
     super(message);
     this.status = status;
-    this.details = details;
+    this.body = body;
+    /** What is wrong with which field. */
+    this.details = Array.isArray(body?.details) ? body.details : [];
   }
 }
 
@@ -33,12 +35,9 @@ export async function ask(method, path, body) {
   }
   const answer = await response.json().catch(() => undefined);
   if (response.ok && answer !== undefined) return answer;
-  const { error, details } = answer ?? {};
-  throw new ApiError(
-    response.status,
-    String(error ?? `The server answered ${response.status} without a reason. Try again.`),
-    Array.isArray(details) ? details : [],
-  );
+  const said =
+    answer?.error ?? `The server answered ${response.status} without a reason. Try again.`;
+  throw new ApiError(response.status, String(said), answer);
 }
 
 /** A path from its parts, each escaped. */

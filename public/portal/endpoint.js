@@ -1,115 +1,183 @@
-// One endpoint: its actions and its deliveries.
+// One endpoint: how it does, what can be done about it, and its deliveries.
 import { path } from "./api.js";
-import { deliveryList, open, openedNeeds } from "./delivery.js";
-import { exact } from "./format.js";
-import { openEdit, openRemove, openRotate } from "./forms.js";
+import { deliveryList, filters } from "./deliveries.js";
+import { outcome } from "./delivery.js";
+import { count, exact, took } from "./format.js";
+import { follow, openEdit, openRemove, openRotate, openTest } from "./forms.js";
+import { COUNTED, deliveryOf, listOf, shownOf } from "./lists.js";
 import { html, nothing } from "./lit-html/lit-html.js";
-import { copyButton, empty, facts, failed, loading, missing, note, pill, turner } from "./parts.js";
+import {
+  copyButton,
+  empty,
+  facts,
+  failed,
+  loading,
+  missing,
+  note,
+  pill,
+  section,
+} from "./parts.js";
 import { picture } from "./picture.js";
-import { ping, pingNeeds, pingNote } from "./ping.js";
-import { answer, change, failure, look, press, state } from "./store.js";
-import { STATUSES, trouble } from "./words.js";
+import { ENDPOINTS, endpointOf, endpoints, needNames, refreshEndpoints } from "./records.js";
+import { openResend } from "./resend.js";
+import { href } from "./route.js";
+import { serviceNote } from "./service.js";
+import { answer, failure, load, press, state } from "./store.js";
+import { endpointPill, isFinal, meaningOf, notesOf, toneOf } from "./words.js";
 
-/** Deliveries on a page, which are also those in the picture. */
-const PAGE = 100;
+const move = (id, to, words) => () => press("POST", path("endpoint", id, to), undefined, words);
 
-const pagesOf = (id) => state.pages.get(id) ?? [];
-
-function deliveriesPath(id) {
-  const cursor = pagesOf(id).at(-1);
-  const from = cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-  return `${path("endpoint", id, "delivery")}?limit=${PAGE}${from}`;
+async function ping(id) {
+  const sent = await press("POST", path("endpoint", id, "ping"), undefined, () => "Ping sent");
+  if (sent) follow(id, sent, "Ping");
 }
-
-/** The paths that the view of this endpoint needs. */
-export const endpointNeeds = (id) => [
-  path("endpoint", id),
-  deliveriesPath(id),
-  ...openedNeeds(),
-  ...pingNeeds(id),
-];
 
 function actions(endpoint) {
   const { id, name, status } = endpoint;
-  const move = (to, words) => () => press("POST", path("endpoint", id, to), undefined, () => words);
+  const activated = ({ pending, endpoint: record }) =>
+    pending || record?.pending ? `${name} will be active soon` : `${name} is active`;
   return html`<div class="actions">
-    <button type="button" class="primary" @click=${() => ping(id)}>Send a ping</button>
-    ${
-      status === "active" || status === "pausing"
-        ? html`<button type="button" ?disabled=${status !== "active"} @click=${move("pause", `${name} is paused`)}>Pause</button>`
-        : nothing
-    }
-    ${
-      ["paused", "inactive", "activating"].includes(status)
-        ? html`<button type="button" ?disabled=${status === "activating"} @click=${move("activate", `${name} is active`)}>Activate</button>`
-        : nothing
-    }
+    <button type="button" class="primary" @click=${() => void ping(id)}>Send a ping</button>
+    <button type="button" @click=${() => openTest(endpoint)}>Send a test event …</button>
+    ${status === "active" ? html`<button type="button" @click=${move(id, "pause", () => `${name} is paused`)}>Pause</button>` : nothing}
+    ${status === "paused" || status === "disabled" ? html`<button type="button" @click=${move(id, "activate", activated)}>Activate</button>` : nothing}
+    <button type="button" @click=${() => openResend({ endpoint: id })}>Resend failed …</button>
     <button type="button" @click=${() => openEdit(endpoint)}>Edit</button>
     <button type="button" @click=${() => openRotate(endpoint)}>Rotate secret</button>
     <button type="button" class="danger" @click=${() => openRemove(endpoint)}>Remove</button>
   </div>`;
 }
 
-function deliveries(endpoint) {
-  const at = deliveriesPath(endpoint.id);
-  const known = answer(at);
-  const pages = pagesOf(endpoint.id);
-  const turn = (to) => {
-    state.pages.set(endpoint.id, to);
-    change({ opened: undefined, pointed: undefined });
-    void look();
-  };
-  return html`<section class="card" aria-labelledby="deliveries">
-    <header class="cardhead"><h2 id="deliveries">Deliveries</h2></header>
-    ${failed(failure(at), "The deliveries cannot be shown right now.")}
-    ${known || failure(at) ? nothing : loading()}
-    ${
-      known?.data.length === 0
-        ? empty(
-            "Nothing has been sent here yet",
-            "Send a ping: it appears here within seconds, with the receiver's answer.",
-          )
-        : nothing
-    }
-    ${known?.data.length ? html`${picture(known.data, PAGE, open)}${deliveryList(known.data)}` : nothing}
-    ${turner(pages, known?.cursor, turn)}
+/** What became of the last ping or test event. */
+function testNote(endpointId) {
+  const test = state.tests.get(endpointId);
+  if (!test) return nothing;
+  const delivery = deliveryOf(test.id);
+  const last = answer(path("delivery", test.id))?.attempts_made?.at(-1);
+  const said = last
+    ? ` The receiver answered ${outcome(last)}${last.took_ms === null ? "" : ` after ${took(last.took_ms)}`}.`
+    : "";
+  return html`<div role="status" class="test">
+    ${note(
+      delivery ? toneOf(delivery.status) : "waiting",
+      html`<strong>${test.name}</strong> ${delivery ? meaningOf(delivery) : "On its way."}${delivery?.status === "delivered" ? said : nothing}`,
+      html`<a class="button" href=${href("delivery", test.id, { from: `view=endpoint&id=${encodeURIComponent(endpointId)}` })}>Show it</a>`,
+    )}
+  </div>`;
+}
+
+/** Reads the answer to the last test once there is one. */
+function readTest(endpointId) {
+  const test = state.tests.get(endpointId);
+  const delivery = test && deliveryOf(test.id);
+  const at = delivery && path("delivery", test.id);
+  if (delivery && isFinal(delivery) && !answer(at) && !failure(at)) void load(at);
+}
+
+const limitWords = ({ requests, per_s: seconds }) =>
+  `${count(requests, "request")} in ${count(seconds, "second")}`;
+
+function about(endpoint) {
+  const {
+    url,
+    description,
+    http_timeout: timeout,
+    event_types: types,
+    header_names: names,
+    rate_limit: limit,
+  } = endpoint;
+  return html`<section class="card padded" aria-label="About the endpoint">
+    ${facts([
+      ["URL", html`<code>${url}</code> ${copyButton("Copy", "the URL", url)}`],
+      ["Description", description],
+      ["Event types", types ? types.join(", ") : "all"],
+      ["Timeout", `${timeout} s for an answer`],
+      [
+        "Header",
+        names?.length
+          ? html`<code>${names.join(", ")}</code> <span class="soft">value hidden</span>`
+          : "",
+      ],
+      ["Rate limit", limit ? limitWords(limit) : ""],
+      ["Added", exact(endpoint.created_at)],
+      [
+        "Id",
+        html`<code>${endpoint.id}</code> ${copyButton("Copy", "the endpoint's id", endpoint.id)}`,
+      ],
+    ])}
   </section>`;
 }
 
-/** The view. */
-export function endpointView(id) {
-  const at = path("endpoint", id);
-  const endpoint = answer(at);
-  const error = failure(at);
-  const back = html`<a class="back" href="#/">‹ Endpoints</a>`;
-  if (!endpoint && error?.status === 404) {
-    return html`${back}${missing("There is no such endpoint", "It may have been removed or belong to someone else.", "#/", "All endpoints")}`;
-  }
-  if (!endpoint)
-    return html`${back}${error ? failed(error, "The endpoint cannot be shown.") : loading()}`;
-  const wrong = trouble(endpoint, answer(deliveriesPath(id))?.data);
-  return html`
-    ${back}
-    <header class="head">
-      <h1>${endpoint.name}</h1>
-      ${pill(STATUSES[endpoint.status]?.[0] ?? "off", endpoint.status)}
-    </header>
-    ${failed(error, "This may be out of date.")}
-    ${wrong ? note(wrong.tone, wrong.text) : nothing}
-    ${actions(endpoint)}
-    ${pingNote(id)}
-    <section class="card padded" aria-label="About the endpoint">
-      ${facts([
-        ["URL", html`<code>${endpoint.url}</code> ${copyButton("Copy", "the URL", endpoint.url)}`],
-        ["Description", endpoint.description],
-        ["Timeout", `${endpoint.http_timeout} s for an answer`],
-        ["Added", exact(endpoint.created_at)],
-        [
-          "Id",
-          html`<code>${endpoint.id}</code> ${copyButton("Copy", "the endpoint's id", endpoint.id)}`,
-        ],
-      ])}
-    </section>
-    ${deliveries(endpoint)}
-  `;
+const filterOf = ({ id, query }) => ({ ...query, endpoint: id });
+
+function deliveries(route) {
+  const { id, query } = route;
+  const all = listOf({ endpoint: id });
+  const list = listOf(filterOf(route));
+  const known = [...all.news.map(deliveryOf), ...shownOf(all)];
+  const counted = known.filter(({ status }) => status !== "held").slice(0, COUNTED);
+  const open = (delivery) => {
+    location.hash = href("delivery", delivery.id, {
+      from: `view=endpoint&id=${encodeURIComponent(id)}`,
+    });
+  };
+  const isFiltered = Object.values(query).some(Boolean);
+  const none = isFiltered
+    ? empty("No matching deliveries", "None of what was looked at has this status, type and time.")
+    : empty(
+        "Nothing has been sent here yet",
+        "Send a ping: it appears here within seconds, with the receiver's answer.",
+      );
+  return section(
+    "deliveries",
+    "Deliveries",
+    html`${counted.length > 0 ? picture(counted, COUNTED, open) : nothing}
+      <div class="inset">${filters(route, { hasEndpoint: false })}</div>
+      ${deliveryList(list, { query: { ...query, view: "endpoint", id }, isOfOne: true, none })}`,
+  );
 }
+
+/** The view. */
+export const endpointView = {
+  title: "Endpoint",
+  tab: "endpoints",
+  open() {
+    needNames();
+    refreshEndpoints(false);
+  },
+  asks(route) {
+    const test = deliveryOf(state.tests.get(route.id)?.id);
+    return {
+      list: listOf(filterOf(route)),
+      watched: test && !isFinal(test) ? [test] : [],
+      onNews({ failingChanged }) {
+        refreshEndpoints(failingChanged);
+        readTest(route.id);
+      },
+    };
+  },
+  draw(route) {
+    const { id } = route;
+    const endpoint = endpointOf(id);
+    const error = failure(ENDPOINTS);
+    const back = html`<a class="back" href=${href("endpoints")}>‹ Endpoints</a>`;
+    if (!endpoint) {
+      if (endpoints()) {
+        return html`${back}${missing("There is no such endpoint", "It may have been removed or belong to someone else.", href("endpoints"), "All endpoints")}`;
+      }
+      return html`${back}${error ? failed(error, "The endpoint cannot be shown.", () => void load(ENDPOINTS)) : loading()}`;
+    }
+    const [tone, word] = endpointPill(endpoint);
+    return html`
+      ${back}
+      <header class="head"><h1>${endpoint.name}</h1>${pill(tone, word)}</header>
+      ${serviceNote()}
+      ${failed(error, "This may be out of date.", () => void load(ENDPOINTS))}
+      ${notesOf(endpoint).map(([noteTone, text]) => note(noteTone, text))}
+      ${actions(endpoint)}
+      ${testNote(id)}
+      ${about(endpoint)}
+      ${deliveries(route)}
+    `;
+  },
+};

@@ -1,72 +1,126 @@
-// All endpoints: what each is, how it is doing, and how its last deliveries went.
-import { path } from "./api.js";
+// All endpoints: what each is, whether its deliveries arrive, and what waits for it.
+import { count, number, span } from "./format.js";
 import { openCreate } from "./forms.js";
 import { repeat } from "./lit-html/directives/repeat.js";
 import { html, nothing } from "./lit-html/lit-html.js";
-import { empty, failed, loading, pill } from "./parts.js";
-import { bars } from "./picture.js";
-import { answer, failure } from "./store.js";
-import { backlog, SUMMARY } from "./waiting.js";
-import { STATUSES, tally, trouble } from "./words.js";
+import { choice, empty, failed, loading, note, pill } from "./parts.js";
+import { ENDPOINTS, endpoints, needNames, refreshEndpoints, tallyEndpoints } from "./records.js";
+import { href } from "./route.js";
+import { serviceNote } from "./service.js";
+import { failure, load } from "./store.js";
+import { endpointPill, isFailing } from "./words.js";
 
-/** The path of all endpoints: an owner has at most this many. */
-export const ENDPOINTS = "/endpoint?limit=1000";
-/** Deliveries in the picture of a line. */
-const PICTURED = 30;
-/** How often an endpoint's deliveries are read while the list is shown. */
-const PICTURE_MS = 15_000;
+const needsCare = (one) =>
+  one.status === "disabled" || one.status === "missing"
+    ? 0
+    : isFailing(one)
+      ? 1
+      : one.status === "paused"
+        ? 3
+        : 2;
 
-const picturePath = (id) => `${path("endpoint", id, "delivery")}?limit=${PICTURED}`;
+const byName = (a, b) => a.name.localeCompare(b.name, "en") || (a.id < b.id ? -1 : 1);
 
-/** The paths that the list needs. */
-export const endpointsNeeds = () => [
-  ENDPOINTS,
-  SUMMARY,
-  ...(answer(ENDPOINTS)?.data ?? []).map(({ id }) => ({
-    path: picturePath(id),
-    every: PICTURE_MS,
-  })),
-];
+const ORDERS = {
+  "": ["what needs care", (a, b) => needsCare(a) - needsCare(b) || byName(a, b)],
+  name: ["name", byName],
+  newest: ["newest first", (a, b) => (a.created_at < b.created_at ? 1 : -1)],
+  held: ["most held", (a, b) => (b.held ?? 0) - (a.held ?? 0) || byName(a, b)],
+};
+
+const matches = ({ id, name, url, description }, text) =>
+  `${name}\n${url}\n${description}\n${id}`.toLowerCase().includes(text.trim().toLowerCase());
+
+/** In a few words what a list of endpoints has to say about one. */
+export function brief(endpoint) {
+  const { failing_since: since, failing_error: why, held = 0, pending, error } = endpoint;
+  const parts = [
+    isFailing(endpoint) &&
+      `failing for ${span(Math.max(0, Date.now() - Date.parse(since)))}${why ? `: ${why}` : ""}`,
+    pending && `a change is not in force yet${error ? `: ${error}` : ""}`,
+    held > 0 && `${count(held, "delivery waits", "deliveries wait")}`,
+  ];
+  return parts.filter(Boolean).join("; ");
+}
 
 function line(endpoint) {
-  const deliveries = answer(picturePath(endpoint.id))?.data ?? [];
-  const wrong = trouble(endpoint, deliveries);
-  const { all, good } = tally(deliveries);
+  const [tone, word] = endpointPill(endpoint);
+  const words = brief(endpoint);
   return html`<li class="entry">
-    <a class="row endpoint" href="#/endpoint/${encodeURIComponent(endpoint.id)}">
+    <a class="row endpoint" id="row-${endpoint.id}" href=${href("endpoint", endpoint.id)}>
       <span class="main">
         <strong>${endpoint.name}</strong>
         <span class="url">${endpoint.url}</span>
-        ${wrong ? html`<span class="wrong" data-tone=${wrong.tone}>${wrong.text}</span>` : nothing}
+        ${words ? html`<span class="answer wrap" data-tone=${isFailing(endpoint) ? "bad" : "waiting"}>${words}</span>` : nothing}
       </span>
-      <span class="health">
-        ${all > 0 ? html`${bars(deliveries, PICTURED)}<span class="soft">${Math.floor((good / all) * 100)} %</span>` : html`<span class="soft">nothing sent yet</span>`}
-      </span>
-      ${pill(STATUSES[endpoint.status]?.[0] ?? "off", endpoint.status)}
+      ${pill(tone, word)}
     </a>
   </li>`;
 }
 
-/** The view. */
-export function endpointsView() {
-  const known = answer(ENDPOINTS);
-  const add = html`<button type="button" class="primary" @click=${openCreate}>Add endpoint</button>`;
-  return html`
-    <header class="head"><h1>Endpoints</h1>${known?.data.length ? add : nothing}</header>
-    ${backlog()}
-    ${failed(failure(ENDPOINTS), "The endpoints cannot be shown.")}
-    ${known || failure(ENDPOINTS) ? nothing : loading()}
-    ${
-      known?.data.length === 0
-        ? empty(
-            "No endpoints yet",
-            "An endpoint is one of your URLs. It gets a POST with a signed JSON body for everything that happens.",
-            add,
-          )
-        : nothing
-    }
-    <ul class="list card" ?hidden=${!known?.data.length}>
-      ${repeat(known?.data ?? [], ({ id }) => id, line)}
-    </ul>
-  `;
+const go = (query) => history.replaceState(null, "", href("endpoints", undefined, query));
+
+function search(query) {
+  // Without an entry in the history for each letter.
+  const set = (patch) => {
+    go({ ...query, ...patch });
+    dispatchEvent(new HashChangeEvent("hashchange"));
+  };
+  return html`<div class="filters" role="search">
+    <label>Search <input type="search" autocomplete="off" spellcheck="false" .value=${query.q ?? ""} @input=${(event) => set({ q: event.target.value })}></label>
+    ${choice(
+      "Sort by",
+      query.sort ?? "",
+      Object.entries(ORDERS).map(([value, [label]]) => [value, label]),
+      (sort) => set({ sort }),
+    )}
+  </div>`;
 }
+
+function tally() {
+  const { all, failing } = tallyEndpoints();
+  return failing === 0
+    ? nothing
+    : note(
+        "bad",
+        html`<strong>${number(failing)} of ${number(all)} failing.</strong> Their receivers do not accept what is sent.`,
+        html`<a class="button" href=${href("deliveries", undefined, { status: "failed" })}>Failed deliveries</a>`,
+      );
+}
+
+/** The page of all endpoints. */
+export const endpointsView = {
+  title: "Endpoints",
+  tab: "endpoints",
+  open() {
+    needNames();
+    refreshEndpoints(false);
+  },
+  asks: () => ({ onNews: ({ failingChanged }) => refreshEndpoints(failingChanged) }),
+  draw({ query }) {
+    const all = endpoints();
+    const { q = "", sort = "" } = query;
+    const [, order] = ORDERS[sort] ?? ORDERS[""];
+    const shown = (all ?? []).filter((one) => matches(one, q)).sort(order);
+    const add = html`<button type="button" class="primary" @click=${openCreate}>Add endpoint</button>`;
+    return html`
+      <header class="head"><h1>Endpoints</h1>${all?.length ? add : nothing}</header>
+      ${serviceNote()}
+      ${tally()}
+      ${failed(failure(ENDPOINTS), "The endpoints cannot be shown.", () => void load(ENDPOINTS))}
+      ${all || failure(ENDPOINTS) ? nothing : loading()}
+      ${all?.length > 1 ? search(query) : nothing}
+      ${
+        all?.length === 0
+          ? empty(
+              "No endpoints yet",
+              "An endpoint is one of your URLs. It gets a POST with a signed JSON body for everything that happens.",
+              add,
+            )
+          : nothing
+      }
+      ${all?.length > 0 && shown.length === 0 ? empty("No matching endpoint", "None has this in its name, URL, description or id.") : nothing}
+      <ul class="list card" ?hidden=${shown.length === 0}>${repeat(shown, ({ id }) => id, line)}</ul>
+    `;
+  },
+};

@@ -1,90 +1,125 @@
-// One event: what happened, its state and why, and its deliveries.
+// One event: what happened, and what became of it for each endpoint.
 import { path } from "./api.js";
-import { deliveryList, openedNeeds } from "./delivery.js";
-import { ENDPOINTS } from "./endpoints.js";
-import { about, statePill } from "./events.js";
-import { exact, relative } from "./format.js";
+import { statusPill } from "./deliveries.js";
+import { aboutOf } from "./events.js";
+import { exact, number } from "./format.js";
+import { deliveryOf, learn } from "./lists.js";
 import { html, nothing } from "./lit-html/lit-html.js";
-import { copyButton, empty, facts, failed, loading, missing, note } from "./parts.js";
-import { answer, failure, press } from "./store.js";
-import { stateOf } from "./words.js";
+import {
+  code,
+  copyButton,
+  empty,
+  facts,
+  failed,
+  loading,
+  missing,
+  note,
+  pill,
+  section,
+} from "./parts.js";
+import { nameOf, needNames } from "./records.js";
+import { href } from "./route.js";
+import { serviceNote } from "./service.js";
+import { answer, failure, load, need, press } from "./store.js";
+import { isFinal, lastAnswer, toneOf } from "./words.js";
 
-/** How often the endpoints' names are read. */
-const NAMES_MS = 30_000;
+const at = (id) => path("event", id);
 
-/** The paths that the view of this event needs. */
-export const eventNeeds = (id) => [
-  path("event", id),
-  { path: ENDPOINTS, every: NAMES_MS },
-  ...openedNeeds(),
-];
+const MEANINGS = {
+  none: "No endpoint wanted it when it happened, so it was not sent.",
+  delivered: "Every endpoint that wanted it has it.",
+};
 
-const nameOf = (id) => answer(ENDPOINTS)?.data.find((one) => one.id === id)?.name ?? id;
+function meaningOf({ status, deliveries }) {
+  const lost = deliveries.filter((one) => one.status === "failed" || one.status === "dead").length;
+  if (lost > 0)
+    return `${number(lost)} of ${number(deliveries.length)} deliveries did not arrive. Fix the receiver, then send it again.`;
+  return MEANINGS[status] ?? "Not every endpoint that wants it has it yet.";
+}
 
-const replay = (id) =>
-  press(
+const deliveriesOf = (event) => event.deliveries.map((one) => deliveryOf(one.id) ?? one);
+
+async function read(id) {
+  await load(at(id));
+  learn(answer(at(id))?.deliveries ?? []);
+}
+
+async function replay(id) {
+  const done = await press(
     "POST",
     path("event", id, "replay"),
     undefined,
-    () => "Queued: it is sent again with the same event id",
+    () => "Sent again, with the same event id",
   );
+  if (done) learn(done.deliveries);
+  await read(id);
+}
 
-function deliveries(event) {
-  const { deliveries: list, deliveries_error: why } = event;
-  return html`<section class="card" aria-labelledby="deliveries">
-    <header class="cardhead"><h2 id="deliveries">Deliveries</h2></header>
-    ${list === null ? note("bad", html`<strong>They cannot be shown right now.</strong> ${why}`) : nothing}
-    ${list?.length === 0 ? empty("None yet", event.state === "pending" ? "The event has not been sent." : "No endpoint got it, or its delivery is still being created.") : nothing}
-    ${list?.length ? deliveryList(list, (one) => nameOf(one.endpoint_id)) : nothing}
-  </section>`;
+function line(delivery, eventId) {
+  return html`<li class="entry">
+    <a class="row delivery" id="row-${delivery.id}" href=${href("delivery", delivery.id, { from: `view=event&id=${eventId}` })}>
+      ${statusPill(delivery)}
+      <span class="main"><span class="about">${nameOf(delivery.endpoint_id)}</span></span>
+      <span class="answer" data-tone=${isFinal(delivery) ? toneOf(delivery.status) : "waiting"}>${lastAnswer(delivery)}</span>
+    </a>
+  </li>`;
 }
 
 /** The view. */
-export function eventView(id) {
-  const at = path("event", id);
-  const event = answer(at);
-  const error = failure(at);
-  const back = html`<a class="back" href="#/events">‹ Events</a>`;
-  if (!event && error?.status === 404) {
-    return html`${back}${missing("There is no such event", "Finished events leave the log after a while; reads are never in it.", "#/events", "All events")}`;
-  }
-  if (!event)
-    return html`${back}${error ? failed(error, "The event cannot be shown.") : loading()}`;
-  const [tone, meaning] = stateOf(event);
-  const waits =
-    event.next_try_at && event.state === "pending"
-      ? ` Next try ${relative(event.next_try_at)}.`
-      : "";
-  return html`
-    ${back}
-    <header class="head">
-      <h1><span class="type" data-type=${event.type}>${event.type}</span> <span class="about">${about(event)}</span></h1>
-      ${statePill(event)}
-    </header>
-    ${failed(error, "This may be out of date.")}
-    ${note(tone, html`${event.error ? html`<strong>${event.error}.</strong> ` : nothing}${meaning}${waits}`)}
-    <div class="actions">
-      <button type="button" class=${event.state === "dead" ? "primary" : ""} ?disabled=${event.finished_at === null} @click=${() => replay(id)}>Replay</button>
-      ${copyButton("Copy id", "the event's id", event.id)}
-    </div>
-    <section class="card padded" aria-label="About the event">
-      ${facts([
-        ["Event", html`<code>${event.id}</code>`],
-        ["Sequence", event.sequence],
-        [
-          "Sent to",
-          event.endpoint_id === null
-            ? "all endpoints"
-            : html`<a href="#/endpoint/${encodeURIComponent(event.endpoint_id)}">${nameOf(event.endpoint_id)}</a>`,
-        ],
-        ["Happened", exact(event.occurred_at)],
-        ["Accepted", event.accepted_at && exact(event.accepted_at)],
-        ["Finished", event.finished_at && exact(event.finished_at)],
-        ["Failed tries", event.attempts || undefined],
-        ["Replays", event.replays || undefined],
-      ])}
-      ${event.todo ? html`<pre class="code" tabindex="0" aria-label="The todo">${JSON.stringify(event.todo, null, 2)}</pre>` : nothing}
-    </section>
-    ${deliveries(event)}
-  `;
-}
+export const eventView = {
+  title: "Event",
+  tab: "events",
+  open({ id }) {
+    needNames();
+    need(at(id));
+    if (answer(at(id))) void read(id);
+  },
+  asks({ id }) {
+    const event = answer(at(id));
+    const open = event ? deliveriesOf(event).filter((one) => !isFinal(one)) : [];
+    return {
+      watched: open.slice(0, 25),
+      onNews({ changed }) {
+        if (changed && open.length > 0) void read(id);
+      },
+    };
+  },
+  draw({ id }) {
+    const event = answer(at(id));
+    const error = failure(at(id));
+    const back = html`<a class="back" href=${href("events")}>‹ Events</a>`;
+    if (!event) {
+      return error?.status === 404
+        ? html`${back}${missing("There is no such event", "Old events leave the log; reads are never in it. Or it belongs to someone else.", href("events"), "All events")}`
+        : html`${back}${error ? failed(error, "The event cannot be shown.", () => void read(id)) : loading()}`;
+    }
+    const deliveries = deliveriesOf(event);
+    const canReplay = deliveries.some(isFinal);
+    const text = JSON.stringify(event.data, null, 2);
+    return html`
+      ${back}
+      <header class="head">
+        <h1><span class="type" data-type=${event.type}>${event.type}</span> <span class="about">${aboutOf(event)}</span></h1>
+        ${pill(toneOf(event.status), event.status === "none" ? "not sent" : event.status)}
+      </header>
+      ${serviceNote()}
+      ${failed(error, "This may be out of date.", () => void read(id))}
+      ${note(toneOf(event.status), meaningOf({ ...event, deliveries }))}
+      <div class="actions">
+        <button type="button" class="primary" aria-disabled=${canReplay ? nothing : "true"} @click=${() => canReplay && void replay(id)}>${deliveries.some(({ status }) => status === "failed" || status === "dead") ? "Send what failed again" : "Send again"}</button>
+        ${copyButton("Copy id", "the event's id", id)}
+      </div>
+      ${section("deliveries", "Deliveries", deliveries.length === 0 ? empty("None", MEANINGS.none) : html`<ol class="list">${deliveries.map((one) => line(one, id))}</ol>`)}
+      ${event.data === null ? nothing : section("data", "Data", html`<div class="padded stack">${code("Data", text)}</div>`, copyButton("Copy", "the data", text))}
+      <section class="card padded" aria-label="About the event">
+        ${facts([
+          ["Event", html`<code>${event.id}</code>`],
+          ["Sequence", number(event.sequence)],
+          ["Happened", exact(event.occurred_at)],
+          ["Resource", event.resource && `${event.resource} ${event.resource_id}`],
+          ["Change", event.change],
+        ])}
+      </section>
+    `;
+  },
+};

@@ -1,86 +1,80 @@
-// The dialogs: a new endpoint, a change, another secret, a removal, a replay of many.
+// The dialogs about endpoints: a new one, a change, another secret, a removal, a test event.
 import { path } from "./api.js";
-import { count, exact } from "./format.js";
+import { closeDialog, field, frame, openDialog, wrongWith } from "./dialog.js";
+import { exact } from "./format.js";
 import { html, nothing } from "./lit-html/lit-html.js";
-import { copyButton } from "./parts.js";
+import { choice, code, copyButton } from "./parts.js";
+import { ENDPOINTS, types } from "./records.js";
+import { resendDialog } from "./resend.js";
+import { href } from "./route.js";
 import { SNIPPETS } from "./snippets.js";
-import { act, change, copy, say, state } from "./store.js";
+import { act, change, copy, load, say, state } from "./store.js";
 
 const HOUR_MS = 3_600_000;
 /** The API's default overlap of the old secret and the new one. */
 const OVERLAP_H = 24;
 
-/** Opens a dialog; `kind` chooses how it is drawn. */
-function openDialog(kind, more = {}) {
-  change({ dialog: { kind, error: undefined, details: [], busy: false, ...more } });
-}
-
-/** Closes it. */
-export const closeDialog = () => change({ dialog: undefined });
-
 /** Asks for a new endpoint. */
-export const openCreate = () => openDialog("create");
+export const openCreate = () => openDialog("create", { all: true });
 /** Asks what to change about an endpoint. */
-export const openEdit = (endpoint) => openDialog("edit", { endpoint });
+export const openEdit = (endpoint) =>
+  openDialog("edit", { endpoint, all: endpoint.event_types === null });
 /** Asks how long the old secret stays valid, then shows the new one. */
 export const openRotate = (endpoint) => openDialog("rotate", { endpoint });
 /** Asks whether to remove an endpoint. */
 export const openRemove = (endpoint) => openDialog("remove", { endpoint });
-/** Asks whether to replay all dead events. */
-export const openReplayAll = (dead) => openDialog("replayAll", { dead });
+/** Asks which test event to send. */
+export const openTest = (endpoint) =>
+  openDialog("test", { endpoint, type: types()?.[0]?.type ?? "ping" });
 
-/** Submits the dialog; an error is shown in it, beside the fields that it names. */
-async function submit(event, work) {
-  event.preventDefault();
-  const dialog = state.dialog;
-  if (dialog.busy) return;
-  const form = event.currentTarget;
-  const values = Object.fromEntries(
-    [...new FormData(form)].map(([name, value]) => [name, String(value).trim()]),
-  );
-  const set = (patch) => {
-    if (state.dialog?.kind === dialog.kind) change({ dialog: { ...state.dialog, ...patch } });
-  };
-  set({ busy: true, error: undefined, details: [] });
-  try {
-    await work(values);
-  } catch (error) {
-    if (error.status === undefined) throw error;
-    set({ error: error.message, details: error.details });
-    // Unfold a wrong field if it is hidden; the first wrong field gets the focus.
-    const wrong = form.querySelector("[aria-invalid=true]");
-    wrong?.closest("details")?.setAttribute("open", "");
-    wrong?.focus();
-  } finally {
-    set({ busy: false });
-  }
+/** A whole number as a number, anything else ("10s", "1m30s", nonsense) as typed: the API checks it. */
+const numeric = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : text);
+
+/** A new header replaces the old one; without a value the old one stays, without a name it goes. */
+function headersOf({ header_name: name, header_value: value }, [had] = []) {
+  if (name === "") return had === undefined ? undefined : {};
+  return value === "" && name === had ? undefined : { [name]: value };
 }
 
-/** Seconds as a number, anything else ("10s", "1m30s", nonsense) as typed: the API checks it. */
-const seconds = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : text);
+function limitOf({ requests, per_s: seconds }) {
+  if (requests === "" && seconds === "") return null;
+  return { requests: numeric(requests), per_s: numeric(seconds) };
+}
 
-function fieldsOf({ http_timeout: timeout, secret, ...texts }) {
+/** The fields that differ from what an endpoint has, as the API takes them. */
+function changesOf(values, data, had) {
+  const { name, url, description, http_timeout: timeout, secret } = values;
+  const wanted = {
+    ...{ name, url, description },
+    ...(timeout ? { http_timeout: numeric(timeout) } : {}),
+    event_types: state.dialog.all ? null : data.getAll("type"),
+    rate_limit: limitOf(values),
+  };
+  const differs = ([key, value]) => JSON.stringify(value) !== JSON.stringify(had[key]);
+  const headers = headersOf(values, had.header_names);
   return {
-    ...texts,
-    ...(timeout ? { http_timeout: seconds(timeout) } : {}),
+    ...Object.fromEntries(Object.entries(wanted).filter(differs)),
+    ...(headers ? { headers } : {}),
     ...(secret ? { secret } : {}),
   };
 }
 
-async function create(values) {
-  const { endpoint, secret } = await act("POST", "/endpoint", fieldsOf(values));
-  location.hash = `#/endpoint/${encodeURIComponent(endpoint.id)}`;
+async function create(values, data) {
+  const nothingYet = { description: "", event_types: null, rate_limit: null };
+  const { name, url } = values;
+  const body = { name, url, ...changesOf(values, data, nothingYet) };
+  const { endpoint, secret } = await act("POST", "/endpoint", body);
+  await load(ENDPOINTS);
+  location.hash = href("endpoint", endpoint.id);
   openDialog("secret", { title: `${endpoint.name} has been added`, secret });
 }
 
-async function edit(values) {
+async function edit(values, data) {
   const { endpoint } = state.dialog;
-  const changed = Object.entries(fieldsOf(values)).filter(
-    ([name, value]) => value !== endpoint[name],
-  );
-  if (changed.length > 0) {
-    await act("PUT", path("endpoint", endpoint.id), Object.fromEntries(changed));
-    say("Saved");
+  const changes = changesOf(values, data, endpoint);
+  if (Object.keys(changes).length > 0) {
+    const saved = await act("PUT", path("endpoint", endpoint.id), changes);
+    say((saved.endpoint ?? saved).pending ? "Saved. It is not in force yet" : "Saved");
   }
   closeDialog();
 }
@@ -88,7 +82,7 @@ async function edit(values) {
 async function rotate({ overlap_hours: hours, secret }) {
   const { endpoint } = state.dialog;
   const wanted = {
-    ...(hours ? { overlap_hours: seconds(hours) } : {}),
+    ...(hours ? { overlap_hours: numeric(hours) } : {}),
     ...(secret ? { secret } : {}),
   };
   const made = await act("POST", path("endpoint", endpoint.id, "rotate-secret"), wanted);
@@ -104,46 +98,24 @@ async function remove() {
   const { endpoint } = state.dialog;
   await act("DELETE", path("endpoint", endpoint.id));
   closeDialog();
-  location.hash = "#/";
+  location.hash = href("endpoints");
   say(`${endpoint.name} has been removed`);
 }
 
-async function replayAll() {
-  const { replayed } = await act("POST", "/event/replay", { state: "dead" });
+/** Notes a ping or test event, which the page follows. */
+export function follow(endpointId, { event_id: eventId }, name) {
+  state.tests.set(endpointId, { id: `${eventId}.${endpointId}`, name });
+}
+
+async function test() {
+  const { endpoint, type } = state.dialog;
+  follow(
+    endpoint.id,
+    await act("POST", path("endpoint", endpoint.id, "test"), { type }),
+    `Test of ${type}`,
+  );
   closeDialog();
-  say(`${count(replayed, "event")} queued: sent within a minute`);
-}
-
-/** A labelled input, with a hint and what is wrong with its value. */
-function field(name, label, { about, value = "", ...input } = {}) {
-  const wrong = state.dialog.details.find((one) => one.path === name)?.message;
-  const described = [wrong && `${name}-wrong`, about && `${name}-about`].filter(Boolean).join(" ");
-  return html`<div class="field">
-    <label for=${name}>${label}</label>
-    <input
-      id=${name} name=${name} .value=${value} type="text" autocomplete="off" spellcheck="false"
-      ?autofocus=${input.autofocus} inputmode=${input.inputmode ?? nothing} placeholder=${input.placeholder ?? nothing}
-      aria-invalid=${wrong ? "true" : nothing} aria-describedby=${described || nothing}
-    >
-    ${wrong ? html`<p class="wrong" data-tone="bad" id="${name}-wrong">${wrong}</p>` : nothing}
-    ${about ? html`<p class="hint" id="${name}-about">${about}</p>` : nothing}
-  </div>`;
-}
-
-/** A dialog's frame: title, what went wrong, buttons. */
-function form(title, work, content, { button, danger = false, cautious = false }) {
-  const { error, details, busy } = state.dialog;
-  // Errors of a field are shown beside it.
-  const general = error && (details.length === 0 ? error : "Some fields need correcting.");
-  return html`<form novalidate @submit=${(event) => submit(event, work)}>
-    <h2 id="dialog-title">${title}</h2>
-    <div role="alert">${general ? html`<p class="note" data-tone="bad">${general}</p>` : nothing}</div>
-    ${content}
-    <footer>
-      <button type="button" ?autofocus=${cautious} @click=${closeDialog}>Cancel</button>
-      <button type="submit" class=${danger ? "danger filled" : "primary"} aria-disabled=${busy ? "true" : nothing}>${busy ? "One moment …" : button}</button>
-    </footer>
-  </form>`;
+  say("Test event sent");
 }
 
 const ownSecret = () => html`<details class="more">
@@ -151,11 +123,46 @@ const ownSecret = () => html`<details class="more">
   ${field("secret", "Secret", { about: "Leave it empty to get a strong one." })}
 </details>`;
 
+function typeFields(chosen) {
+  const { all } = state.dialog;
+  const wrong = wrongWith("event_types");
+  const known = (types() ?? []).filter(({ type }) => type !== "ping");
+  return html`<fieldset aria-describedby=${wrong ? "types-wrong" : nothing}>
+    <legend>Event types</legend>
+    <label><input type="checkbox" .checked=${all} @change=${(event) => change({ dialog: { ...state.dialog, all: event.target.checked } })}> All, also those that are added later</label>
+    ${
+      all
+        ? nothing
+        : known.map(
+            ({ type, description }) =>
+              html`<label><input type="checkbox" name="type" value=${type} .checked=${chosen?.includes(type) ?? false}> <span><code>${type}</code> <span class="soft">${description}</span></span></label>`,
+          )
+    }
+    ${wrong ? html`<p class="wrong" data-tone="bad" id="types-wrong">${wrong}</p>` : nothing}
+  </fieldset>`;
+}
+
+function moreFields({ header_names: [header] = [], rate_limit: limit }) {
+  return html`<details class="more" ?open=${header !== undefined || Boolean(limit)}>
+    <summary>A header, a rate limit</summary>
+    <div class="pair">
+      ${field("header_name", "Header", { value: header, placeholder: "X-Api-Key", wrong: wrongWith("headers"), about: "Sent with each webhook. Empty: none." })}
+      ${field("header_value", "Its value", { about: header ? "It is not shown. Empty: it stays as it is." : "It is not shown again." })}
+    </div>
+    <div class="pair">
+      ${field("requests", "Requests at most", { value: limit ? String(limit.requests) : "", inputmode: "numeric", wrong: wrongWith("rate_limit"), about: "Empty: no limit." })}
+      ${field("per_s", "in seconds", { value: limit ? String(limit.per_s) : "", inputmode: "numeric" })}
+    </div>
+  </details>`;
+}
+
 const endpointFields = (endpoint = {}) => html`
   ${field("name", "Name", { value: endpoint.name, autofocus: true })}
   ${field("url", "URL", { value: endpoint.url, inputmode: "url", placeholder: "https://example.com/webhooks", about: "It gets a POST for each event and must answer 2xx once it has stored it." })}
   ${field("description", "Description", { value: endpoint.description })}
   ${field("http_timeout", "Timeout", { value: endpoint.http_timeout ? String(endpoint.http_timeout) : "", placeholder: "10", about: "Seconds it may take to answer. The service may keep its own value; the endpoint shows which applies." })}
+  ${typeFields(endpoint.event_types)}
+  ${moreFields(endpoint)}
 `;
 
 function secretDialog({ title, about, secret, language = Object.keys(SNIPPETS)[0] }) {
@@ -176,55 +183,67 @@ function secretDialog({ title, about, secret, language = Object.keys(SNIPPETS)[0
         ${copyButton("Copy", "the check", SNIPPETS[language])}
       </div>
     </header>
-    <pre class="code" tabindex="0" aria-label="How to check a signature">${SNIPPETS[language]}</pre>
+    ${code("How to check a signature", SNIPPETS[language])}
     <footer><button type="button" @click=${closeDialog}>I have stored the secret</button></footer>`;
+}
+
+function testDialog({ endpoint, type }) {
+  const all = types() ?? [];
+  const body = all.find((one) => one.type === type)?.body ?? {};
+  return frame({
+    title: `Send a test event to ${endpoint.name}`,
+    work: test,
+    button: "Send",
+    content: html`
+      <div class="choices">${choice(
+        "Type",
+        type,
+        all.map((one) => [one.type, one.type]),
+        (value) => change({ dialog: { ...state.dialog, type: value } }),
+      )}</div>
+      <p class="hint">Its body says <code>"test": true</code>, so that a receiver can tell it from a real one. It changes nothing.</p>
+      ${code("Body", JSON.stringify(body, null, 2))}`,
+  });
 }
 
 const DIALOGS = {
   create: () =>
-    form("Add an endpoint", create, html`${endpointFields()}${ownSecret()}`, { button: "Add" }),
+    frame({
+      title: "Add an endpoint",
+      work: create,
+      button: "Add",
+      content: html`${endpointFields()}${ownSecret()}`,
+    }),
   edit: ({ endpoint }) =>
-    form("Edit the endpoint", edit, endpointFields(endpoint), { button: "Save" }),
+    frame({
+      title: "Edit the endpoint",
+      work: edit,
+      button: "Save",
+      content: endpointFields(endpoint),
+    }),
   rotate: ({ endpoint }) =>
-    form(
-      `Rotate the secret of ${endpoint.name}?`,
-      rotate,
-      html`<p>A new secret is created and shown once. While the two overlap, webhooks are signed with both.</p>
+    frame({
+      title: `Rotate the secret of ${endpoint.name}?`,
+      work: rotate,
+      button: "Rotate",
+      content: html`<p>A new secret is created and shown once. While the two overlap, webhooks are signed with both.</p>
         ${field("overlap_hours", "Overlap", { value: String(OVERLAP_H), inputmode: "numeric", autofocus: true, about: "Hours for which the old secret still signs: 1 to 168." })}
         ${ownSecret()}`,
-      { button: "Rotate" },
-    ),
+    }),
   remove: ({ endpoint }) =>
-    form(
-      `Remove ${endpoint.name}?`,
-      remove,
-      html`<p>Nothing more is sent to <code>${endpoint.url}</code>, not even what is waiting. This cannot be undone.</p>`,
-      { button: "Remove", danger: true, cautious: true },
-    ),
-  replayAll: ({ dead }) =>
-    form(
-      `Replay ${count(dead, "dead event")}?`,
-      replayAll,
-      html`<p>Each is sent again with its own event id, oldest first, up to 1,000 at a time. A receiver that already got one recognizes it by that id.</p>`,
-      { button: dead === 1 ? "Replay it" : `Replay all ${dead.toLocaleString()}`, cautious: true },
-    ),
+    frame({
+      title: `Remove ${endpoint.name}?`,
+      work: remove,
+      button: "Remove",
+      isDanger: true,
+      isCautious: true,
+      content: html`<p>Nothing more is sent to <code>${endpoint.url}</code>, not even what is waiting. This cannot be undone.</p>`,
+    }),
+  test: testDialog,
+  resend: resendDialog,
   secret: secretDialog,
 };
 
 /** The content of the open dialog; nothing if none is open. */
 export const dialogContent = () =>
   state.dialog ? DIALOGS[state.dialog.kind](state.dialog) : nothing;
-
-/**
- * Handles Escape: closes the dialog at once, not when the browser reports it closed; but a secret that is shown only
- * once must not get lost.
- */
-export function onCancel(event) {
-  event.preventDefault();
-  if (state.dialog?.kind !== "secret") closeDialog();
-}
-
-/** Handles a close by the browser itself, which does not ask twice; by now another dialog may be open. */
-export function onClose(event) {
-  if (!event.currentTarget.open) closeDialog();
-}

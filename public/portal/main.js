@@ -1,52 +1,56 @@
-// The portal: connects the views, the address, the session and the polling.
-import { endpointNeeds, endpointView } from "./endpoint.js";
-import { endpointsNeeds, endpointsView } from "./endpoints.js";
-import { eventNeeds, eventView } from "./event.js";
-import { eventsNeeds, eventsView, filterEvents } from "./events.js";
-import { span } from "./format.js";
-import { dialogContent, onCancel, onClose } from "./forms.js";
+// The portal: connects the views, the address, the session and the polls.
+import { deliveriesView } from "./deliveries.js";
+import { deliveryView } from "./delivery.js";
+import { onCancel, onClose } from "./dialog.js";
+import { endpointView } from "./endpoint.js";
+import { endpointsView } from "./endpoints.js";
+import { eventView } from "./event.js";
+import { eventsView } from "./events.js";
+import { number, span } from "./format.js";
+import { dialogContent } from "./forms.js";
+import { forgetLists } from "./lists.js";
 import { html, nothing, render } from "./lit-html/lit-html.js";
+import { operatorView } from "./operator.js";
+import { look, lookNow, lookSoon, setView } from "./poll.js";
+import { roundNote } from "./resend.js";
+import { href, routeOf } from "./route.js";
+import { isDown } from "./service.js";
 import { bearer, claims, takeToken } from "./session.js";
-import { answer, begin, change, look, setUp, state } from "./store.js";
-import { SUMMARY } from "./waiting.js";
+import { change, forget, leave, setUp, state } from "./store.js";
+import { typesView } from "./types.js";
 
 /** How long before the link expires to announce it. */
 const ENDS_SOON_MS = 10 * 60_000;
 
 const VIEWS = {
-  endpoints: { title: "Endpoints", needs: endpointsNeeds, draw: endpointsView, tab: "endpoints" },
-  endpoint: { title: "Endpoint", needs: endpointNeeds, draw: endpointView, tab: "endpoints" },
-  events: { title: "Events", needs: eventsNeeds, draw: eventsView, tab: "events" },
-  event: { title: "Event", needs: eventNeeds, draw: eventView, tab: "events" },
+  deliveries: deliveriesView,
+  delivery: deliveryView,
+  endpoints: endpointsView,
+  endpoint: endpointView,
+  events: eventsView,
+  event: eventView,
+  types: typesView,
+  operators: operatorView,
 };
 
-/** The view that the address names: `#/`, `#/endpoint/ID`, `#/events`, `#/events/STATE`, `#/event/ID`. */
-function routeOf(hash) {
-  const [view = "", id] = hash.replace(/^#\/?/, "").split("/").map(decoded);
-  if (id && (view === "endpoint" || view === "event")) return { view, id };
-  return view === "events" ? { view, filter: id } : { view: "endpoints" };
-}
-
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
-}
+const viewOf = ({ view, id }) => {
+  const isWhole = !["delivery", "endpoint", "event"].includes(view) || id;
+  return (isWhole && VIEWS[view]) || deliveriesView;
+};
 
 function ended({ message }) {
-  const expired = /expired/.test(message);
-  const title = expired
+  const isExpired = /expired/.test(message);
+  const hasNone = bearer() === undefined;
+  const title = isExpired
     ? "This link has expired"
-    : bearer() === undefined
+    : hasNone
       ? "This page opens only with a link"
       : "This link is not valid";
   return html`<div class="empty card">
     <h1>${title}</h1>
     <p>Go back to the application you came from and open your webhooks there again: it gives you a new link.
-      ${bearer() === undefined ? "Reloading this page makes it forget the link, which is not stored in the browser." : nothing}</p>
-    ${expired || bearer() === undefined ? nothing : html`<p class="soft">${message}</p>`}
+      ${hasNone ? "This tab was opened by its address alone, or in another browser: a link belongs to the tab in which it was opened." : nothing}</p>
+    ${isExpired || hasNone ? nothing : html`<p class="soft">${message}</p>`}
   </div>`;
 }
 
@@ -59,28 +63,45 @@ function session() {
   `;
 }
 
+/** How live the page is: [word, whether all is well]. */
+function liveness() {
+  const { live, ended: isOver } = state;
+  if (isOver) return ["ended", false];
+  if (live === undefined) return ["connecting", false];
+  if (!live) return ["trying again", false];
+  return isDown() ? ["webhooks are delayed", false] : ["live", true];
+}
+
 function page() {
-  const { route, live, said } = state;
-  const view = VIEWS[route.view];
-  const { dead = 0 } = answer(SUMMARY) ?? {};
-  const tab = (name, href, label, badge = nothing) =>
-    html`<a href=${href} aria-current=${view.tab === name ? "page" : nothing}>${label}${badge}</a>`;
+  const { route, said, failing } = state;
+  const view = viewOf(route);
+  const many = failing?.endpoints ?? 0;
+  const tab = (name, label, badge = nothing) =>
+    html`<a href=${href(name)} aria-current=${view.tab === name ? "page" : nothing}>${label}${badge}</a>`;
+  const badge =
+    many > 0
+      ? html` <span class="badge">${number(many)}<span class="hidden"> failing</span></span>`
+      : nothing;
+  const [word, isWell] = liveness();
   return html`
     <a class="skip" href="#main" @click=${skip}>Skip to content</a>
     <header class="bar">
       <div class="within">
         <span class="brand"><img src="/portal/icon.svg" alt="" width="24" height="24">Webhooks</span>
         <nav aria-label="Sections">
-          ${tab("endpoints", "#/", "Endpoints")}
-          ${tab("events", "#/events", "Events", dead > 0 ? html` <span class="badge">${dead.toLocaleString()}<span class="hidden"> given up</span></span>` : nothing)}
+          ${tab("deliveries", "Deliveries")}
+          ${tab("endpoints", "Endpoints", badge)}
+          ${tab("events", "Events")}
+          ${tab("types", "Types")}
+          ${claims().isOperator ? tab("operators", "All owners") : nothing}
         </nav>
         <div class="session">
           ${session()}
-          <span class="live" role="status" data-live=${live === undefined ? nothing : live && !state.ended}>${state.ended ? "ended" : live === false ? "trying again" : live ? "live" : "connecting"}</span>
+          <span class="live" role="status" data-live=${isWell}>${word}</span>
         </div>
       </div>
     </header>
-    <main id="main" tabindex="-1" class="within">${state.ended ? ended(state.ended) : view.draw(route.id)}</main>
+    <main id="main" tabindex="-1" class="within">${state.ended ? ended(state.ended) : html`${roundNote()}${view.draw(route)}`}</main>
     <dialog aria-labelledby="dialog-title" @cancel=${onCancel} @close=${onClose}>${dialogContent()}</dialog>
     <p class="said" role="status" ?hidden=${said === ""}>${said}</p>
   `;
@@ -109,26 +130,39 @@ function draw() {
     else dialog.querySelector("[autofocus]")?.focus();
   }
   shown = kind;
-  const title = state.ended ? "Ended" : VIEWS[state.route.view].title;
-  document.title = `${title} · Webhooks`;
+  document.title = `${state.ended ? "Ended" : viewOf(state.route).title} · Webhooks`;
 }
+
+/** Where each address was scrolled to, so that Back finds the place again. */
+const places = new Map();
 
 function go() {
-  if (takeToken()) begin();
-  const { filter, ...route } = routeOf(location.hash);
-  if (filter) {
-    history.replaceState(null, "", "#/events");
-    filterEvents({ type: "", state: filter });
+  const isNew = takeToken();
+  if (isNew) {
+    forget();
+    forgetLists();
   }
-  const moved = JSON.stringify(route) !== JSON.stringify(state.route);
-  change({ route, ...(moved ? { opened: undefined, pointed: undefined } : {}) });
-  void look();
-  if (!moved) return;
-  scrollTo(0, 0);
-  document.getElementById("main").focus({ preventScroll: true });
+  const was = state.route;
+  const route = routeOf(location.hash);
+  const isMoved = route.view !== was.view || route.id !== was.id;
+  if (isMoved) places.set(`${was.view}/${was.id}`, scrollY);
+  leave();
+  change({ route, ...(isMoved ? { pointed: undefined } : {}) });
+  if (!state.ended) viewOf(route).open(route);
+  if (JSON.stringify(route) !== JSON.stringify(was) || isNew) lookNow();
+  if (!isMoved) return;
+  // Back in a list, the focus is on what was opened from it.
+  const from = document.getElementById(`row-${was.id}`);
+  scrollTo(0, from ? (places.get(`${route.view}/${route.id}`) ?? 0) : 0);
+  (from ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 
-setUp(draw, () => VIEWS[state.route.view].needs(state.route.id));
+setUp(draw, lookSoon);
+setView(() => viewOf(state.route).asks(state.route));
 addEventListener("hashchange", go);
 document.addEventListener("visibilitychange", () => void look());
-go();
+takeToken();
+state.route = routeOf(location.hash);
+draw();
+viewOf(state.route).open(state.route);
+lookNow();

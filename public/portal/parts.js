@@ -1,5 +1,4 @@
 // Small parts of the page that several views show.
-
 import { exact, relative } from "./format.js";
 import { html, nothing } from "./lit-html/lit-html.js";
 import { copy } from "./store.js";
@@ -16,9 +15,15 @@ export const pill = (tone, word, about) =>
 export const note = (tone, content, action = nothing) =>
   html`<div class="note" data-tone=${tone}><p>${content}</p>${action}</div>`;
 
-/** The API's message for a failed request; nothing if there is none. */
-export const failed = (error, what) =>
-  error ? note("bad", html`<strong>${what}</strong> ${error.message}`) : nothing;
+/** The API's message for a failed request, with a button that tries again; nothing if there is none. */
+export const failed = (error, what, again) =>
+  error
+    ? note(
+        "bad",
+        html`<strong>${what}</strong> ${error.message}`,
+        again ? html`<button type="button" @click=${again}>Try again</button>` : nothing,
+      )
+    : nothing;
 
 /** A button that copies; if it says only "Copy", a screen reader also hears what. */
 export const copyButton = (label, what, text) =>
@@ -36,23 +41,41 @@ export const facts = (rows) =>
       .map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}
   </dl>`;
 
+/** A block of code or data that scrolls, by keyboard too. */
+export const code = (label, text) =>
+  html`<pre class="code" tabindex="0" role="region" aria-label=${label}>${text}</pre>`;
+
+/** Headers, folded away. */
+export const headers = (label, all) =>
+  Object.keys(all).length === 0
+    ? nothing
+    : html`<details class="fold"><summary>${label}</summary>${facts(
+        Object.entries(all).map(([name, value]) => [name, html`<code>${value}</code>`]),
+      )}</details>`;
+
+/** A part of a view, with its heading. */
+export const section = (id, title, content, extra = nothing) =>
+  html`<section class="card" aria-labelledby=${id}>
+    <header class="cardhead"><h2 id=${id}>${title}</h2>${extra}</header>${content}
+  </section>`;
+
 /** Shown in place of an empty list: what that means, and what to do. */
 export const empty = (title, about, action = nothing) =>
   html`<div class="empty"><h2>${title}</h2><p>${about}</p>${action}</div>`;
 
 /** The view of something that does not exist. */
-export const missing = (title, about, href, label) =>
-  html`<div class="empty"><h1>${title}</h1><p>${about}</p><a class="button" href=${href}>${label}</a></div>`;
+export const missing = (title, about, to, label) =>
+  html`<div class="empty"><h1>${title}</h1><p>${about}</p><a class="button" href=${to}>${label}</a></div>`;
 
 /** Shown before the first answer. */
 export const loading = () => html`<p class="loading">Loading …</p>`;
 
-/** Buttons that turn a list's pages; `pages` are the cursors of those before this one. */
-export function turner(pages, cursor, onturn) {
-  if (pages.length === 0 && cursor === undefined) return nothing;
-  return html`<nav class="turner" aria-label="Pages">
-    <button type="button" ?disabled=${pages.length === 0} @click=${() => onturn(pages.slice(0, -1))}>‹ Newer</button>
-    <span>Page ${pages.length + 1}</span>
-    <button type="button" ?disabled=${cursor === undefined} @click=${() => onturn([...pages, cursor])}>Older ›</button>
-  </nav>`;
-}
+/** A labelled choice; `options` are [value, label]. */
+export const choice = (label, value, options, onchange) =>
+  html`<label>${label}
+    <select @change=${(event) => onchange(event.target.value)}>
+      ${options.map(
+        ([one, text]) => html`<option value=${one} .selected=${one === value}>${text}</option>`,
+      )}
+    </select>
+  </label>`;

@@ -1,40 +1,35 @@
 // Deliveries as a small picture, one bar each, oldest at the left; bars can be pointed at.
-
-import { count, exact, tone } from "./format.js";
-import { html, nothing } from "./lit-html/lit-html.js";
+import { count, exact, number } from "./format.js";
+import { html } from "./lit-html/lit-html.js";
 import { change, state } from "./store.js";
-import { tally } from "./words.js";
-
-const inOrder = (deliveries) => [...deliveries].reverse();
+import { toneOf } from "./words.js";
 
 const describe = (one) =>
-  `${one.status}: ${one.event_type}, ${exact(one.created_at)}, ${count(one.attempts, "attempt")}`;
+  `${one.status}: ${one.title ?? one.event_type}, ${exact(one.created_at)}, ${count(one.attempts, "try", "tries")}`;
 
-/** "97 of the last 100 succeeded". */
+/** "97 of the last 100 delivered, 2 on their way". Held ones do not count. */
 export function summed(deliveries) {
-  const { all, good } = tally(deliveries);
-  if (all === 1) return good === 1 ? "The only one succeeded" : "The only one has not succeeded";
-  return good === all ? `All of the last ${all} succeeded` : `${good} of the last ${all} succeeded`;
+  const all = deliveries.length;
+  const good = deliveries.filter(({ status }) => status === "delivered").length;
+  const open = deliveries.filter(({ status }) => ["pending", "sending"].includes(status)).length;
+  const rest = open > 0 ? `, ${number(open)} on ${open === 1 ? "its" : "their"} way` : "";
+  if (all === 0) return "Nothing has been sent yet";
+  if (all === 1) return `The only one ${good === 1 ? "was" : "is not"} delivered${rest}`;
+  return good === all
+    ? `All of the last ${number(all)} delivered`
+    : `${number(good)} of the last ${number(all)} delivered${rest}`;
 }
 
 /** Empty slots, so that the newest is always at the right. */
 const unused = (slots, used) =>
   Array.from({ length: Math.max(0, slots - used) }, () => html`<i></i>`);
 
-/** Only the bars, in the given number of slots, for a list. */
-export function bars(deliveries, slots) {
-  return html`<span class="bars small" role="img" aria-label=${summed(deliveries)} title=${summed(deliveries)}>
-    ${unused(slots, deliveries.length)}
-    ${inOrder(deliveries).map((one) => html`<i data-tone=${tone(one.status)}></i>`)}
-  </span>`;
-}
-
 /**
- * The picture, in the given number of slots: a pointer or the arrow keys choose a bar, a click or Enter calls `onopen`
- * with its delivery.
+ * The picture of deliveries, newest first, in the given number of slots: a pointer or the arrow keys choose a bar, a
+ * click or Enter calls `onopen` with its delivery.
  */
 export function picture(deliveries, slots, onopen) {
-  const all = inOrder(deliveries);
+  const all = [...deliveries].reverse();
   const at = all.findIndex((one) => one.id === state.pointed);
   const point = (index) =>
     change({ pointed: all[Math.min(all.length - 1, Math.max(0, index))]?.id });
@@ -73,8 +68,7 @@ export function picture(deliveries, slots, onopen) {
     >
       ${unused(slots, all.length)}
       ${all.map(
-        (one, index) =>
-          html`<i data-tone=${tone(one.status)} class=${index === at ? "pointed" : nothing}></i>`,
+        (one, index) => html`<i data-tone=${toneOf(one.status)} ?data-pointed=${index === at}></i>`,
       )}
     </div>
     <figcaption>${chosen ? describe(chosen) : summed(deliveries)}</figcaption>

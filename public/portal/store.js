@@ -1,60 +1,40 @@
-// What the page knows: the API's answers by path, kept fresh while the page is visible.
+// What the page knows: the API's answers by path, and what is shown of them.
 import { ask } from "./api.js";
 
-/** Time between two rounds of requests. */
-const INTERVAL_MS = 2_000;
-/** The same while something is expected any moment, and for how many rounds. */
-const QUICK_MS = 500;
-const QUICK_LOOKS = 16;
-/** The same after all requests of a round failed. */
-const TROUBLE_MS = 5_000;
-/** Most requests per round that can wait (`every`): a long list of endpoints is read bit by bit. */
-const SPARE_QUESTIONS = 6;
 /** How long a message is shown. */
-const SAID_MS = 4_000;
+const SAID_MS = 5_000;
 
 /** What is shown, besides the API's answers. Only `change` changes it. */
 export const state = {
-  route: { view: "endpoints" },
+  route: { view: "deliveries", id: undefined, query: {} },
   /** The 401 that ended the session. */
   ended: undefined,
-  /** Whether the last round got an answer. */
+  /** Whether the last poll got an answer. */
   live: undefined,
+  /** What the last poll said about the service that sends webhooks, and about what waits for it. */
+  service: { gateway: "ok", waiting: null },
   dialog: undefined,
   said: "",
-  /** The delivery that is unfolded. */
-  opened: undefined,
   /** The id of the delivery pointed at in the picture. */
   pointed: undefined,
-  /** Event ids of the pings sent, by endpoint. */
-  pings: new Map(),
-  filter: { type: "", state: "" },
-  /** Cursors of the pages turned to, by list. */
-  pages: new Map(),
+  /** The test event or ping that was sent last, by endpoint: its delivery's id and name. */
+  tests: new Map(),
+  /** A resend of many and how far it is. */
+  round: undefined,
 };
 
-const answers = new Map();
-const errors = new Map();
-const readAt = new Map();
-let needs = () => [];
-let draw = () => {};
+const known = new Map();
+const asking = new Map();
 // Answers to requests made before a change may be older than it: they are dropped.
 let generation = 0;
-let timer;
-let loop = 0;
-let quick = 0;
+let draw = () => {};
+let onAct = () => {};
 
-/** Sets how the page is drawn, and which paths (or {path, every} in ms) it needs in its current state. */
-export function setUp(drawing, needing) {
+/** Sets how the page is drawn, and what happens after something was changed through the API. */
+export function setUp(drawing, acted) {
   draw = drawing;
-  needs = needing;
+  onAct = acted;
 }
-
-/** The newest answer of a path; undefined before the first. */
-export const answer = (path) => answers.get(path);
-
-/** Why the last request for a path failed; undefined if it did not. */
-export const failure = (path) => errors.get(path);
 
 /** Changes the state and draws it. */
 export function change(patch) {
@@ -62,76 +42,78 @@ export function change(patch) {
   draw();
 }
 
-async function read(path, mine) {
+/** The newest answer of a path; undefined before the first. */
+export const answer = (path) => known.get(path)?.data;
+
+/** Why the last request for a path failed; undefined if it did not. */
+export const failure = (path) => known.get(path)?.error;
+
+/** When a path was last answered (ms); 0 if never. */
+export const answeredAt = (path) => known.get(path)?.at ?? 0;
+
+/** Reads a path anew, once however many ask for it at a time. */
+export function load(path) {
+  if (!asking.has(path))
+    asking.set(
+      path,
+      read(path).finally(() => asking.delete(path)),
+    );
+  return asking.get(path);
+}
+
+async function read(path) {
+  const mine = generation;
+  const was = known.get(path);
   try {
-    const got = await ask("GET", path);
-    if (mine !== generation) return true;
-    answers.set(path, got);
-    errors.delete(path);
-    return true;
+    const data = await ask("GET", path);
+    if (mine === generation) known.set(path, { data, at: Date.now() });
   } catch (error) {
-    if (mine !== generation) return true;
-    if (error.status === 401) state.ended = error;
-    if (error.status === 404) answers.delete(path);
-    errors.set(path, error);
-    // The server itself answered.
-    return error.status !== 0 && error.status !== 429;
-  } finally {
-    if (mine === generation) readAt.set(path, Date.now());
-    draw();
+    if (mine !== generation) return;
+    note(error);
+    const { data, at = 0 } = error.status === 404 ? {} : (was ?? {});
+    known.set(path, { data, at, error });
+  }
+  draw();
+}
+
+// What the view in front needs.
+const needed = new Set();
+
+/** Says what the view in front needs: what has no answer yet, or whose last one failed, is read. */
+export function need(...paths) {
+  for (const path of paths) {
+    needed.add(path);
+    if (!known.has(path) || failure(path)) void load(path);
   }
 }
 
-function due() {
-  const now = Date.now();
-  const wanted = needs().map((need) =>
-    typeof need === "string" ? { path: need, every: 0 } : need,
-  );
-  const at = ({ path }) => readAt.get(path) ?? 0;
-  const spare = wanted
-    .filter(({ every, path }) => every > 0 && now - at({ path }) >= every)
-    .sort((a, b) => at(a) - at(b))
-    .slice(0, SPARE_QUESTIONS);
-  return [...wanted.filter(({ every }) => every === 0), ...spare].map(({ path }) => path);
+/** Another view is in front: it says anew what it needs. */
+export const leave = () => needed.clear();
+
+/** Notes an error that ends the session. */
+export function note(error) {
+  if (error.status === 401) change({ ended: error });
 }
 
-/** Reads what is needed now, and regularly while the page is visible. */
-export async function look() {
-  clearTimeout(timer);
-  const mine = ++loop;
-  if (document.visibilityState !== "visible" || state.ended) return;
-  const paths = due();
-  const answered = await Promise.all(paths.map((path) => read(path, generation)));
-  if (mine !== loop) return;
-  const live = answered.length === 0 || answered.includes(true);
-  change({ live });
-  // What an answer made necessary, such as a delivery's attempts, is read at once.
-  const more = due().some((path) => !readAt.has(path));
-  quick = Math.max(0, quick - 1);
-  const pause = live ? (quick > 0 ? QUICK_MS : INTERVAL_MS) : TROUBLE_MS;
-  timer = setTimeout(look, more && live ? 0 : pause);
-}
+/** Counts what was asked before a change. */
+export const now = () => generation;
 
-/** Reads more often for a while: something is about to happen. */
-export function lookSoon() {
-  quick = QUICK_LOOKS;
-  void look();
-}
-
-/** Changes something through the API, then reads the result. Returns the answer. Throws ApiError. */
+/** Changes something through the API. Returns the answer. Throws ApiError. */
 export async function act(method, path, body) {
   try {
     return await ask(method, path, body);
   } catch (error) {
-    if (error.status === 401) change({ ended: error });
+    note(error);
     throw error;
   } finally {
     generation++;
-    lookSoon();
+    asking.clear();
+    for (const path of needed) void load(path);
+    onAct();
   }
 }
 
-/** Like `act`, for a button: shows how it went. */
+/** Like `act`, for a button: shows how it went. Returns undefined if it failed. */
 export async function press(method, path, body, words) {
   try {
     const done = await act(method, path, body);
@@ -143,13 +125,13 @@ export async function press(method, path, body, words) {
   }
 }
 
-/** Starts again with a new token. */
-export function begin() {
+/** Forgets everything, for a new token. */
+export function forget() {
   generation++;
-  for (const known of [answers, errors, readAt]) known.clear();
-  Object.assign(state, { ended: undefined, live: undefined, opened: undefined, dialog: undefined });
-  draw();
-  void look();
+  known.clear();
+  asking.clear();
+  Object.assign(state, { ended: undefined, live: undefined, dialog: undefined, round: undefined });
+  state.tests.clear();
 }
 
 let saidTimer;

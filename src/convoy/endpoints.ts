@@ -5,111 +5,98 @@ import {
   call,
   type Failure,
   getProject,
+  LOOKUP_TIMEOUT_MS,
   list,
+  type Page,
   type PageOptions,
   paging,
 } from "./client.ts";
 
-/**
- * Fields that Convoy's PUT takes as its GET returns them, and clears if they are not sent (facts;
- * openapi3.json, UpdateEndpoint).
- */
+/** What Convoy shows in place of a password or a private key (recorded): never sent back. */
+export const MASK = "[REDACTED]";
+
+/** What a delivery is authenticated with. Of `api_key`, name and value are shown; a password is masked (recorded). */
+export type Authentication = {
+  type?: string;
+  api_key?: { header_name?: string; header_value?: string } | null;
+};
+
+/** Fields that Convoy's PUT clears if they are not sent (convoy/facts), besides those that we set. */
 type Kept = {
   advanced_signatures?: boolean | undefined;
-  authentication?: { type?: string } | null | undefined;
+  authentication?: Authentication | null | undefined;
   content_type?: string | undefined;
-  mtls_client_cert?: object | null | undefined;
-  rate_limit?: number | undefined;
-  rate_limit_duration?: number | undefined;
-  slack_webhook_url?: string | undefined;
-  support_email?: string | undefined;
-  teams_webhook_url?: string | undefined;
+  slack_webhook_url?: string | null | undefined;
+  support_email?: string | null | undefined;
+  teams_webhook_url?: string | null | undefined;
 };
 
-/** An endpoint as Convoy returns it; `secrets` only on creation or rotation. */
-export type ConvoyEndpoint = Kept & {
-  uid: string;
-  project_id: string;
-  owner_id?: string;
-  name: string;
-  url: string;
-  description: string;
-  http_timeout: number;
-  status: string;
-  secrets?: { value: string; expires_at: string | null }[] | null;
-  created_at: string;
-};
-
-/** The fields sent to create an endpoint. */
-export type ConvoyEndpointFields = {
+/** The fields that we set. `rate_limit` requests in `rate_limit_duration` seconds; 0 is none. */
+export type ConvoyFields = {
   name: string;
   url: string;
   description: string;
   http_timeout: number;
   owner_id: string;
-  secret?: string;
+  rate_limit: number;
+  rate_limit_duration: number;
 };
 
+/** An endpoint as Convoy returns it; `secrets` only on creation or rotation. */
+export type ConvoyEndpoint = Kept &
+  ConvoyFields & {
+    uid: string;
+    project_id: string;
+    status: string;
+    secrets: { value: string }[];
+    created_at: string;
+  };
+
 /** Creates an endpoint: 201; signs the advanced way (recorded). Nothing is delivered without a subscription. */
-export function createEndpoint(convoy: Convoy, fields: ConvoyEndpointFields) {
-  return call<ConvoyEndpoint>(convoy, "/endpoints", { method: "POST", body: fields });
+export async function createEndpoint(
+  convoy: Convoy,
+  fields: ConvoyFields & { secret?: string; authentication?: Authentication },
+) {
+  return readEndpoint(await call(convoy, "/endpoints", { method: "POST", body: fields }));
+}
+
+/** Reads an endpoint. 404 "Resource not found" proves nothing: so it is with Postgres down, too (recorded). */
+export async function getEndpoint(convoy: Convoy, id: string) {
+  return readEndpoint(await call(convoy, pathOf(id)));
 }
 
 /**
- * Whether the key is known to belong to our project: with another project's key, what a list lacks may
- * still exist. Convoy answers with the key's project, whatever id is asked for (facts).
+ * Changes an endpoint that was just read: 202. Convoy's PUT replaces everything, so the rest is sent back; it keeps
+ * mtls_client_cert, whose key it masks, if that is left out (recorded). Call `isMasked` first.
  */
-export async function isOwnProject(convoy: Convoy): Promise<boolean> {
-  const answer = await getProject(convoy);
-  return answer.ok && answer.data.uid === convoy.projectId;
-}
-
-/** Reads an endpoint: 404 "Resource not found" if there is none (recorded). */
-export function getEndpoint(convoy: Convoy, id: string) {
-  return call<ConvoyEndpoint>(convoy, `/endpoints/${encodeURIComponent(id)}`);
-}
-
-/** Changes an endpoint that was just read: 202. Convoy's PUT replaces everything, so the rest is sent back. */
-export function putEndpoint(
+export async function putEndpoint(
   convoy: Convoy,
   current: ConvoyEndpoint,
-  change: Partial<Omit<ConvoyEndpointFields, "secret">>,
+  change: ConvoyFields & { authentication?: Authentication | undefined },
 ) {
   const { authentication } = current;
   const body = {
-    name: current.name,
-    url: current.url,
-    description: current.description,
-    http_timeout: current.http_timeout,
-    owner_id: current.owner_id,
     advanced_signatures: current.advanced_signatures,
     // No authentication reads as {}, which cannot be sent back.
     authentication: authentication?.type ? authentication : undefined,
     content_type: current.content_type,
-    mtls_client_cert: current.mtls_client_cert ?? undefined,
-    rate_limit: current.rate_limit,
-    rate_limit_duration: current.rate_limit_duration,
-    slack_webhook_url: current.slack_webhook_url,
-    support_email: current.support_email,
-    teams_webhook_url: current.teams_webhook_url,
+    // Without a licence these read back null.
+    slack_webhook_url: current.slack_webhook_url ?? undefined,
+    support_email: current.support_email ?? undefined,
+    teams_webhook_url: current.teams_webhook_url ?? undefined,
     ...change,
-  } satisfies Kept &
-    Omit<ConvoyEndpoint, "uid" | "project_id" | "status" | "created_at" | "owner_id"> & {
-      owner_id: string | undefined;
-    };
-  const path = `/endpoints/${encodeURIComponent(current.uid)}`;
-  return call<ConvoyEndpoint>(convoy, path, { method: "PUT", body });
+  } satisfies Kept & ConvoyFields;
+  return readEndpoint(await call(convoy, pathOf(current.uid), { method: "PUT", body }));
 }
 
-/**
- * Deletes an endpoint and its subscription. 400 "endpoint not found" means that it is already gone
- * (recorded).
- */
-export async function deleteEndpoint(convoy: Convoy, id: string): Promise<Answer<unknown>> {
-  const answer = await call<unknown>(convoy, `/endpoints/${encodeURIComponent(id)}`, {
-    method: "DELETE",
-  });
-  return isEndpointMissing(answer) ? { ok: true, status: 200, message: "", data: null } : answer;
+/** Whether its authentication has a secret that Convoy does not show: a PUT could not keep it. */
+export function isMasked({ authentication }: ConvoyEndpoint): boolean {
+  return JSON.stringify(authentication ?? null).includes(JSON.stringify(MASK));
+}
+
+/** Deletes an endpoint and its subscription: 200. One that is not there: `isEndpointMissing`. */
+export function deleteEndpoint(convoy: Convoy, id: string) {
+  return call<unknown>(convoy, pathOf(id), { method: "DELETE" });
 }
 
 /** Whether Convoy says that the endpoint does not exist: 404, or 400 in one of two ways (recorded). */
@@ -122,46 +109,75 @@ export function isEndpointMissing(answer: Answer<unknown>): boolean {
   );
 }
 
-/** Endpoints of the project, or of one owner. */
-export function listEndpoints(
+/** A page of the project's endpoints, or of one owner's, by id, the newest first. */
+export async function listEndpoints(
   convoy: Convoy,
   page: PageOptions & { ownerId?: string | undefined },
-) {
-  return list<ConvoyEndpoint>(convoy, "/endpoints", {
-    query: { ...paging(page), ownerId: page.ownerId },
-  });
+): Promise<Answer<Page<ConvoyEndpoint>>> {
+  const query = { ...paging(page), ownerId: page.ownerId };
+  const answer = await list<unknown>(convoy, "/endpoints", { query });
+  if (!answer.ok) return answer;
+  const items = answer.data.items.map(toEndpoint).filter((one) => one !== null);
+  if (items.length < answer.data.items.length) return unreadable(answer);
+  return { ...answer, data: { items, next: answer.data.next } };
 }
 
-/** A subscription: without one an endpoint gets nothing. */
-export type ConvoySubscription = { uid: string; endpoint_metadata?: { uid: string } | null };
+/** What the message of a failure is if the key is another project's. */
+export const ANOTHER_PROJECT =
+  "CONVOY_API_KEY belongs to another project, not to CONVOY_PROJECT_ID";
 
 /**
- * Subscribes an endpoint to all event types.
- * @returns the new subscription's uid; null if the endpoint already has one (400, one each, recorded)
+ * Null if the key is known to belong to our project: with another's, what is not found may still exist. Convoy answers
+ * with the key's project, whatever id is asked for (convoy/facts).
  */
-export async function subscribe(
+export async function foreignKey(convoy: Convoy): Promise<Failure | null> {
+  const answer = await getProject(convoy);
+  if (!answer.ok) return answer;
+  if (answer.data?.uid === convoy.projectId) return null;
+  return answer.data?.uid ? anotherProject() : unreadable(answer);
+}
+
+/** The failure of a call that was answered with another project's endpoints. */
+export function anotherProject(): Failure {
+  return { ok: false, status: 401, message: ANOTHER_PROJECT, retryAfterMs: null };
+}
+
+/** An endpoint's subscription to all types. filtered: it has one that does not take all. lacking: it has none. */
+export type Subscription = "subscribed" | "filtered" | "lacking";
+
+/** Which subscription each of these endpoints has. */
+export async function readSubscriptions(
   convoy: Convoy,
-  endpointId: string,
-  name: string,
-): Promise<{ ok: true; uid: string | null } | Failure> {
+  endpointIds: readonly string[],
+): Promise<Answer<Map<string, Subscription>>> {
+  const found = new Map<string, Subscription>(endpointIds.map((id) => [id, "lacking"]));
+  let cursor: string | undefined;
+  for (let page = 0; page < SUBSCRIPTION_PAGES; page++) {
+    const query = { ...paging({ perPage: 100, cursor }), endpointId: endpointIds };
+    const options = { query, timeoutMs: LOOKUP_TIMEOUT_MS };
+    const answer = await list<ConvoySubscription>(convoy, "/subscriptions", options);
+    if (!answer.ok) return answer;
+    for (const one of answer.data.items) {
+      const id = one?.endpoint_metadata?.uid;
+      if (!one || id === undefined || found.get(id) === "subscribed") continue;
+      if (found.has(id)) found.set(id, takesAll(one) ? "subscribed" : "filtered");
+    }
+    cursor = answer.data.next ?? undefined;
+    if (!cursor) return { ...answer, data: found };
+  }
+  return { ok: false, status: null, message: "too many subscriptions", retryAfterMs: null };
+}
+
+/** Subscribes an endpoint to all event types: 201. One that has one already is as good as subscribed (recorded). */
+export async function subscribe(convoy: Convoy, endpointId: string, name: string) {
   const answer = await call<ConvoySubscription>(convoy, "/subscriptions", {
     method: "POST",
     body: { name, endpoint_id: endpointId, filter_config: { event_types: ["*"] } },
   });
-  if (answer.ok) return { ok: true, uid: answer.data.uid };
-  const exists = answer.message === "a subscription for this endpoint already exists";
-  return exists ? { ok: true, uid: null } : answer;
-}
-
-/** The subscriptions of some endpoints: one each, if nobody made more. */
-export function listSubscriptions(
-  convoy: Convoy,
-  page: PageOptions & { endpointIds: readonly string[] },
-) {
-  return list<ConvoySubscription>(convoy, "/subscriptions", {
-    query: { ...paging(page), endpointId: page.endpointIds },
-    ...(page.timeoutMs ? { timeoutMs: page.timeoutMs } : {}),
-  });
+  if (answer.ok || answer.message !== "a subscription for this endpoint already exists") {
+    return answer;
+  }
+  return { ...answer, ok: true, data: null } as const;
 }
 
 /**
@@ -169,26 +185,69 @@ export function listSubscriptions(
  * the status first.
  */
 export function togglePause(convoy: Convoy, id: string) {
-  return call<ConvoyEndpoint>(convoy, `/endpoints/${encodeURIComponent(id)}/pause`, {
-    method: "PUT",
-  });
+  return call<unknown>(convoy, `${pathOf(id)}/pause`, { method: "PUT" });
 }
 
 /** Activates an endpoint that Convoy made inactive; 400 for any other status (recorded). */
 export function activateInactive(convoy: Convoy, id: string) {
-  return call<ConvoyEndpoint>(convoy, `/endpoints/${encodeURIComponent(id)}/activate`, {
-    method: "POST",
-  });
+  return call<unknown>(convoy, `${pathOf(id)}/activate`, { method: "POST" });
 }
 
 /** Gives the endpoint a new secret; the old one signs too for `overlapHours` (recorded). */
 export function rotateSecret(
   convoy: Convoy,
   id: string,
-  options: { secret: string; overlapHours: number },
+  { secret, overlapHours }: { secret: string; overlapHours: number },
 ) {
-  return call<ConvoyEndpoint>(convoy, `/endpoints/${encodeURIComponent(id)}/expire_secret`, {
-    method: "PUT",
-    body: { secret: options.secret, expiration: options.overlapHours },
-  });
+  const body = { secret, expiration: overlapHours };
+  return call<unknown>(convoy, `${pathOf(id)}/expire_secret`, { method: "PUT", body });
+}
+
+// An endpoint has one each, unless Convoy v26.6 or somebody made more.
+const SUBSCRIPTION_PAGES = 5;
+
+type ConvoySubscription = {
+  endpoint_metadata?: { uid?: string } | null;
+  filter_config?: { event_types?: string[] | null } | null;
+} | null;
+
+function takesAll(one: NonNullable<ConvoySubscription>): boolean {
+  const types = one.filter_config?.event_types ?? [];
+  return types.length === 0 || types.includes("*");
+}
+
+function pathOf(id: string): string {
+  return `/endpoints/${encodeURIComponent(id)}`;
+}
+
+function readEndpoint(answer: Answer<unknown>): Answer<ConvoyEndpoint> {
+  if (!answer.ok) return answer;
+  const data = toEndpoint(answer.data);
+  return data ? { ...answer, data } : unreadable(answer);
+}
+
+/** A success that is not what was asked for says nothing. */
+function unreadable({ status }: Answer<unknown>): Failure {
+  return { ok: false, status, message: "not understood", retryAfterMs: null };
+}
+
+function toEndpoint(data: unknown): ConvoyEndpoint | null {
+  const item = (data ?? {}) as Partial<ConvoyEndpoint>;
+  const { uid, project_id, name, url, status, created_at } = item;
+  for (const needed of [uid, project_id, name, url, status, created_at]) {
+    if (typeof needed !== "string" || needed === "") return null;
+  }
+  return {
+    ...(item as ConvoyEndpoint),
+    owner_id: item.owner_id ?? "",
+    description: item.description ?? "",
+    http_timeout: wholeNumber(item.http_timeout),
+    rate_limit: wholeNumber(item.rate_limit),
+    rate_limit_duration: wholeNumber(item.rate_limit_duration),
+    secrets: item.secrets ?? [],
+  };
+}
+
+function wholeNumber(value: unknown): number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0;
 }

@@ -1,31 +1,36 @@
 /** What callers may send to /endpoint, and how its responses are built. */
 import * as z from "zod/mini";
-import type { Attempt, Delivery, Endpoint } from "../answers.ts";
-import { DELIVERY_PAGE_MAX, ROTATION_OVERLAP_MAX_H, TIMEOUT_MAX_S } from "../config.ts";
-import type { ConvoyAttempt, ConvoyDelivery } from "../convoy/deliveries.ts";
-import { Cursor, EndpointId, limitOf, notEmpty, text } from "../schema.ts";
-import type { EndpointRow } from "./table.ts";
+import { AllOwners } from "../outbox/schema.ts";
+import { Cursor, EndpointId, Limit, notEmpty, text } from "../schema.ts";
+import type { Endpoint, OwnedEndpoint } from "./answers.ts";
+import { isPending } from "./compare.ts";
+import type { EndpointRow, Wanted } from "./table.ts";
 import { WebhookUrl } from "./url.ts";
+
+/** The http_timeout Convoy uses when none is given, in seconds (recorded). */
+const HTTP_TIMEOUT_DEFAULT_S = 10;
+// Longest http_timeout: a silent receiver ties up one of Convoy's workers that long.
+const TIMEOUT_MAX_S = 60;
+/** How long a rotated secret keeps signing by default, in hours. */
+export const ROTATION_OVERLAP_H = 24;
+const ROTATION_OVERLAP_MAX_H = 168;
+const EVENT_TYPES_MAX = 100;
 
 /** `:id` of an endpoint in a path. */
 export const EndpointPath = z.object({ id: EndpointId });
 
-/** `:id` of an endpoint and `:delivery` of one of its deliveries in a path. */
-export const DeliveryPath = z.object({ id: EndpointId, delivery: EndpointId });
-
-/** Query of GET /endpoint/:id/delivery. */
-export const DeliveryListQuery = z.strictObject({
-  limit: limitOf(DELIVERY_PAGE_MAX),
+/** Query of GET /endpoint. */
+export const EndpointListQuery = z.strictObject({
+  owner: AllOwners,
+  failing: z.optional(z.literal("true", { error: 'must be "true"' })),
+  limit: Limit,
   cursor: Cursor,
 });
 
 /** Query of POST /endpoint/sync: where to resume. */
 export const SyncQuery = z.strictObject({ cursor: Cursor });
 
-/**
- * 1 second to 1 minute, in Go's notation like the tutorial's `"10s"`, or in plain seconds: `10`,
- * `10s`, `1m`.
- */
+/** 1 second to 1 minute, in Go's notation like the tutorial's `"10s"`, or in plain seconds: `10`, `10s`, `1m`. */
 export const DURATION = /^(?:(?:[1-9]|[1-5]\d|60)s?|1m(?:0s)?)$/;
 
 /** Whole seconds of a text that matches DURATION: `"1m"` → 60. */
@@ -43,16 +48,59 @@ const Timeout = z.union(
 
 const Secret = text(1, 255);
 
-const endpointFields = {
-  name: text(1, 255),
-  url: WebhookUrl,
+/** Which event types it takes; null: all. */
+const EventTypes = z.nullable(
+  z.array(text(1, 255)).check(
+    z.minLength(1, { error: "must name at least one type, or be null for all" }),
+    z.maxLength(EVENT_TYPES_MAX, { error: `must name at most ${EVENT_TYPES_MAX} types` }),
+    z.refine((types) => new Set(types).size === types.length, {
+      error: "must not name a type twice",
+    }),
+  ),
+);
+
+// RFC 9110: a token. The others are made by HTTP or by Convoy.
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
+const OWN_HEADER = /^(host|content-.*|transfer-encoding|x-convoy-.*|connection|user-agent)$/i;
+const HEADER_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]{0,998}[\x21-\x7e])?$/;
+
+/** A header that is sent with each delivery, at most one: `{"X-Api-Key": "v"}`; `{}` removes it. */
+const Headers = z.record(z.string(), z.string()).check(
+  z.refine((headers) => Object.keys(headers).length <= 1, {
+    error: "must have at most one header",
+  }),
+  z.refine((headers) => Object.keys(headers).every((name) => HEADER_NAME.test(name)), {
+    error: "must have a header's name: letters, digits and !#$%&'*+.^_`|~-",
+  }),
+  z.refine((headers) => Object.keys(headers).every((name) => !OWN_HEADER.test(name)), {
+    error: "must not be Host, Connection, User-Agent, Transfer-Encoding, Content-… or X-Convoy-…",
+  }),
+  z.refine((headers) => Object.values(headers).every((value) => HEADER_VALUE.test(value)), {
+    error: "must have a value of 1 to 1,000 visible ASCII characters",
+  }),
+);
+
+/** The most that it is sent; null: no limit. */
+const RateLimit = z.nullable(
+  z.strictObject({
+    requests: z.int().check(z.gte(1), z.lte(10_000)),
+    per_s: z.int().check(z.gte(1), z.lte(3_600)),
+  }),
+);
+
+const further = {
   description: z.optional(text(0, 1_000)),
   http_timeout: z.optional(Timeout),
+  event_types: z.optional(EventTypes),
+  headers: z.optional(Headers),
+  rate_limit: z.optional(RateLimit),
 };
 
 /** Body of POST /endpoint. `http_timeout` becomes whole seconds. */
 export const NewEndpoint = z.strictObject({
-  ...endpointFields,
+  name: text(1, 255),
+  url: WebhookUrl,
+  ...further,
   secret: z.optional(Secret),
 });
 /** Body of POST /endpoint, parsed. */
@@ -60,12 +108,7 @@ export type NewEndpoint = z.infer<typeof NewEndpoint>;
 
 /** Body of PUT /endpoint/:id: the fields to change, at least one. */
 export const EndpointPatch = notEmpty(
-  z.strictObject({
-    name: z.optional(endpointFields.name),
-    url: z.optional(WebhookUrl),
-    description: endpointFields.description,
-    http_timeout: endpointFields.http_timeout,
-  }),
+  z.strictObject({ name: z.optional(text(1, 255)), url: z.optional(WebhookUrl), ...further }),
   "send at least one field",
 );
 /** Body of PUT /endpoint/:id, parsed. */
@@ -77,49 +120,86 @@ export const Rotation = z.strictObject({
   overlap_hours: z.optional(z.int().check(z.gte(1), z.lte(ROTATION_OVERLAP_MAX_H))),
 });
 
-/** The record as the API returns it: no owner, no subscription, never a secret. */
-export function toEndpoint(row: EndpointRow): Endpoint {
+/** Body of POST /endpoint/:id/test. */
+export const NewTest = z.strictObject({ type: text(1, 255) });
+
+/** What a body wants, as the record has it; a field that is absent stays. */
+export function wantedOf(body: EndpointPatch): Partial<Wanted> {
+  const { name, url, description, http_timeout, event_types, rate_limit } = body;
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(url === undefined ? {} : { url }),
+    ...(description === undefined ? {} : { description }),
+    ...(http_timeout === undefined ? {} : { http_timeout_s: http_timeout }),
+    ...(event_types === undefined
+      ? {}
+      : { event_types: event_types && JSON.stringify(event_types) }),
+    ...(rate_limit === undefined
+      ? {}
+      : { rate_requests: rate_limit?.requests ?? null, rate_per_s: rate_limit?.per_s ?? null }),
+  };
+}
+
+/** What a new endpoint wants, with the defaults. */
+export function newWanted(body: NewEndpoint): Wanted {
+  const [header_name = null] = Object.keys(body.headers ?? {});
+  return {
+    name: body.name,
+    url: body.url,
+    description: "",
+    http_timeout_s: HTTP_TIMEOUT_DEFAULT_S,
+    ...{ event_types: null, rate_requests: null, rate_per_s: null },
+    ...wantedOf(body),
+    header_name,
+  };
+}
+
+/** Convoy's authentication for `headers`; undefined: not given; null: none. */
+export function authenticationOf(headers: Record<string, string> | undefined) {
+  if (headers === undefined) return undefined;
+  const [header] = Object.entries(headers);
+  if (!header) return null;
+  const [header_name, header_value] = header;
+  return { type: "api_key", api_key: { header_name, header_value } };
+}
+
+/** A record as operators see all owners': whose it is and where it leads, without what the owner wrote. */
+export function toOwnedEndpoint(row: EndpointRow & { held?: number }): OwnedEndpoint {
+  const { name, description, url, header_names, ...rest } = toEndpoint(row);
+  return { owner: row.owner, host: new URL(url).host, ...rest };
+}
+
+/** The record as the API returns it: no owner, never a secret or a header's value. */
+export function toEndpoint(row: EndpointRow & { held?: number }): Endpoint {
   return {
     id: row.id,
     name: row.name,
     url: row.url,
     description: row.description,
     http_timeout: row.http_timeout_s,
-    // `creating` rows are never read for a caller.
-    status: row.status as Endpoint["status"],
-    created_at: new Date(row.created_at).toISOString(),
-    updated_at: new Date(row.updated_at).toISOString(),
+    event_types: row.event_types === null ? null : (JSON.parse(row.event_types) as string[]),
+    header_names: row.header_name === null ? [] : [row.header_name],
+    rate_limit:
+      row.rate_requests === null || row.rate_per_s === null
+        ? null
+        : { requests: row.rate_requests, per_s: row.rate_per_s },
+    status: statusOf(row),
+    ...(isPending(row) ? { pending: true } : {}),
+    ...(row.error === null ? {} : { error: row.error }),
+    ...(row.failing_since === null ? {} : { failing_since: iso(row.failing_since) }),
+    ...(row.failing_error === null ? {} : { failing_error: row.failing_error }),
+    ...(row.held ? { held: row.held } : {}),
+    created_at: iso(row.created_at),
+    updated_at: iso(row.updated_at),
   };
 }
 
-/**
- * A delivery as the API returns it, without headers, which may carry credentials; `next_attempt_at`
- * only if there will be one.
- */
-export function toDelivery(one: ConvoyDelivery): Delivery {
-  const waiting = ["Scheduled", "Retry", "Processing"].includes(one.status);
-  return {
-    id: one.uid,
-    endpoint_id: one.endpoint_id,
-    event_type: one.event_type,
-    idempotency_key: one.idempotency_key,
-    status: one.status,
-    attempts: one.metadata?.num_trials ?? 0,
-    max_attempts: one.metadata?.retry_limit ?? 0,
-    next_attempt_at: waiting ? (one.metadata?.next_send_time ?? null) : null,
-    created_at: one.created_at,
-    updated_at: one.updated_at,
-  };
+function statusOf({ wanted, there }: EndpointRow): Endpoint["status"] {
+  if (there === "missing") return "missing";
+  if (wanted === "paused") return "paused";
+  return there === "active" ? "active" : "disabled";
 }
 
-/** An attempt as the API returns it: null if there was no HTTP response, and `error` says what happened. */
-export function toAttempt(one: ConvoyAttempt): Attempt {
-  return {
-    id: one.uid,
-    http_status: one.http_status || null,
-    response: one.response_data ?? null,
-    error: one.error || null,
-    requested_at: one.requested_at,
-    responded_at: one.responded_at ?? null,
-  };
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }

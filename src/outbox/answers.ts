@@ -9,6 +9,19 @@ const Count = z.int().check(z.nonnegative());
 /** How far a delivery has come. */
 export const DeliveryStatus = z.enum(DELIVERY_STATUSES);
 
+const progress = {
+  status: DeliveryStatus,
+  attempts: Count,
+  resends: Count,
+  last_http_status: z.nullable(z.int()),
+  error: z.nullable(z.string()),
+  next_try_at: z.nullable(Time),
+  finished_at: z.nullable(Time),
+};
+const DeliveryProgress = z.object(progress);
+/** The part of a delivery that changes. */
+export type DeliveryProgress = z.infer<typeof DeliveryProgress>;
+
 /** A delivery: one event for one endpoint. */
 export const Delivery = z.object({
   id: z.string(),
@@ -19,14 +32,8 @@ export const Delivery = z.object({
   resource: z.nullable(z.string()),
   resource_id: z.nullable(z.string()),
   title: z.nullable(z.string()),
-  status: DeliveryStatus,
-  attempts: Count,
-  resends: Count,
-  last_http_status: z.nullable(z.int()),
-  error: z.nullable(z.string()),
   created_at: Time,
-  next_try_at: z.nullable(Time),
-  finished_at: z.nullable(Time),
+  ...progress,
 });
 /** A delivery: one event for one endpoint. */
 export type Delivery = z.infer<typeof Delivery>;
@@ -56,10 +63,39 @@ export const DeliveryDetail = z.extend(Delivery, {
 /** Response to GET /delivery/:id. */
 export type DeliveryDetail = z.infer<typeof DeliveryDetail>;
 
+/** Response to GET /delivery?owner=*: of all owners, without contents. */
+export const OwnedDeliveryPage = pageOf(
+  z.extend(z.omit(Delivery, { title: true }), { owner: z.string() }),
+);
+
+/**
+ * Response to GET /delivery/poll. `data`: new deliveries, newest first; `has_more`: not all of them. `after`: the newest
+ * sequence, for the next poll. `watched`: how those are that were asked for. `failing`: how many endpoints, and since when
+ * the latest. `waiting`: what the gateway has not taken, counted up to ten. `gateway`: whether webhooks are being sent.
+ */
+export const Polled = z.object({
+  data: z.array(Delivery),
+  has_more: z.boolean(),
+  after: Count,
+  watched: z.array(z.extend(DeliveryProgress, { sequence: z.int(), endpoint_id: z.string() })),
+  failing: z.object({ endpoints: Count, latest: z.nullable(Time) }),
+  waiting: z.nullable(
+    z.object({
+      deliveries: Count,
+      has_more: z.boolean(),
+      since: Time,
+      error: z.nullable(z.string()),
+    }),
+  ),
+  gateway: z.enum(["ok", "down"]),
+});
+/** Response to GET /delivery/poll. */
+export type Polled = z.infer<typeof Polled>;
+
 /** Response to POST /delivery/:id/resend. */
 export const Resent = z.object({ data: z.literal("Delivery queued"), delivery: Delivery });
 
-/** Response to POST /delivery/resend. With a `cursor` there may be more. */
+/** Response to POST /delivery/resend. With a `cursor` there may be more. After a dry run: how many would be resent. */
 export const BulkResent = z.object({ resent: Count, cursor: z.optional(z.string()) });
 
 /** The status of an event: the first of these that one of its deliveries has. */
@@ -85,6 +121,11 @@ export type LoggedEvent = z.infer<typeof LoggedEvent>;
 
 /** Response to GET /event. */
 export const EventPage = pageOf(LoggedEvent);
+
+/** Response to GET /event?owner=*: of all owners, without contents. */
+export const OwnedEventPage = pageOf(
+  z.extend(z.omit(LoggedEvent, { title: true, data: true }), { owner: z.string() }),
+);
 
 /** Response to GET /event/:id. */
 export const EventDetail = z.extend(LoggedEvent, {

@@ -9,6 +9,7 @@ import { dispatch, type PostReport } from "./dispatch.ts";
 import { type Hands, type HandTask, handsOf } from "./hand.ts";
 import type { Outbox } from "./outbox.ts";
 import { projectDue } from "./project.ts";
+import { TASKS } from "./tasks.ts";
 import { anyDueSql } from "./turns.ts";
 
 /** What a run starts from: when, where the cron is (`cron_state`), and the columns that tasks asked for. */
@@ -40,8 +41,10 @@ export type Report = {
   subrequests: number;
   failed: string[];
   waiting?: string[];
-  ignored?: readonly string[];
-  problem?: string;
+  /** Settings that are set but no longer exist. */
+  ignored_settings?: readonly string[];
+  /** Settings that are missing or wrong: nothing else was done. */
+  settings?: string;
 } & { [task: string]: unknown };
 
 /** What a run is given. `tasks`: others' beside the log's own. `ask`: how further invocations are called, if they are. */
@@ -97,11 +100,12 @@ async function work(
   const { report, fail, begun } = noting;
   try {
     const settings = settingsOf(env);
-    if (settings.ignored.length > 0) report.ignored = settings.ignored;
+    if (settings.ignored.length > 0) report.ignored_settings = settings.ignored;
     const meter = meterOf(settings.subrequestBudget);
     const own = metered(env, meter);
     const run: Run = { env: own, outbox, settings, gateway: outbox.connect(own) };
-    const tasks = [...ownTasks(ask ? handsFor(settings, begun, meter, ask) : null), ...others];
+    const hands = ask ? handsFor(settings, begun, meter, ask) : null;
+    const tasks = [...firstTasks(hands), ...TASKS, ...others];
     try {
       const agenda = await readAgenda(run, tasks, begun);
       await runTasks({ ...noting, run, agenda, meter }, tasks);
@@ -112,7 +116,7 @@ async function work(
       report.subrequests = meter.spent();
     }
   } catch (error) {
-    report.problem = error instanceof Error ? error.message : String(error);
+    report.settings = error instanceof Error ? error.message : String(error);
     fail("settings", error);
   }
   return undefined;
@@ -134,7 +138,7 @@ function handsFor(
 /** Whether a report says that nothing was done and nothing failed. */
 function isIdle(line: unknown): boolean {
   if (typeof line !== "string") return true;
-  const idle = ["at", "ms", "subrequests", "ignored"];
+  const idle = ["at", "ms", "subrequests", "ignored_settings"];
   try {
     const { failed, ...rest } = JSON.parse(line) as Report;
     return failed.length === 0 && Object.keys(rest).every((name) => idle.includes(name));
@@ -195,8 +199,8 @@ function sumOf(tasks: Task[], of: (task: Task) => number): number {
   return tasks.reduce((sum, task) => sum + of(task), 0);
 }
 
-/** The log's own tasks, in order. */
-function ownTasks(hands: Hands | null): Task[] {
+/** What comes first: posting and projecting. */
+function firstTasks(hands: Hands | null): Task[] {
   return [
     {
       name: "dispatch",

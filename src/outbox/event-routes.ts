@@ -9,16 +9,22 @@ import { finish } from "./publish.ts";
 import { resend } from "./resend.ts";
 import { eventTypesOf, type Registry } from "./resource.ts";
 import { IdPath, LogQuery } from "./schema.ts";
-import { cursorOf, rangeOf, toDelivery, toEvent } from "./views.ts";
+import { cursorOf, rangeOf, toDelivery, toEvent, withoutContents } from "./views.ts";
+import { whose } from "./whose.ts";
 
 /** Routes under /event. */
 export const event = newApp()
   .get("/", validQuery(LogQuery), async (c) => {
-    const { limit = PAGE_DEFAULT, cursor, since, until, ...filter } = c.req.valid("query");
+    const { owner: asked, cursor, since, until, ...filter } = c.req.valid("query");
+    const { limit = PAGE_DEFAULT } = filter;
     const wanted = { ...filter, range: rangeOf({ since, until }), limit, before: cursor ?? null };
-    const { rows, next } = await listEvents(c.env.DB, c.get("owner"), wanted);
+    const owner = whose(c, asked);
+    const { rows, next } = await listEvents(c.env.DB, owner, wanted);
     const { resources } = c.get("outbox");
-    return c.json({ data: rows.map((row) => toEvent(resources, row)), ...cursorOf(next) }, 200);
+    const shown = rows.map((row) => toEvent(resources, row));
+    if (owner !== null) return c.json({ data: shown, ...cursorOf(next) }, 200);
+    const data = shown.map((one, index) => withoutContents(rows[index]?.owner ?? "", one));
+    return c.json({ data, ...cursorOf(next) }, 200);
   })
   .get("/summary", async (c) => {
     const { counts, oldestPendingAt, errors } = await summaryOf(c.env.DB, c.get("owner"));

@@ -1,7 +1,7 @@
 /** What the gateway says about deliveries, recorded: a page of its list, or one that was looked for. */
 import { all, type Statement } from "../storage.ts";
 import type { Endpoints } from "./endpoints.ts";
-import type { GatewayDelivery } from "./gateway.ts";
+import type { Gateway, GatewayDelivery } from "./gateway.ts";
 import { parseKey } from "./rows.ts";
 
 /** How long after the gateway took a delivery it is looked for, and how often again. */
@@ -12,6 +12,8 @@ export const STUCK_MS = 30 * 60_000;
 export const CLOCK_SKEW_MS = 60_000;
 /** New keys, because the gateway never finished the old ones, before a delivery is dead. */
 export const STUCK_MAX = 3;
+// Failed ones of a page whose last answer is asked for: a call each.
+const ANSWERS_MAX = 5;
 // Discarded this often while its endpoint was active at the gateway: held, with words.
 const DISCARDS_MAX = 3;
 // The first wait before a discarded delivery is posted again is none; then this, doubled each time.
@@ -23,15 +25,25 @@ const DISCARDED_RETRY_MS = 60_000;
  */
 export type Proof = { madeAt: number; seenAt: number };
 
-/** A delivery of the gateway's list whose key is ours. `stuck`: see `stuckAmong`. */
-export type Learned = GatewayDelivery & { eventId: string; version: number; stuck: boolean };
+/**
+ * A delivery of the gateway's list whose key is ours. `stuck`: see `withStuck`; `lastHttpStatus` and `answered`, in
+ * words: see `withAnswers`.
+ */
+export type Learned = GatewayDelivery & {
+  eventId: string;
+  version: number;
+  stuck: boolean;
+  lastHttpStatus: number | null;
+  answered: string | null;
+};
 
 /** Those of the gateway's deliveries whose keys are ours and tell the truth about their endpoint. */
 export function ownAmong(deliveries: GatewayDelivery[]): Learned[] {
   return deliveries.flatMap((one) => {
     const key = parseKey(one.key);
     if (key === null || key.endpointId !== one.endpointId) return [];
-    return [{ ...one, eventId: key.eventId, version: key.version, stuck: false }];
+    const unknown = { stuck: false, lastHttpStatus: null, answered: null };
+    return [{ ...one, ...unknown, eventId: key.eventId, version: key.version }];
   });
 }
 
@@ -51,6 +63,37 @@ export async function withStuck(
   const busy = await busyLimited(db, [...new Set(idle.map(({ endpointId }) => endpointId))], now);
   const stuck = new Set(idle.filter(({ endpointId }) => !busy.has(endpointId)));
   return learned.map((one) => (stuck.has(one) ? { ...one, stuck: true } : one));
+}
+
+/**
+ * What an endpoint answered last, of those that it did not take: a few of a page, one of each endpoint, as far as there is
+ * room.
+ */
+export async function withAnswers(
+  gateway: Gateway,
+  learned: Learned[],
+  room: number,
+): Promise<Learned[]> {
+  const refused = new Map(learned.filter(isRefused).map((one) => [one.endpointId, one]));
+  const asked = [...refused.values()].slice(0, Math.max(0, Math.min(ANSWERS_MAX, room)));
+  const answers = new Map(
+    await Promise.all(asked.map(async (one) => [one, await answerOf(gateway, one)] as const)),
+  );
+  return learned.map((one) => ({ ...one, ...answers.get(one) }));
+}
+
+function isRefused({ progress, attempts }: Learned): boolean {
+  return progress === "failure" || (progress === "unfinished" && attempts > 0);
+}
+
+async function answerOf(gateway: Gateway, { id }: Learned) {
+  const made = await gateway.attempts(id);
+  const last = made.kind === "attempts" ? made.attempts.at(-1) : undefined;
+  if (!last) return {};
+  const status = last.http_status;
+  const answered =
+    status === null ? "The endpoint did not answer." : `The endpoint answered ${status}.`;
+  return { lastHttpStatus: status, answered };
 }
 
 /** Whether it has been idle since a time (ms, of the gateway's clock) while later ones were finished. */
@@ -91,7 +134,7 @@ async function busyLimited(db: D1Database, endpointIds: string[], now: number) {
 // primary key of delivery.
 const LEARNED = `(SELECT event.seq, value ->> 'endpointId' AS endpoint_id, value ->> 'version' AS version,
     value ->> 'progress' AS progress, value ->> 'stuck' AS stuck, value ->> 'attempts' AS attempts,
-    value ->> 'createdAt' AS made_at, value ->> 'endpointActive' IS 0 AS inactive
+    value ->> 'lastHttpStatus' AS http_status, value ->> 'answered' AS answered, value ->> 'createdAt' AS made_at, value ->> 'endpointActive' IS 0 AS inactive
   FROM json_each(?1) JOIN event ON event.id = value ->> 'eventId' WHERE ?3 IS NULL OR event.owner = ?3) AS l`;
 const SAME = "delivery.event_seq = l.seq AND delivery.endpoint_id = l.endpoint_id";
 const OPEN = `${SAME} AND delivery.key_version = l.version AND delivery.status IN ('pending', 'sending')`;
@@ -101,8 +144,8 @@ export const NEXT_KEY = `key_version = delivery.key_version + 1, accepted_at = N
   failures = 0, own_failures = 0, failed_at = NULL`;
 
 const FAILED = `
-UPDATE delivery SET status = 'failed', due_at = NULL, finished_at = ?2, ${TAKEN},
-  error = 'The endpoint did not take it: ' || l.attempts || ' attempts.'
+UPDATE delivery SET status = 'failed', due_at = NULL, finished_at = ?2, ${TAKEN}, last_http_status = l.http_status,
+  error = coalesce(l.answered, 'The endpoint did not take it.')
 FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'failure'
 RETURNING delivery.endpoint_id, delivery.error`;
 
@@ -112,6 +155,11 @@ UPDATE delivery SET status = 'delivered', due_at = NULL, finished_at = ?2, error
 FROM ${LEARNED} WHERE ${SAME} AND l.progress = 'success' AND delivery.status <> 'delivered'
   AND l.version BETWEEN delivery.since_version AND delivery.key_version
 RETURNING delivery.endpoint_id, NULL AS error`;
+
+// What the endpoint refused since it was last seen, while the gateway goes on trying. It comes before UNFINISHED.
+const REFUSED = `
+SELECT delivery.endpoint_id, coalesce(l.answered, 'The endpoint has not taken it yet.') AS error
+FROM ${LEARNED} CROSS JOIN delivery WHERE ${OPEN} AND l.progress = 'unfinished' AND l.attempts > delivery.attempts`;
 
 const HELD = `
 UPDATE delivery SET status = 'held', due_at = NULL, ${NEXT_KEY},
@@ -136,7 +184,8 @@ UPDATE delivery SET status = 'dead', due_at = NULL, finished_at = ?2, ${TAKEN},
 FROM ${LEARNED} WHERE ${OPEN} AND l.stuck`;
 
 const UNFINISHED = `
-UPDATE delivery SET status = 'sending', looks = delivery.looks + 1, due_at = ?2 + ${PATIENCE_MS}, ${TAKEN}
+UPDATE delivery SET status = 'sending', looks = delivery.looks + 1, due_at = ?2 + ${PATIENCE_MS}, ${TAKEN},
+  last_http_status = coalesce(l.http_status, last_http_status), error = coalesce(l.answered, error)
 FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'unfinished'`;
 
 type Changed = { endpoint_id: string; error: string | null };
@@ -150,6 +199,7 @@ export function learnStatements(learned: Learned[], now: number): Statement[] {
   return [
     ...finalStatements(learned, null, now),
     statement(HELD, of("discarded", learned), now),
+    statement(REFUSED, of("unfinished", learned), now),
     statement(DISCARDED, of("discarded", learned), now),
     statement(STUCK, stuck, now),
     statement(GIVEN_UP, stuck, now),
@@ -185,11 +235,11 @@ function statement(
 /** What a batch that begins with the statements of `learnStatements` or `finalStatements` recorded. */
 export function toRecorded(
   learned: Learned[],
-  [failed = [], delivered = [], held = []]: Changed[][],
+  [failed = [], delivered = [], held = [], refused = []]: Changed[][],
   endpoints: Endpoints,
   askedAt: number,
 ): Recorded {
-  const reports = [...failed, ...delivered].map(({ endpoint_id, error }) => ({
+  const reports = [...refused, ...failed, ...delivered].map(({ endpoint_id, error }) => ({
     endpointId: endpoint_id,
     at: askedAt,
     error,

@@ -32,14 +32,18 @@ const TOP: Place = { seq: Number.MAX_SAFE_INTEGER, endpointId: "" };
 
 // ?1 owner, ?2 and ?3 the place, ?4 and ?5 ids of the range.
 const BELOW = `(event_seq, endpoint_id) < (?2, ?3) AND ${inRange("event_seq", "?4", "?5")}`;
-const EVENT_OF = `event.id, event.occurred_at, event.resource, event.resource_id, event.change, event.data,
+/** Columns of a delivery's event. */
+export const EVENT_OF = `event.id, event.occurred_at, event.resource, event.resource_id, event.change, event.data,
   event.test, event.projected`;
 const COUNTS = `(SELECT json_group_object(status, n) FROM (
   SELECT status, count(*) AS n FROM delivery WHERE event_seq = event.seq GROUP BY status)) AS deliveries`;
 
-/** SELECT of an owner's deliveries by the index that serves the status best. */
-function sourceOf({ status, endpoint }: Filter): string {
-  if (status === "failed" || status === "dead") {
+const isLost = (status: DeliveryStatus | undefined) => status === "failed" || status === "dead";
+
+/** SELECT of an owner's deliveries by the index that serves the status best; of all owners' by the primary key. */
+function sourceOf(owner: string | null, { status, endpoint }: Filter): string {
+  if (owner === null) return `SELECT * FROM delivery WHERE ?1 IS NULL AND ${BELOW}`;
+  if (isLost(status)) {
     // Served by delivery_failed.
     return `SELECT * FROM delivery WHERE owner = ?1 AND status IN ('failed', 'dead') AND status = '${status}' AND ${BELOW}`;
   }
@@ -51,21 +55,25 @@ function sourceOf({ status, endpoint }: Filter): string {
 }
 
 /**
- * An owner's deliveries. A filter without an index looks at WINDOW_ROWS rows, so a page may have fewer rows than
+ * An owner's deliveries, or all owners'. A filter without an index looks at WINDOW_ROWS rows, so a page may have fewer rows than
  * requested, even none, and still a next page.
  * @throws StorageError
  */
 export async function listDeliveries(
   db: D1Database,
-  owner: string,
+  owner: string | null,
   filter: Filter,
 ): Promise<Rows<DeliveryOfEvent>> {
   const { status, endpoint, type, range, limit, before } = filter;
   const { seq, endpointId } = before ?? TOP;
   const order = "ORDER BY event_seq DESC, endpoint_id DESC";
-  const isFiltered = [status, endpoint, type, range.since, range.until].some((one) => one != null);
+  // What an index of a status serves alone needs no window.
+  const isServed = owner !== null && isLost(status);
+  const isFiltered = [isServed ? null : status, endpoint, type, range.since, range.until].some(
+    (one) => one != null,
+  );
   const looked = isFiltered ? WINDOW_ROWS : limit + 1;
-  const source = `${sourceOf(filter)} ${order} LIMIT ?7`;
+  const source = `${sourceOf(owner, filter)} ${order} LIMIT ?7`;
   const place = [owner, seq, endpointId, ...idsOf(range), endpoint ?? null, looked];
   const [rows = [], edge = []] = await batch<DeliveryOfEvent>(db, [
     [
@@ -86,17 +94,17 @@ export async function listDeliveries(
 /** As `listDeliveries`, of events; a status or an endpoint means: has a delivery with it. @throws StorageError */
 export async function listEvents(
   db: D1Database,
-  owner: string,
+  owner: string | null,
   { status, endpoint, type, range, limit, before }: Filter,
 ): Promise<Rows<EventWithCounts>> {
   const isFiltered = [status, endpoint, type, range.since, range.until].some((one) => one != null);
   const source =
-    status === "failed" || status === "dead"
+    owner !== null && isLost(status)
       ? // Served by delivery_failed.
         `SELECT DISTINCT event_seq AS seq FROM delivery WHERE owner = ?1 AND status IN ('failed', 'dead') AND status = '${status}'
          AND event_seq < ?2 AND ${inRange("event_seq", "?3", "?4")} ORDER BY event_seq DESC LIMIT ?5`
-      : // Served by event_owner.
-        `SELECT seq FROM event WHERE owner = ?1 AND seq < ?2 AND ${inRange("seq", "?3", "?4")} ORDER BY seq DESC LIMIT ?5`;
+      : // Served by event_owner, or by the primary key.
+        `SELECT seq FROM event WHERE ${owner === null ? "?1 IS NULL" : "owner = ?1"} AND seq < ?2 AND ${inRange("seq", "?3", "?4")} ORDER BY seq DESC LIMIT ?5`;
   const looked = isFiltered ? WINDOW_ROWS : limit + 1;
   const place = [owner, (before ?? TOP).seq, ...idsOf(range), looked];
   const has = (condition: string) =>

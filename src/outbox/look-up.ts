@@ -16,6 +16,7 @@ import {
   type Proof,
   STUCK_MAX,
   toRecorded,
+  withAnswers,
   withStuck,
 } from "./learn.ts";
 import { type DeliveryRow, keyOf } from "./rows.ts";
@@ -150,7 +151,7 @@ async function byWindow(
     const listed = await run.gateway.list({ fromMs, toMs, cursor, limit: PAGE, endpointIds });
     if (listed.kind !== "page") break;
     report.pages++;
-    await learn(run, listed.deliveries, proof, askedAt);
+    await learn(run, listed.deliveries, { proof, askedAt, room: budget.left() - keep });
     for (const { key } of ownAmong(listed.deliveries)) wanted.delete(key);
     cursor = listed.next;
     if (cursor !== null && visited.has(cursor)) break;
@@ -181,7 +182,7 @@ async function byKey(
     else results.push(await resultOf(run, row, one, proof));
   }
   report.again += results.filter(({ status }) => status === "pending").length;
-  await learn(run, found, proof, askedAt);
+  await learn(run, found, { proof, askedAt, room: budget.left() - 4 });
   await record(run, results);
   return report.byKey === 0 || budget.left() >= MIN_LEFT;
 }
@@ -190,8 +191,13 @@ function presentKey({ event_id, endpoint_id, key_version }: Row): string {
   return keyOf(event_id, endpoint_id, key_version);
 }
 
-async function learn(run: Run, deliveries: GatewayDelivery[], proof: Proof, askedAt: number) {
-  const learned = await withStuck(run.env.DB, ownAmong(deliveries), proof, askedAt);
+async function learn(
+  run: Run,
+  deliveries: GatewayDelivery[],
+  { proof, askedAt, room }: { proof: Proof; askedAt: number; room: number },
+): Promise<void> {
+  const own = await withAnswers(run.gateway, ownAmong(deliveries), room);
+  const learned = await withStuck(run.env.DB, own, proof, askedAt);
   if (learned.length === 0) return;
   const results = await batch<never>(run.env.DB, learnStatements(learned, Date.now()));
   const { tell } = toRecorded(learned, results, run.outbox.endpoints, askedAt);

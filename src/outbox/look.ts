@@ -4,7 +4,7 @@ import { logError } from "../run.ts";
 import type { Bindings } from "../settings.ts";
 import { batch } from "../storage.ts";
 import type { Attempt, Gateway, GatewayDelivery } from "./gateway.ts";
-import { CLOCK_SKEW_MS, finalStatements, ownAmong, toRecorded } from "./learn.ts";
+import { CLOCK_SKEW_MS, finalStatements, ownAmong, toRecorded, withAnswers } from "./learn.ts";
 import type { DeliveryOfEvent } from "./lists.ts";
 import type { Outbox } from "./outbox.ts";
 import { keyOf } from "./rows.ts";
@@ -14,16 +14,34 @@ const EVERY_MS = 3_000;
 // Deliveries of one look, and endpoints that it names.
 const LIMIT = 100;
 const ENDPOINTS_MAX = 40;
+// Failed ones whose last answer is asked for.
+const ANSWERS_MAX = 3;
 // Owners whose last look an isolate remembers.
 const REMEMBERED_MAX = 500;
 
-type Look = { at: number; seen: Map<string, GatewayDelivery> };
+/** What a look showed, by key; `error`: why the gateway did not answer the last one. */
+export type Seen = { seen: Map<string, GatewayDelivery>; error: string | null };
+
+type Look = Seen & { at: number };
+
+/** What a look needs of a delivery. */
+export type Lookable = Pick<
+  DeliveryOfEvent,
+  "id" | "endpoint_id" | "key_version" | "status" | "accepted_at"
+>;
+
+/** No look at all. */
+export const NOTHING: Seen = { seen: new Map(), error: null };
 
 // This isolate's last look for each owner of each database.
 const looks = new WeakMap<D1Database, Map<string, Look>>();
 
 /** The key that a delivery has at the gateway now. */
-export function presentKey({ id, endpoint_id, key_version }: DeliveryOfEvent): string {
+export function presentKey({
+  id,
+  endpoint_id,
+  key_version,
+}: Pick<Lookable, "id" | "endpoint_id" | "key_version">): string {
   return keyOf(id, endpoint_id, key_version);
 }
 
@@ -35,16 +53,17 @@ export async function look(
   env: Bindings,
   outbox: Outbox,
   owner: string,
-  rows: DeliveryOfEvent[],
-): Promise<Map<string, GatewayDelivery>> {
+  rows: Lookable[],
+): Promise<Seen> {
   const sending = rows.filter(({ status }) => status === "sending");
   const known = looks.get(env.DB) ?? new Map<string, Look>();
   looks.set(env.DB, known);
   const last = known.get(owner);
   const now = Date.now();
-  if (sending.length === 0 || (last && now - last.at < EVERY_MS)) return last?.seen ?? new Map();
+  if (sending.length === 0) return NOTHING;
+  if (last && now - last.at < EVERY_MS) return last;
   // Noted before the answer: of polls at once, one asks.
-  const mine: Look = { at: now, seen: last?.seen ?? new Map() };
+  const mine: Look = { ...(last ?? NOTHING), at: now };
   remember(known, owner, mine);
   try {
     const endpointIds = [...new Set(sending.map(({ endpoint_id }) => endpoint_id))];
@@ -54,12 +73,13 @@ export async function look(
       ...{ fromMs, toMs: now + CLOCK_SKEW_MS, cursor: null, limit: LIMIT },
       endpointIds: endpointIds.slice(0, ENDPOINTS_MAX),
     });
-    if (listed.kind !== "page") return mine.seen;
+    mine.error = listed.kind === "silent" ? listed.error : null;
+    if (listed.kind !== "page") return mine;
     mine.seen = await record(env, outbox, owner, sending, listed.deliveries);
   } catch (error) {
     logError({ owner, look: sending.length }, error);
   }
-  return mine.seen;
+  return mine;
 }
 
 function remember(known: Map<string, Look>, owner: string, mine: Look): void {
@@ -74,12 +94,15 @@ async function record(
   env: Bindings,
   outbox: Outbox,
   owner: string,
-  rows: DeliveryOfEvent[],
+  rows: Lookable[],
   deliveries: GatewayDelivery[],
 ): Promise<Map<string, GatewayDelivery>> {
   const keys = new Set(rows.map(presentKey));
   const learned = ownAmong(deliveries).filter(({ key }) => keys.has(key));
-  const final = learned.filter(({ progress }) => progress === "success" || progress === "failure");
+  const isFinal = learned.filter(
+    ({ progress }) => progress === "success" || progress === "failure",
+  );
+  const final = await withAnswers(outbox.connect(env), isFinal, ANSWERS_MAX);
   if (final.length > 0) {
     const now = Date.now();
     const results = await batch<never>(env.DB, finalStatements(final, owner, now));

@@ -67,6 +67,9 @@ export type BulkResent = { resent: number; next: number | null };
 
 type Found = { event_seq: number; endpoint_id: string; matches: number };
 
+const THESE = `(delivery.event_seq, delivery.endpoint_id) IN
+  (SELECT value ->> 'event_seq', value ->> 'endpoint_id' FROM json_each(?3))`;
+
 /**
  * Sends again up to RESEND_MAX of what failed, newest first, due at once. A round never meets the same delivery twice,
  * whatever becomes of it meanwhile: it goes on below the last sequence.
@@ -74,9 +77,30 @@ type Found = { event_seq: number; endpoint_id: string; matches: number };
  */
 export async function resendMany(
   db: D1Database,
-  { owner, statuses, endpointId, range, before }: BulkResend,
+  wanted: BulkResend,
   now: number,
 ): Promise<BulkResent> {
+  const { matching, next } = await findLost(db, wanted);
+  if (matching.length === 0) return { resent: 0, next };
+  const sql = `${RESEND} AND ${THESE} RETURNING event_seq`;
+  const rows = await all(db, sql, now, wanted.owner, JSON.stringify(matching));
+  return { resent: rows.length, next };
+}
+
+/** How many `resendMany` would send again. @throws StorageError */
+export async function countMany(db: D1Database, wanted: BulkResend): Promise<BulkResent> {
+  const { matching, next } = await findLost(db, wanted);
+  if (matching.length === 0) return { resent: 0, next };
+  const sql = `SELECT count(*) AS n FROM delivery WHERE ${IS_ACTIVE} IS NOT NULL AND ?1 IS ?1 AND owner = ?2 AND ${THESE}`;
+  const [counted] = await all<{ n: number }>(db, sql, 0, wanted.owner, JSON.stringify(matching));
+  return { resent: counted?.n ?? 0, next };
+}
+
+/** What one call of a round is about. */
+async function findLost(
+  db: D1Database,
+  { owner, statuses, endpointId, range, before }: BulkResend,
+): Promise<{ matching: Found[]; next: number | null }> {
   // Served by delivery_failed, one status at a time.
   const source = (status: string) => `SELECT * FROM (SELECT event_seq, endpoint_id FROM delivery
     WHERE owner = ?1 AND status IN ('failed', 'dead') AND status = '${status}' AND event_seq < ?2
@@ -90,15 +114,7 @@ export async function resendMany(
     ...[owner, before, endpointId, range.since, range.until, RESEND_MAX + 1, ...idsOf(range)],
   );
   const { page, next } = wholeEvents(found);
-  const matching = page.filter(({ matches }) => matches === 1);
-  if (matching.length === 0) return { resent: 0, next };
-  const rows = await all(
-    db,
-    `${RESEND} AND (delivery.event_seq, delivery.endpoint_id) IN
-       (SELECT value ->> 'event_seq', value ->> 'endpoint_id' FROM json_each(?3)) RETURNING event_seq`,
-    ...[now, owner, JSON.stringify(matching)],
-  );
-  return { resent: rows.length, next };
+  return { matching: page.filter(({ matches }) => matches === 1), next };
 }
 
 /** The rows up to the end of an event: the next call begins below its sequence. */

@@ -1,7 +1,10 @@
 /** What callers may send to /event, /delivery and /rebuild. */
 import * as z from "zod/mini";
-import { Cursor, EndpointId, Limit, text } from "../schema.ts";
+import { Cursor, EndpointId, Limit, numeral, text } from "../schema.ts";
 import { DeliveryStatus } from "./answers.ts";
+
+// Longest `watch` of a poll: 50 places with Convoy's ids are half of it.
+const PLACES_MAX_CHARS = 8_192;
 
 /** `:id` of an event or of a delivery in a path. */
 export const IdPath = z.object({ id: text(1, 320) });
@@ -22,14 +25,20 @@ const Place = z.pipe(
   z
     .string()
     .check(z.regex(/^[1-9]\d{0,15}(\.[\s\S]{1,255})?$/, { error: "did not come from this list" })),
-  z.transform((cursor: string) => {
-    const [seq = "", ...endpointId] = cursor.split(".");
-    return { seq: Number(seq), endpointId: endpointId.join(".") };
-  }),
+  z.transform(placeOf),
 );
+
+function placeOf(cursor: string) {
+  const [seq = "", ...endpointId] = cursor.split(".");
+  return { seq: Number(seq), endpointId: endpointId.join(".") };
+}
+
+/** Whose rows an operator lists: all owners'. */
+export const AllOwners = z.optional(z.literal("*", { error: 'must be "*"' }));
 
 /** Query of GET /delivery and GET /event. */
 export const LogQuery = z.strictObject({
+  owner: AllOwners,
   status: z.optional(DeliveryStatus),
   endpoint: z.optional(EndpointId),
   type: z.optional(text(1, 255)),
@@ -38,11 +47,27 @@ export const LogQuery = z.strictObject({
   cursor: z.optional(Place),
 });
 
-/** Body of POST /delivery/resend; all of it is optional. `cursor`: of the call before, to continue the same round. */
+/** Deliveries by place, `sequence.endpoint_id`, or all of an event, `sequence`; separated by commas. */
+const Places = z.pipe(
+  z.string().check(z.maxLength(PLACES_MAX_CHARS)),
+  z.transform((places: string) => places.split(",").map(placeOf)),
+);
+
+/** Query of GET /delivery/poll. `after`: of the poll before. `watch`: deliveries that the caller knows. */
+export const PollQuery = z.strictObject({
+  after: z.optional(numeral(z.int())),
+  status: z.optional(DeliveryStatus),
+  endpoint: z.optional(EndpointId),
+  type: z.optional(text(1, 255)),
+  watch: z.optional(Places),
+});
+
+/** Body of POST /delivery/resend; all of it is optional. `cursor`: of the call before, to continue the same round. `dry_run`: only count them. */
 export const BulkResend = z.strictObject({
   endpoint: z.optional(EndpointId),
   status: z.optional(z.enum(["failed", "dead"])),
   ...range,
+  dry_run: z.optional(z.boolean()),
   cursor: z.optional(Place),
 });
 

@@ -37,8 +37,7 @@ export const TASKS: Task[] = [
   },
   {
     name: "walk",
-    due: () =>
-      `${UNDER_WAY} OR s.walk_since IS NULL OR s.walk_since < ?1 - ${IDLE_MS}`,
+    due: () => `${UNDER_WAY} OR s.walk_since IS NULL OR s.walk_since < ?1 - ${IDLE_MS}`,
     columns: `${UNDER_WAY} AS under_way, (SELECT occurred_at FROM event ORDER BY seq LIMIT 1) AS log_begins_at`,
     // A window's beginning: two statements; the page; those that are stuck, recording, telling.
     least: 6,

@@ -1,9 +1,10 @@
 /** Rows of the log as the API returns them. */
-import type { Delivery, LoggedEvent } from "./answers.ts";
+import type { Delivery, DeliveryProgress, LoggedEvent, Polled } from "./answers.ts";
 import type { GatewayDelivery, Progress } from "./gateway.ts";
 import type { DeliveryOfEvent, EventWithCounts, Place } from "./lists.ts";
+import { type News, POLL_WAITING } from "./poll.ts";
 import type { Registry } from "./resource.ts";
-import { DELIVERY_STATUSES, type DeliveryStatus } from "./rows.ts";
+import { DELIVERY_STATUSES, type DeliveryRow, type DeliveryStatus } from "./rows.ts";
 import type { TimeRange } from "./time-range.ts";
 
 // What a look at the gateway shows of one that is being sent. Discarded is the walk's to judge.
@@ -14,15 +15,31 @@ const SHOWN: Record<Progress, DeliveryStatus> = {
   unfinished: "sending",
 };
 
+/** The part of a delivery that changes; `now`: what the gateway says about its present key. */
+export function toProgress(
+  row: Omit<DeliveryRow, "owner" | "type">,
+  now: GatewayDelivery | undefined,
+): DeliveryProgress {
+  const isLive = now !== undefined && row.status === "sending";
+  const status = isLive ? SHOWN[now.progress] : row.status;
+  const isFinal = isLive && status !== "sending";
+  return {
+    status,
+    attempts: isLive ? now.attempts : row.attempts,
+    resends: row.resends,
+    last_http_status: row.last_http_status,
+    error: row.error,
+    next_try_at: isoOrNull(nextTryAt(row, now)),
+    finished_at: isoOrNull(isFinal ? now.updatedAt : row.finished_at),
+  };
+}
+
 /** A delivery; `now`: what the gateway says about its present key. */
 export function toDelivery(
   resources: Registry,
   row: DeliveryOfEvent,
   now: GatewayDelivery | undefined,
 ): Delivery {
-  const isLive = now !== undefined && row.status === "sending";
-  const status = isLive ? SHOWN[now.progress] : row.status;
-  const isFinal = isLive && status !== "sending";
   return {
     id: `${row.id}.${row.endpoint_id}`,
     event_id: row.id,
@@ -32,20 +49,22 @@ export function toDelivery(
     resource: row.resource,
     resource_id: row.resource_id,
     title: titleOf(resources, row),
-    status,
-    attempts: isLive ? now.attempts : row.attempts,
-    resends: row.resends,
-    last_http_status: row.last_http_status,
-    error: row.error,
     created_at: iso(row.occurred_at),
-    next_try_at: isoOrNull(nextTryAt(row, now)),
-    finished_at: isoOrNull(isFinal ? now.updatedAt : row.finished_at),
+    ...toProgress(row, now),
   };
+}
+
+/** A delivery or an event as operators see all owners': whose it is, without contents. */
+export function withoutContents<Shown extends { title: unknown; data?: unknown }>(
+  owner: string,
+  { title, data, ...rest }: Shown,
+): Omit<Shown, "title" | "data"> & { owner: string } {
+  return { owner, ...rest };
 }
 
 /** When a pending one is posted, or the gateway tries again. */
 function nextTryAt(
-  { status, due_at }: DeliveryOfEvent,
+  { status, due_at }: Pick<DeliveryRow, "status" | "due_at">,
   now: GatewayDelivery | undefined,
 ): number | null {
   if (status === "pending") return due_at;
@@ -87,6 +106,24 @@ function titleOf(
   // What an older version of the code wrote may lack what the title needs.
   const value = resource.schema.safeParse(JSON.parse(data));
   return value.success ? resource.title(value.data) : plain;
+}
+
+/** A poll's answer, but for the deliveries. `isSilent`: the gateway does not answer a look. */
+export function toPolled(news: News, isSilent: boolean): Omit<Polled, "data" | "watched"> {
+  const { after, hasMore, failing, waiting, isBreakerOpen } = news;
+  const isDown = isSilent || isBreakerOpen || (waiting?.failures ?? 0) > 0;
+  return {
+    after,
+    has_more: hasMore,
+    failing: { endpoints: failing.endpoints, latest: isoOrNull(failing.latest) },
+    waiting: waiting && {
+      deliveries: Math.min(waiting.deliveries, POLL_WAITING),
+      has_more: waiting.deliveries > POLL_WAITING,
+      since: iso(waiting.since),
+      error: waiting.error,
+    },
+    gateway: isDown ? "down" : "ok",
+  };
 }
 
 /** The times of a query. */

@@ -14,6 +14,7 @@ import {
   type Proof,
   STUCK_MS,
   toRecorded,
+  withAnswers,
   withStuck,
 } from "./learn.ts";
 
@@ -88,7 +89,8 @@ export async function walk(
     }
     const { place } = report;
     const to = listed.next === null ? closed(place) : further(place, listed.next);
-    const learned = await withStuck(run.env.DB, ownAmong(listed.deliveries), agenda.proof, askedAt);
+    const own = await withAnswers(run.gateway, ownAmong(listed.deliveries), budget.left() - 4);
+    const learned = await withStuck(run.env.DB, own, agenda.proof, askedAt);
     const moved = await record(run, { learned, from: place, to, askedAt }, report);
     if (!moved) return { ...report, problem: "another run is ahead" };
     report.place = to;

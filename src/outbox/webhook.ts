@@ -1,6 +1,6 @@
 /** The bodies of a resource's webhooks, for receivers and for the API document: their types and their schemas. */
 import * as z from "zod/mini";
-import { type AnyResource, type EventType, PING, type Resource, type Verb } from "./resource.ts";
+import { type AnyResource, type EventType, PING, type Verb } from "./resource.ts";
 
 /** What every webhook says. `description` is for people. */
 type Common = { description: string; event_id: string; occurred_at: string };
@@ -13,8 +13,14 @@ type Body<Event extends string, Order, Subject> = { event: Event } & Common & Or
 type Whole<Name extends string, Value> = { [N in Name]: Value };
 type Gone<Name extends string, Id> = { [N in Name]: { id: Id } };
 
+type Named<Name, Id, Value> = {
+  name: Name;
+  id: { fromText: (text: string) => Id };
+  title: (value: Value) => string;
+};
+
 type OfVerb<R, V extends Verb> =
-  R extends Resource<infer Name, infer Id, infer Value>
+  R extends Named<infer Name extends string, infer Id, infer Value>
     ? R extends { verbs: { [T in V]: { event: infer Event extends string } } }
       ? {
           created: Body<Event, Logged, Whole<Name, Value>>;
@@ -26,13 +32,14 @@ type OfVerb<R, V extends Verb> =
       : never
     : never;
 
-type OfFurther<R> = R extends { name: infer Name extends string; further: readonly (infer F)[] }
-  ? R extends { schema: z.ZodMiniType<infer Value>; id: { fromText: (text: string) => infer Id } }
-    ? F extends string
-      ? Body<F, Logged, { [N in Name]: Value | { id: Id } }>
+type OfFurther<R> =
+  R extends Named<infer Name extends string, infer Id, infer Value>
+    ? R extends { further: readonly (infer F)[] }
+      ? F extends string
+        ? Body<F, Logged, { [N in Name]: Value | { id: Id } }>
+        : never
       : never
-    : never
-  : never;
+    : never;
 
 /** A webhook about a resource, of one verb or of any type: `Webhook<typeof todo>`. `event` says which. */
 export type Webhook<R extends AnyResource, V extends Verb = Verb> =
@@ -40,7 +47,7 @@ export type Webhook<R extends AnyResource, V extends Verb = Verb> =
   | (Verb extends V ? OfFurther<R> : never);
 
 /** The body of a `ping`. */
-export type PingWebhook = Body<"ping", { sequence: number }, unknown>;
+export type PingWebhook = Body<"ping", Logged, unknown>;
 
 const Sequence = z.int().check(z.gte(1));
 
@@ -55,7 +62,10 @@ function schemaOf({ event, description }: EventType, rest: Record<string, z.ZodM
 }
 
 /** The schema of a `ping`. */
-export const PingWebhook = schemaOf(PING, { sequence: Sequence });
+export const PingWebhook = schemaOf(PING, {
+  sequence: z.optional(Sequence),
+  test: z.optional(z.literal(true)),
+});
 
 /** The schema of a resource's webhooks of one event type: what a receiver may rely on. */
 export function webhookSchema(resource: AnyResource, type: EventType): z.ZodMiniObject {

@@ -45,7 +45,7 @@ export async function openInbox(
     if (message.type() === "error") complaints.push(message.text());
   });
   await page.goto(url);
-  await page.locator("#live[data-connected=true]").waitFor();
+  await page.locator("#live[data-live=true]").waitFor();
   return { page, complaints };
 }
 

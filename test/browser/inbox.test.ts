@@ -39,7 +39,7 @@ describe.skipIf(browser === null)("the inbox page", () => {
   });
 
   const row = (text: string) => page.locator(".row", { hasText: text });
-  const shown = () => page.locator(".row .todo").allTextContents();
+  const shown = () => page.locator(".row .about").allTextContents();
 
   test("shows a delivery without a reload, and counts it in the title until it is opened", async () => {
     await scene.event(endpointId, "created", { id: 1, item: "Buy milk" });
@@ -117,6 +117,44 @@ describe.skipIf(browser === null)("the inbox page", () => {
 
     await page.keyboard.press("Escape");
     await page.locator("#detail").waitFor({ state: "hidden" });
+  });
+
+  test("Escape takes the search back in truth, then leaves it", async () => {
+    await scene.event(endpointId, "created", { id: 1, item: "Buy milk" });
+    await scene.event(endpointId, "created", { id: 2, item: "Water the lawn" });
+    await row("lawn").waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("lawn");
+    await row("milk").waitFor({ state: "detached" });
+    await page.keyboard.press("Escape");
+    await row("milk").waitFor();
+    expect(await page.locator("#search").inputValue()).toBe("");
+    const focused = () => page.evaluate<string>("document.activeElement.id");
+    expect(await focused()).toBe("search");
+    await page.keyboard.press("Escape");
+    expect(await focused()).toBe("");
+  });
+
+  test("Enter leads from a row into its detail, Escape back to the row; the list is one stop for Tab", async () => {
+    for (let id = 1; id <= 60; id++)
+      await scene.event(endpointId, "created", { id, item: `todo ${id}.` });
+    await row("todo 60.").waitFor();
+    await row("todo 1.").waitFor();
+    const focused = () => page.evaluate<string>("document.activeElement.textContent.trim()");
+    await row("todo 60.").focus();
+    await page.keyboard.press("ArrowDown");
+    await page.locator(".row[aria-current=true]", { hasText: "todo 59." }).waitFor();
+    expect(await focused()).toContain("todo 59.");
+    await page.keyboard.press("Enter");
+    await page.locator("#detail:focus").waitFor();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    expect(await focused()).toBe("Replay");
+    await page.keyboard.press("Escape");
+    expect(await focused()).toContain("todo 59.");
+    // From the list, Tab leaves it.
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate<boolean>("document.activeElement.matches('.row')")).toBe(false);
   });
 
   test("shows each attempt with its answer, and why the delivery failed", async () => {
@@ -260,7 +298,17 @@ describe.skipIf(browser === null)("the inbox page", () => {
     await scene.event(endpointId, "created", { id: 1, item: "Buy milk" });
     await row("Buy milk").waitFor();
     await other.page.locator(".row").waitFor();
-    await page.getByRole("button", { name: "Clear" }).click();
+    await page.getByRole("button", { name: "Clear …" }).click();
+    await page.getByRole("dialog").filter({ hasText: "The only delivery is cleared." }).waitFor();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+    expect(await page.locator(".row").count()).toBe(1);
+    await page.locator("#filter-type").selectOption("ping");
+    await row("Buy milk").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Clear …" }).click();
+    await page.getByRole("dialog").filter({ hasText: "not only the 0 deliveries" }).waitFor();
+    await page.getByRole("button", { name: "Clear everything" }).click();
+    await page.locator("#filter-type").selectOption("");
     await row("Buy milk").waitFor({ state: "detached" });
     await other.page.locator(".row").waitFor({ state: "detached" });
     await other.page.context().close();

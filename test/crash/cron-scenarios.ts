@@ -1,146 +1,211 @@
-/** Crash scenarios of the cron: everything it may have to do. */
-import type { Actor } from "../support/actors.ts";
+/** Crash scenarios of the cron: everything that it may have to do. */
 import { pass } from "../support/virtual-clock.ts";
 import type { World } from "../support/world.ts";
 import {
-  anEndpoint,
-  aTodo,
+  aThing,
   cutCall,
-  endpointId,
-  passToMinute,
+  DAY_MS,
+  LEASE_OVER_MS,
+  MINUTE_MS,
+  runCron,
   type Scenario,
-  WEBHOOK_URL,
 } from "./scenario.ts";
 
-const MINUTE_MS = 60_000;
-const DAY_MS = 24 * 60 * MINUTE_MS;
-/** Longer than a lease. */
-const LEASE_OVER_MS = 95_000;
-
-function runCron(_world: World, actor: Actor): void {
-  void actor.scheduled(Date.now());
+function cron(
+  name: string,
+  about: Pick<Scenario, "takes" | "shows" | "late" | "excuses">,
+  setup: Scenario["setup"],
+): Scenario {
+  return { name: `cron: ${name}`, setup, act: runCron, ...about };
 }
 
-function cron(name: string, setup: Scenario["setup"], late = false): Scenario {
-  return { route: "cron", name: `cron: ${name}`, setup, act: runCron, late };
+/** Creates things while Convoy is in some trouble. */
+async function during(world: World, trouble: object, ...ids: number[]): Promise<void> {
+  const before = { ...world.convoy.trouble };
+  Object.assign(world.convoy.trouble, trouble);
+  for (const id of ids) await world.ask("POST", "/thing", { body: { id } });
+  await pass(10_000);
+  Object.assign(world.convoy.trouble, before);
 }
+
+/** Lets time pass until what Convoy has taken is idle for long, with proof that it finishes others. */
+async function longAfter(world: World): Promise<void> {
+  await pass(50 * MINUTE_MS);
+  const [made, seen] = [Date.now() - 40 * MINUTE_MS, Date.now() - 31 * MINUTE_MS];
+  world.d1.sqlite.exec(`UPDATE cron_state SET proof_made_at = ${made}, proof_seen_at = ${seen};
+    UPDATE delivery SET looks = 1, due_at = ${Date.now()} WHERE status = 'sending'`);
+}
+
+/** SQL: a row of a delivery. */
+const one = (where: string) => `SELECT 1 FROM delivery WHERE ${where}`;
+
+const POST = "Convoy POST /events";
+const LIST = "Convoy GET /eventdeliveries";
 
 /** The cron with each kind of work. */
 export const CRON_SCENARIOS: Scenario[] = [
-  cron("to project and to post", async (world) => {
-    await aTodo(world);
-    await cutCall(world, ["KV put"], "POST", "/todo", { id: 2, item: "bread" });
-    await cutCall(world, ["KV put"], "PUT", "/todo/1", { item: "cream" });
-    await cutCall(world, ["KV delete"], "DELETE", "/todo/1");
+  cron("to project", { takes: "KV put" }, async (world) => {
+    await aThing(world);
+    await cutCall(world, ["KV put"], "POST", "/thing", { body: { id: 2 } });
+    await cutCall(world, ["KV put"], "PUT", "/thing/1", { body: { name: "cream" } });
+    await cutCall(world, ["KV delete"], "DELETE", "/thing/1");
     await pass(LEASE_OVER_MS);
-    await passToMinute(17);
   }),
-  cron("to post", async (world) => {
-    await aTodo(world);
-    await cutCall(world, ["Convoy POST /events"], ...pingOf(world));
-    await cutCall(world, ["D1 UPDATE event"], "PUT", "/todo/1", { completed: true });
+  cron("to post, of two owners", { takes: POST }, async (world) => {
+    world.endpoints("e1", "e2", { id: "x1", owner: "x" });
+    await during(world, { mode: "down" }, 1, 2);
+    await cutCall(world, ["Convoy POST /events"], "POST", "/thing", {
+      owner: "x",
+      body: { id: 1 },
+    });
     await pass(LEASE_OVER_MS);
-    await passToMinute(17);
   }),
-  cron("to audit", async (world) => {
-    await aTodo(world);
-    await pass(2 * MINUTE_MS);
-    await passToMinute(17);
-  }),
-  cron("to post what Convoy forgot", async (world) => {
-    await anEndpoint(world);
-    await world.convoy.setFaults({ swallow: true });
-    await world.ask("POST", "/todo", { id: 1, item: "milk" });
-    await world.ask("POST", "/todo", { id: 2, item: "bread" });
-    await world.convoy.setFaults({});
-    await pass(11 * MINUTE_MS);
-    await passToMinute(27);
-  }),
-  cron("to look up by key", async (world) => {
-    await anEndpoint(world);
-    await world.convoy.setFaults({ swallow: true });
-    await world.ask("POST", "/todo", { id: 1, item: "milk" });
-    await world.ask("POST", `/todo?endpoint=${endpointId(world)}`, { id: 2, item: "bread" });
-    await acceptedAgain(world);
-    await world.convoy.setFaults({});
-    await pass(11 * MINUTE_MS);
-    await passToMinute(57);
-  }),
-  cron("to give a new key", async (world) => {
-    await anEndpoint(world);
-    await world.convoy.setFaults({ strand: { what: "event" } });
-    await world.ask("POST", "/todo", { id: 1, item: "milk" });
-    await world.convoy.setFaults({});
-    for (let looks = 0; looks < 4; looks++) await acceptedAgain(world);
-    await pass(11 * MINUTE_MS);
-    await passToMinute(17);
+  cron("to post, and Convoy is down", { takes: POST }, async (world) => {
+    world.endpoints("e1", "e2");
+    await during(world, { mode: "down" }, 1, 2, 3);
+    world.convoy.trouble.mode = "down";
+    await pass(LEASE_OVER_MS);
+    setTimeout(() => {
+      world.convoy.trouble.mode = "ok";
+    }, 3 * MINUTE_MS);
   }),
   cron(
-    "to scrub",
+    "to release what was held",
+    { takes: POST, shows: one("endpoint_id = 'e1' AND status = 'sending'") },
     async (world) => {
-      await aTodo(world);
-      await world.ask("PUT", "/todo/1", { item: "cream" });
-      await pass(3 * MINUTE_MS);
-      await world.cron();
-      // The scrub does not look at anything younger than ten minutes.
-      await pass(10 * MINUTE_MS);
-      // A late put of the first version, by a worker that is gone.
-      const [key] = [...world.kv.now().keys()];
-      const late = JSON.stringify({ id: 1, item: "milk", completed: false });
-      world.kv.write(key!, late, { seq: 1 });
-      await passToMinute(0);
+      world.endpoints({ id: "e1", paused: true }, "e2");
+      for (let id = 1; id <= 3; id++) await world.ask("POST", "/thing", { body: { id } });
+      await world.ask("POST", "/endpoint/e1/activate");
+      await pass(MINUTE_MS);
     },
-    true,
   ),
-  cron("to purge", async (world) => {
-    await aTodo(world);
-    await world.ask("PUT", "/todo/1", { item: "cream" });
-    await world.ask("POST", "/todo", { id: 2, item: "bread" });
+  cron(
+    "to hold what is pending",
+    { takes: "UPDATE delivery", shows: one("status = 'held'") },
+    async (world) => {
+      world.endpoints("e1", "e2");
+      await during(world, { mode: "down" }, 1, 2);
+      await world.ask("POST", "/endpoint/e1/pause");
+      await pass(LEASE_OVER_MS);
+    },
+  ),
+  cron("to post for an endpoint that Convoy does not know", { takes: POST }, async (world) => {
+    world.endpoints("e1", "e2");
+    world.convoy.endpoint("e1").status = "gone";
+    for (const id of [1, 2]) await world.ask("POST", "/thing", { body: { id } });
+    await pass(LEASE_OVER_MS);
+  }),
+  cron("to walk", { takes: LIST, shows: one("status = 'delivered'") }, async (world) => {
+    world.endpoints("e1", "e2");
+    for (const id of [1, 2]) await world.ask("POST", "/thing", { body: { id } });
+    await pass(3 * MINUTE_MS);
+  }),
+  cron(
+    "to walk past what was discarded",
+    { takes: LIST, shows: one("endpoint_id = 'e1' AND status = 'held'") },
+    async (world) => {
+      world.endpoints("e1", "e2", "e3");
+      world.convoy.setActive("e1", false);
+      world.convoy.setActive("e2", false);
+      await world.ask("POST", "/thing", { body: { id: 1 } });
+      await pass(3 * MINUTE_MS);
+      world.convoy.setActive("e2", true);
+    },
+  ),
+  cron(
+    "to look at an endpoint that is active again",
+    { takes: "Convoy GET /endpoints" },
+    async (world) => {
+      world.endpoints("e1");
+      world.convoy.setActive("e1", false);
+      await world.ask("POST", "/thing", { body: { id: 1 } });
+      for (let i = 0; i < 4; i++) await world.cron();
+      world.convoy.setActive("e1", true);
+      await pass(6 * MINUTE_MS);
+    },
+  ),
+  cron(
+    "to post what Convoy forgot",
+    { takes: LIST, shows: one("looks = 1 AND status = 'pending'") },
+    async (world) => {
+      world.endpoints("e1");
+      await during(world, { mode: "swallow" }, 1, 2);
+      await during(world, {}, 3);
+      for (let i = 0; i < 9; i++) await world.cron();
+      await pass(2 * MINUTE_MS);
+    },
+  ),
+  cron(
+    "to post a canary",
+    { takes: LIST, shows: one("status = 'sending' AND looks = 0") },
+    async (world) => {
+      world.endpoints("e1");
+      await during(world, { mode: "swallow" }, 1, 2);
+      for (let i = 0; i < 9; i++) await world.cron();
+      await pass(2 * MINUTE_MS);
+    },
+  ),
+  cron(
+    "to look up by key",
+    { takes: LIST, shows: one("looks = 2 AND status = 'pending'") },
+    async (world) => {
+      world.endpoints("e1", "e2");
+      await during(world, { mode: "swallow" }, 1);
+      // Looked for once already, and swallowed again.
+      world.d1.sqlite.exec("UPDATE delivery SET looks = 1");
+      await during(world, { loses: 1 }, 2);
+      await pass(11 * MINUTE_MS);
+    },
+  ),
+  cron("to subscribe an endpoint", { takes: "Convoy POST /subscriptions" }, async (world) => {
+    world.endpoints("e1");
+    world.convoy.endpoint("e1").isSubscribed = false;
+    await world.ask("POST", "/thing", { body: { id: 1 } });
+    world.d1.sqlite.exec("UPDATE delivery SET looks = 1");
+    await pass(11 * MINUTE_MS);
+  }),
+  cron(
+    "to give a new key to what is stuck",
+    { takes: LIST, shows: one("key_version = 1") },
+    async (world) => {
+      world.endpoints("e1", "e2");
+      await during(world, { strands: 1 }, 1);
+      await longAfter(world);
+    },
+  ),
+  cron("to scrub", { takes: "KV getWithMetadata", late: true }, async (world) => {
+    world.endpoints("e1");
+    await aThing(world);
+    await world.ask("PUT", "/thing/1", { body: { name: "cream" } });
+    for (let i = 0; i < 4; i++) await world.cron();
+    // The scrub does not look at anything younger than ten minutes.
+    await pass(10 * MINUTE_MS);
+    // A late put of the first version, by a worker that is gone.
+    const [key] = [...world.kv.now().keys()];
+    world.kv.write(String(key), JSON.stringify({ id: 1, name: "bolt", size: 0 }), { seq: 1 });
+    await pass(MINUTE_MS);
+  }),
+  cron("to purge", { takes: "DELETE FROM event" }, async (world) => {
+    world.endpoints("e1");
+    await aThing(world);
+    await world.ask("PUT", "/thing/1", { body: { name: "cream" } });
+    await world.ask("POST", "/thing", { body: { id: 2 } });
     await world.recover();
-    await cutCall(world, ["KV put"], "PUT", "/todo/1", { completed: true });
+    await cutCall(world, ["KV put"], "PUT", "/thing/1", { body: { size: 3 } });
     await pass(DAY_MS + MINUTE_MS);
-    await passToMinute(17);
   }),
-  cron("to end a creation", async (world) => {
-    const body = { name: "new", url: `${WEBHOOK_URL}/new` };
-    await cutCall(world, ["D1 UPDATE endpoint"], "POST", "/endpoint", body);
-    await pass(6 * MINUTE_MS);
-    await passToMinute(25);
-  }),
-  cron("to end a creation without subscription", async (world) => {
-    const body = { name: "new", url: `${WEBHOOK_URL}/new` };
-    await cutCall(world, ["Convoy POST /subscriptions"], "POST", "/endpoint", body);
-    await pass(6 * MINUTE_MS);
-    await passToMinute(25);
-  }),
-  cron("to end a pause", async (world) => {
-    await anEndpoint(world);
-    await cutCall(world, ["D1 UPDATE endpoint", 2], "POST", `/endpoint/${endpointId(world)}/pause`);
-    await pass(LEASE_OVER_MS);
-    await passToMinute(17);
-  }),
-  cron("to end an activation", async (world) => {
-    await anEndpoint(world);
-    await world.ask("POST", `/endpoint/${endpointId(world)}/pause`);
-    await world.ask("POST", "/todo", { id: 1, item: "milk" });
-    await cutCall(
-      world,
-      ["D1 UPDATE endpoint", 2],
-      "POST",
-      `/endpoint/${endpointId(world)}/activate`,
-    );
-    await pass(LEASE_OVER_MS);
-    await passToMinute(17);
-  }),
+  cron(
+    "to give up what was held too long",
+    {
+      takes: "UPDATE delivery",
+      shows: one("status = 'dead'"),
+      excuses: { refused: ({ error }) => error === "It was held for too long." },
+    },
+    async (world) => {
+      world.endpoints({ id: "e1", paused: true }, "e2");
+      for (const id of [1, 2]) await world.ask("POST", "/thing", { body: { id } });
+      await world.rest();
+      await pass(2 * DAY_MS + MINUTE_MS);
+    },
+  ),
 ];
-
-/** Waits out the audit's patience: accepted events are posted or looked up again, and accepted as before. */
-async function acceptedAgain(world: World): Promise<void> {
-  await pass(11 * MINUTE_MS);
-  await world.cron();
-  await world.cron();
-}
-
-function pingOf(world: World): [string, string] {
-  return ["POST", `/endpoint/${endpointId(world)}/ping`];
-}

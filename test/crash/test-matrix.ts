@@ -6,7 +6,7 @@ import type { Scenario } from "./scenario.ts";
 
 /** Defines a test for each scenario; `title` names them in the printed count of points. */
 export function testMatrix(title: string, scenarios: Scenario[]): void {
-  const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
+  const world = openWorld({ settings: { RETENTION_DAYS: "1", HELD_DAYS: "2" } });
   const tried = { points: 0, broken: 0 };
 
   afterAll(async () => {
@@ -15,7 +15,7 @@ export function testMatrix(title: string, scenarios: Scenario[]): void {
   });
 
   test.for(scenarios)(
-    "$route, $name: no crash or error at any step breaks a promise",
+    "$name: no crash or error at any step breaks a promise",
     { timeout: 600_000 },
     async (scenario) => {
       const { points, broken } = await runMatrix(world, scenario);

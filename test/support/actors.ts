@@ -49,7 +49,7 @@ export function createIsolate(stores: Stores): (around: Around) => Actor {
   const take: Take = (store, what, run) => invocation.getStore()!(store, what, run);
   const env: Bindings = {
     KV: aroundKv(stores.kv, take),
-    DB: stores.d1.view(((call, run) => take("D1", verbOf(call.sql[0] ?? ""), run)) as D1Around),
+    DB: stores.d1.view(((call, run) => take("D1", verbsOf(call.sql), run)) as D1Around),
     CONVOY: { fetch: aroundConvoy(stores.convoy, take) },
     AUTH: "open",
     CONVOY_BASE_URL: "http://convoy.test/api",
@@ -99,7 +99,11 @@ function actorIn(code: WorkerCode, env: Bindings, around: Around): Actor {
   };
 }
 
-/** A statement in a word or two, for case names. */
+/** Statements in a word or two each, for case names. */
+function verbsOf(sql: string[]): string {
+  return [...new Set(sql.map(verbOf))].join(" + ");
+}
+
 function verbOf(sql: string): string {
   const verb = /\b(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)/.exec(sql);
   return verb ? `${verb[1]} ${verb[2]}` : `SELECT ${/\bFROM\s+(\w+)/.exec(sql)?.[1] ?? ""}`;

@@ -92,18 +92,18 @@ export function modelConvoy(
   const endpoints = new Map<string, EndpointThere>();
 
   const convoy: ModelConvoy = {
-    trouble: { ...HEALTHY, ...trouble },
+    trouble: since({ ...HEALTHY, ...trouble }),
     deliveries: [],
     posts: [],
     lists: 0,
     fetch,
     endpoint(id) {
+      schedule.catchUp();
       const there = endpoints.get(id) ?? newEndpoint();
       endpoints.set(id, there);
       return there;
     },
     setActive(id, isActive) {
-      schedule.catchUp();
       const there = convoy.endpoint(id);
       there.status = isActive ? "active" : "inactive";
       if (isActive) there.activatedAt = Date.now();
@@ -123,7 +123,7 @@ export function modelConvoy(
       schedule.clear();
       for (const each of [events, byKey, byEvent, endpoints]) each.clear();
       const empty = { deliveries: [], posts: [] as PostMade[], lists: 0 };
-      Object.assign(convoy, { trouble: { ...HEALTHY, ...trouble }, ...empty });
+      Object.assign(convoy, { trouble: since({ ...HEALTHY, ...trouble }), ...empty });
     },
     produce(count) {
       for (let i = 0; i < count; i++) {
@@ -140,6 +140,16 @@ export function modelConvoy(
       });
     },
   };
+
+  /** What was due before a trouble began, or ended, is done before. */
+  function since(state: Trouble): Trouble {
+    return new Proxy(state, {
+      set(target, name, value) {
+        schedule.catchUp();
+        return Reflect.set(target, name, value);
+      },
+    });
+  }
 
   function add(post: Posted): DeliveryThere {
     const at = schedule.now();

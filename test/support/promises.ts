@@ -1,64 +1,71 @@
 /** Checks the promises of docs/design.md, section 1: what callers know against what is there. */
-import { todoKey } from "../../src/todo/kv.ts";
-import type { Accepted, ConvoyDouble } from "./convoy-double.ts";
-import type { Call, Committed, World } from "./world.ts";
+import { valueKey } from "../../src/outbox/store.ts";
+import type { ConvoyDouble, Taken } from "./convoy-double.ts";
+import { outbox } from "./log-worker.ts";
+import type { Call, Committed, Delivered, World } from "./world.ts";
 
-type Todo = Record<string, unknown>;
+type Value = Record<string, unknown>;
 
-const TYPES: Record<string, string> = { POST: "created", PUT: "updated", DELETE: "deleted" };
-const OWNER = "default";
-
-/**
- * A Convoy's permanent failures. `gone`: endpoints that it no longer knows, whose events wait or are given up.
- * `poisoned`: endpoints whose events may fail there, and are then dead.
- */
-export type Exceptions = {
-  gone?: (endpointId: string) => boolean;
-  poisoned?: (endpointId: string) => boolean;
+/** What may remain for a reason. `failing`: receivers that never took it. `refused`: what Convoy never takes. */
+export type Excuses = {
+  failing?: (endpointId: string) => boolean;
+  refused?: (delivery: Delivered) => boolean;
+  /** How long after a pause or a removal a worker that was slow may still post; default: a lease and some. */
+  lateMs?: number;
 };
 
-/** An event with all that Convoy took of it, duplicates left out. */
-type Traced = Committed & { taken: Accepted[]; asked: number };
+const LATE_MS = 125_000;
 
 /** Every broken promise, one sentence each; empty if all hold. Time must have passed (`recover`). */
 export async function brokenPromises<C extends ConvoyDouble>(
   world: World<C>,
-  exceptions: Exceptions = {},
+  excuses: Excuses = {},
 ): Promise<string[]> {
   const history = world.history();
-  const accepted = await world.convoy.accepted();
-  const calls = world.calls.filter(({ url }) => /^\/todo(\/|\?|$)/.test(url));
-  const changes = calls.filter(({ method }) => method !== "GET");
-  const isGone = ({ endpoint_id: id }: Committed) => id !== null && exceptions.gone?.(id) === true;
-  const replays = world.calls.filter(({ url }) => url.endsWith("/replay"));
-  const traced = traces(history, accepted, replays);
+  const deliveries = world.deliveries();
+  const taken = await world.convoy.taken();
+  const changes = world.calls.filter((call) => changeOf(call) !== null);
+  const traced = traces(world, deliveries, taken);
+  const active = activeOnes(world);
   return [
     ...changesWithoutEvent(changes, history),
     ...eventsWithoutChange(changes, history),
     ...illegalHistory(changes, history),
-    ...traced.flatMap((event) =>
-      isGone(event)
-        ? saidToHaveCome(event)
-        : [...notAcceptedOnce(event, world, exceptions), ...lostReplays(replays, event)],
-    ),
-    ...phantoms(history, accepted),
+    ...unwanted(changes, history, deliveries),
+    ...traced.flatMap((one) => [...wrongStatus(one, active, excuses), ...notOnce(one)]),
+    ...phantoms(history, taken),
+    ...postedWhileAway(world, excuses.lateMs ?? LATE_MS),
+    ...foreignPosts(world, history),
+    ...unprojected(history),
     ...kvDiffers(world, history),
-    ...unfinishedMoves(world),
   ];
 }
 
-/** Each event with what Convoy took of it, and how many replays were asked for. */
-function traces(history: Committed[], accepted: Accepted[], replays: Call[]): Traced[] {
-  const taken = Map.groupBy(
-    accepted.filter(({ duplicate }) => !duplicate),
-    ({ key }) => key.split(":")[0],
+/** A delivery, what Convoy took of it by version, and how often callers may have had it sent again. */
+type Traced = { delivery: Delivered; taken: Map<number, Taken>; asked: number };
+
+function traces<C extends ConvoyDouble>(
+  world: World<C>,
+  deliveries: Delivered[],
+  taken: Taken[],
+): Traced[] {
+  const byDelivery = Map.groupBy(taken, ({ key }) => key.split(".").slice(0, 2).join("."));
+  const repeats = world.calls.filter(({ url }) => /\/(resend|replay)$/.test(url));
+  return deliveries.map((delivery) => {
+    const id = `${delivery.id}.${delivery.endpoint_id}`;
+    const versions = (byDelivery.get(id) ?? []).map(
+      (one) => [Number(one.key.split(".")[2] ?? 0), one] as const,
+    );
+    const asked = repeats.filter((call) => mayRepeat(call, delivery, id)).length;
+    return { delivery, taken: new Map(versions), asked };
+  });
+}
+
+function mayRepeat(call: Call, delivery: Delivered, id: string): boolean {
+  if (call.owner !== delivery.owner || (!isDone(call) && !isOpen(call))) return false;
+  return ["/delivery/resend", `/delivery/${id}/resend`, `/event/${delivery.id}/replay`].includes(
+    call.url,
   );
-  const bulk = replays.filter(({ url }) => url === "/event/replay").length;
-  return history.map((event) => ({
-    ...event,
-    taken: taken.get(event.id) ?? [],
-    asked: bulk + replays.filter(({ url }) => url === `/event/${event.id}/replay`).length,
-  }));
 }
 
 /** G1: an acknowledged change has exactly one event, of its type. */
@@ -66,12 +73,12 @@ function changesWithoutEvent(changes: Call[], history: Committed[]): string[] {
   const byId = Map.groupBy(history, ({ id }) => id);
   return changes.filter(isDone).flatMap((call) => {
     const found = byId.get(call.eventId ?? "") ?? [];
-    const fits = found.length === 1 && found[0]!.type === TYPES[call.method];
+    const fits = found.length === 1 && found[0]?.type === changeOf(call)?.type;
     return fits ? [] : [`G1: ${name(call)} has ${found.length} events`];
   });
 }
 
-/** G2: a change's event belongs to a call that was acknowledged, or that got no clear answer. */
+/** G1: a change's event belongs to a call that was acknowledged, or that got no clear answer. */
 function eventsWithoutChange(changes: Call[], history: Committed[]): string[] {
   const known = new Set(changes.filter(isDone).map(({ eventId }) => eventId));
   const open = changes.filter(isOpen);
@@ -79,142 +86,172 @@ function eventsWithoutChange(changes: Call[], history: Committed[]): string[] {
   for (const event of history.filter(isChange)) {
     if (known.has(event.id)) continue;
     const at = open.findIndex((call) => mayBe(call, event));
-    if (at < 0) broken.push(`G2: event ${event.seq} ${event.type} is of no call`);
+    if (at < 0) broken.push(`G1: event ${event.seq} ${event.type} is of no call`);
     else open.splice(at, 1);
   }
   return broken;
 }
 
-/** G2: each event is legal after the one before it, and holds all fields of all changes so far. */
+/** G1: each change is legal after the one before it, and holds all fields of all changes so far. */
 function illegalHistory(changes: Call[], history: Committed[]): string[] {
   const broken: string[] = [];
   const done = Map.groupBy(changes.filter(isDone), ({ eventId }) => eventId);
-  const now = new Map<number, Todo | null>();
+  const now = new Map<string, Value | null>();
   for (const event of history.filter(isChange)) {
-    const before = now.get(event.todo_id!) ?? null;
-    if ((event.type === "created") === (before !== null)) {
-      broken.push(
-        `G2: event ${event.seq} ${event.type}, but the todo was ${JSON.stringify(before)}`,
-      );
-    }
-    const after = todoOf(event);
+    const place = placeOf(event);
+    const before = now.get(place) ?? null;
+    const say = (what: string) => broken.push(`G1: event ${event.seq} ${event.type} ${what}`);
+    if ((event.change === "create") === (before !== null)) say(`after ${JSON.stringify(before)}`);
+    if (event.type === "part.sealed" && before?.sealed === true) say("of what is sealed: 409");
+    const after = dataOf(event);
     const tried = done.get(event.id) ?? changes.filter((call) => mayBe(call, event));
     if (!tried.some((call) => same(merged(call, event, before), after))) {
-      broken.push(`G2: lost update: event ${event.seq} ${event.type} made ${event.todo}`);
+      say(`lost an update: it made ${event.data}`);
     }
-    now.set(event.todo_id!, after);
+    now.set(place, after);
   }
   return broken;
 }
 
-/**
- * G1, G4: Convoy took every event once, and under another key only for a replay that was asked for, or after
- * one that it never finished. Nothing waits forever; only events for an endpoint that is gone are given up.
- */
-function notAcceptedOnce<C extends ConvoyDouble>(
-  event: Traced,
-  world: World<C>,
-  { poisoned }: Exceptions,
-): string[] {
-  const { id, state, taken, asked, endpoint_id: endpoint } = event;
-  const say = (problem: string) => `${event.type} ${event.seq} ${id} (${state}) ${problem}`;
-  const broken: string[] = [];
-  const firsts = taken.filter(({ key }) => key === id).length;
-  if (firsts !== 1) broken.push(say(`G4: was taken ${firsts} times`));
-  const stranded = taken.filter(({ status }) => ["Retry", "Processing"].includes(status)).length;
-  const delivered = taken.filter(({ status }) => status === "Success").length;
-  if (taken.length > 1 + asked + stranded || event.replays > asked + stranded) {
-    broken.push(
-      say(
-        `G4: has ${taken.length} keys, of ${event.replays}; ${asked} asked for, ${stranded} stranded`,
-      ),
-    );
-  }
-  if (delivered > 1 + asked) broken.push(say(`G4: came ${delivered} times`));
-
-  const open = event.due_at !== null || state === "pending" || event.stored === 0;
-  if (open) broken.push(say(`G1: is due at ${event.due_at}, stored ${event.stored}`));
-  const mayFail = endpoint !== null && poisoned?.(endpoint) === true;
-  const failed = taken.every(({ status }) => status === "Failure");
-  if (delivered === 0 && !failed) broken.push(say("G1: never came"));
-  // A fan-out is confirmed even if nobody subscribes to it.
-  if (delivered === 0 && endpoint !== null && state === "confirmed")
-    broken.push(say("G1: never came, and is confirmed"));
-  if (state === "accepted") broken.push(say("G4: nobody looked whether it came"));
-  if (state === "dead" && !(mayFail && delivered === 0) && !isRemoved(world, endpoint))
-    broken.push(say("G1: was given up"));
-  return broken;
-}
-
-/** An event for an endpoint that Convoy does not know is never reported as received. */
-function saidToHaveCome(event: Traced): string[] {
-  const { seq, state, taken, stored } = event;
-  const came = taken.length > 0 || state === "confirmed" || state === "accepted";
-  return [
-    ...(came ? [`G4: event ${seq} is ${state}, and its endpoint is gone`] : []),
-    ...(stored === 0 ? [`G6: event ${seq} is not in KV`] : []),
-  ];
-}
-
-function isRemoved<C extends ConvoyDouble>(world: World<C>, endpointId: string | null): boolean {
-  if (endpointId === null) return false;
-  return world.rows(`SELECT 1 FROM endpoint WHERE id = '${endpointId}'`).length === 0;
-}
-
-/** G2: Convoy was sent only events that are in the log, and as the log has them. */
-function phantoms(history: Committed[], accepted: Accepted[]): string[] {
-  const byId = new Map(history.map((event) => [event.id, event]));
-  return accepted.flatMap(({ key, body }) => {
-    const sent = JSON.parse(body) as { sequence?: number; event_id: string; todo?: Todo };
-    // A read's event has no row in the log and no sequence.
-    if (sent.sequence === undefined) return [];
-    const event = byId.get(sent.event_id);
-    if (!event || event.seq !== sent.sequence || key.split(":")[0] !== event.id) {
-      return [`G2: Convoy was sent ${body}`];
-    }
-    return event.todo !== null && !same(todoOf(event), sent.todo ?? null)
-      ? [`G2: ${body} is not the log's ${event.todo}`]
-      : [];
+/** G1: an event has a delivery for each endpoint that wanted it when it was committed, or for the one that was named. */
+function unwanted(changes: Call[], history: Committed[], deliveries: Delivered[]): string[] {
+  const byEvent = Map.groupBy(deliveries, ({ event_seq }) => event_seq);
+  const calls = new Map(changes.filter(isDone).map((call) => [call.eventId, call]));
+  return history.flatMap((event) => {
+    const got = (byEvent.get(event.seq) ?? []).map(({ endpoint_id }) => endpoint_id).sort();
+    const call = calls.get(event.id);
+    const named = call && new URL(call.url, "http://x").searchParams.get("endpoint");
+    const wanted = named ? [named] : event.wanted.toSorted();
+    const isRight = String(got) === String(wanted) || (!call && got.length === 1);
+    return isRight ? [] : [`G1: event ${event.seq} has deliveries for [${got}], not [${wanted}]`];
   });
 }
 
-/** Every replay answered with 202 was taken once. */
-function lostReplays(calls: Call[], event: Traced): string[] {
-  return calls
-    .filter(({ url, status }) => url === `/event/${event.id}/replay` && status === 202)
-    .flatMap(({ answer }) => {
-      const times = event.taken.filter(({ key }) => key === answer?.idempotency_key).length;
-      return times === 1 ? [] : [`replay ${answer?.idempotency_key}: ${times} times`];
-    });
+/** Whether endpoints are active, by id; those that their owners no longer have are missing. */
+function activeOnes<C extends ConvoyDouble>(world: World<C>): Map<string, boolean> {
+  const rows = world.rows<{ id: string; active: number }>("SELECT id, active FROM outbox_endpoint");
+  return new Map(rows.map(({ id, active }) => [id, active === 1]));
 }
 
-/** G6: KV has the last change of every todo, and nothing else. */
+/** G3, G5: nothing waits without a reason; what is said to have arrived has, and what is said to have failed has not. */
+function wrongStatus(
+  { delivery, taken }: Traced,
+  active: Map<string, boolean>,
+  { failing = () => false, refused = () => false }: Excuses,
+): string[] {
+  const { status, endpoint_id: endpoint, since_version: since, key_version: version } = delivery;
+  const isRemoved = !active.has(endpoint);
+  const counted = [...taken].filter(([at]) => at >= since && at <= version).map(([, one]) => one);
+  const arrived = counted.some(({ arrivals }) => arrivals > 0);
+  const succeeded = counted.some((one) => one.status === "Success");
+  const why: Record<string, boolean> = {
+    delivered: arrived,
+    failed:
+      !succeeded && taken.get(version)?.status === "Failure" && (failing(endpoint) || isRemoved),
+    dead: isRemoved || (!succeeded && refused(delivery)),
+    held: active.get(endpoint) === false && !succeeded,
+    pending: refused(delivery) && !isRemoved,
+    sending: false,
+  };
+  if (why[status]) return [];
+  const said = [...taken.values()].map((one) => `${one.key.slice(36)} ${one.status}`);
+  return [`G3: ${nameOf(delivery)} is ${status}, with keys [${said}]: ${JSON.stringify(delivery)}`];
+}
+
+/** G3: it came once, and once more only if a caller asked, or Convoy itself never finished what had come. */
+function notOnce({ delivery, taken, asked }: Traced): string[] {
+  const all = [...taken.values()];
+  const arrivals = all.reduce((sum, one) => sum + one.arrivals, 0);
+  const final = all.filter(({ status }) => status === "Success" || status === "Failure").length;
+  const excused = 1 + asked + all.filter(({ status }) => status === "Processing").length;
+  const most = Math.max(arrivals, final);
+  return most <= excused
+    ? []
+    : [`G3: ${nameOf(delivery)} came ${arrivals} times, ${final} finished; excused: ${excused}`];
+}
+
+/** G1: Convoy was sent only events that are in the log, and as the log has them. */
+function phantoms(history: Committed[], taken: Taken[]): string[] {
+  const byId = new Map(history.map((event) => [event.id, event]));
+  return taken.flatMap(({ key, body }) => {
+    const sent = JSON.parse(body) as { sequence?: number; event_id: string } & Value;
+    // A read's event has no row in the log and no sequence.
+    if (sent.sequence === undefined) return [];
+    const event = byId.get(sent.event_id);
+    if (!event || event.seq !== sent.sequence || key.split(".")[0] !== event.id) {
+      return [`G1: Convoy was sent ${body}`];
+    }
+    const told = event.resource === null ? null : ((sent[event.resource] ?? null) as Value | null);
+    return event.data === null || same(dataOf(event), told)
+      ? []
+      : [`G1: ${body} is not the log's ${event.data}`];
+  });
+}
+
+/** Nothing is posted to an endpoint while it is paused, or once it is removed, beyond what was under way. */
+function postedWhileAway<C extends ConvoyDouble>({ calls, convoy }: World<C>, lateMs: number) {
+  const moves = calls.flatMap((call) => {
+    const [, id, what] = /^\/endpoint\/([^/]+)(?:\/(pause|activate))?$/.exec(call.url) ?? [];
+    return id && call.method !== "GET" ? [{ id, what: what ?? "remove", call }] : [];
+  });
+  return moves.flatMap(({ id, what, call }) => {
+    if (what === "activate" || call.answeredAt === null || !isDone(call)) return [];
+    const from = call.answeredAt + lateMs;
+    // An activation that began before the pause was answered may have landed after it.
+    const back = moves.filter((move) => {
+      const end = move.call.answeredAt ?? Number.POSITIVE_INFINITY;
+      return move.id === id && move.what === "activate" && end >= call.at;
+    });
+    const until = what === "remove" ? Infinity : Math.min(...back.map((move) => move.call.at));
+    const late = convoy.posts.find(
+      ({ endpointId, at }) => endpointId === id && at > from && at < until,
+    );
+    return late ? [`posted ${late.key} after ${what} of ${id}`] : [];
+  });
+}
+
+/** G4: an endpoint is sent nothing of another owner's. */
+function foreignPosts<C extends ConvoyDouble>(world: World<C>, history: Committed[]): string[] {
+  const owners = new Map(
+    world
+      .rows<{ id: string; owner: string }>("SELECT id, owner FROM endpoint")
+      .map(({ id, owner }) => [id, owner]),
+  );
+  const byId = new Map(history.map((event) => [event.id, event.owner]));
+  return world.convoy.posts.flatMap(({ key, endpointId }) => {
+    const owner = byId.get(key.slice(0, 36));
+    const theirs = owners.get(endpointId);
+    const isForeign = owner !== undefined && theirs !== undefined && owner !== theirs;
+    return isForeign ? [`G4: ${key} was sent to ${theirs}'s endpoint`] : [];
+  });
+}
+
+function unprojected(history: Committed[]): string[] {
+  return history
+    .filter(({ projected }) => projected === 0)
+    .map(({ seq, type }) => `G6: event ${seq} ${type} is not known to be in KV`);
+}
+
+/** KV has the last change of every resource, and nothing else. */
 export function kvDiffers<C extends ConvoyDouble>(
   world: World<C>,
   history = world.history(),
 ): string[] {
-  const last = new Map(history.filter(isChange).map((event) => [event.todo_id!, event]));
+  const last = new Map(history.filter(isChange).map((event) => [placeOf(event), event]));
   const stored = world.kv.now();
   const broken: string[] = [];
-  for (const [id, { todo, seq }] of last) {
-    const key = todoKey(OWNER, id);
+  for (const { owner, resource, resource_id, data, seq } of last.values()) {
+    const noun = outbox.resources.get(resource ?? "");
+    if (!noun) throw new Error(`no noun ${resource}`);
+    const key = valueKey(noun, owner, resource_id ?? "");
     const entry = stored.get(key);
     const version = (entry?.metadata as { seq?: number } | undefined)?.seq;
     stored.delete(key);
-    const right = todo === null ? !entry : entry?.value === todo && version === seq;
-    if (!right) broken.push(`G6: KV has ${entry?.value} (${version}), the log ${todo} (${seq})`);
+    const right = data === null ? !entry : entry?.value === data && version === seq;
+    if (!right) broken.push(`G6: KV has ${entry?.value} (${version}), the log ${data} (${seq})`);
   }
   for (const key of stored.keys()) broken.push(`G6: KV has ${key}, of which the log knows nothing`);
   return broken;
-}
-
-/** No change to an endpoint stays unfinished. */
-function unfinishedMoves<C extends ConvoyDouble>(world: World<C>): string[] {
-  return world
-    .rows<{ status: string }>(
-      "SELECT status FROM endpoint WHERE status IN ('creating', 'pausing', 'activating')",
-    )
-    .map(({ status }) => `an endpoint stays ${status}`);
 }
 
 function isDone({ status }: Call): boolean {
@@ -222,36 +259,65 @@ function isDone({ status }: Call): boolean {
 }
 
 /** No answer, or one that says that the outcome is unknown. */
-function isOpen({ status, eventId }: Call): boolean {
-  return status === null || (status >= 500 && eventId !== null);
+function isOpen({ status, eventId, url }: Call): boolean {
+  return status === null || (status >= 500 && (eventId !== null || /\/(resend|replay)$/.test(url)));
 }
 
-function isChange({ type }: Committed): boolean {
-  return ["created", "updated", "deleted"].includes(type);
+function isChange({ change }: Committed): boolean {
+  return change !== null;
+}
+
+/** The change that a call asks for, and the id that it names; null for other calls. */
+function changeOf({ method, url, body }: Call): { type: string; id: string | null } | null {
+  const { pathname } = new URL(url, "http://x");
+  const [, noun, id = null, action] =
+    /^\/(thing|part)(?:\/([^/]+))?(?:\/(seal))?$/.exec(pathname) ?? [];
+  if (noun === undefined || method === "GET") return null;
+  if (noun === "part") return { type: action ? "part.sealed" : "part.created", id };
+  const type = { POST: "thing.created", PUT: "thing.updated" }[method] ?? "thing.deleted";
+  return { type, id: id ?? (body?.id === undefined ? null : String(body.id)) };
 }
 
 function mayBe(call: Call, event: Committed): boolean {
-  const id = /^\/todo\/(\d+)/.exec(call.url)?.[1] ?? call.body?.id;
-  const sameTodo = id === undefined || Number(id) === event.todo_id;
-  const sameEvent = call.eventId === null || call.eventId === event.id;
-  return isOpen(call) && TYPES[call.method] === event.type && sameTodo && sameEvent;
+  const asked = changeOf(call);
+  if (!asked || !isOpen(call) || call.owner !== event.owner) return false;
+  const sameId = asked.id === null || asked.id === event.resource_id;
+  return asked.type === event.type && sameId && (call.eventId ?? event.id) === event.id;
 }
 
-function merged(call: Call, event: Committed, before: Todo | null): Todo | null {
-  if (event.type === "deleted") return null;
-  const made = { id: event.todo_id, completed: false };
-  return event.type === "created" ? { ...made, ...call.body } : { ...before, ...call.body };
+/** The value after a call's change. */
+function merged({ body }: Call, event: Committed, before: Value | null): Value | null {
+  if (event.change === "delete") return null;
+  const id = event.resource === "thing" ? Number(event.resource_id) : event.resource_id;
+  switch (event.type) {
+    case "thing.created":
+      return { id, name: "", size: 0, ...body };
+    case "part.created":
+      return { id, name: "lid", sealed: false };
+    case "part.sealed":
+      return { ...before, sealed: true };
+    default:
+      return { ...before, ...body };
+  }
 }
 
-function todoOf({ todo }: Committed): Todo | null {
-  return todo === null ? null : (JSON.parse(todo) as Todo);
+function dataOf({ data }: Committed): Value | null {
+  return data === null ? null : (JSON.parse(data) as Value);
 }
 
-function same(a: Todo | null, b: Todo | null): boolean {
-  const sorted = (todo: Todo | null) => todo && JSON.stringify(Object.entries(todo).sort());
+function same(a: Value | null, b: Value | null): boolean {
+  const sorted = (value: Value | null) => value && JSON.stringify(Object.entries(value).sort());
   return sorted(a) === sorted(b);
+}
+
+function placeOf({ owner, resource, resource_id }: Committed): string {
+  return `${owner} ${resource} ${resource_id}`;
 }
 
 function name({ method, url, status }: Call): string {
   return `${method} ${url} (${status})`;
+}
+
+function nameOf({ event_seq, endpoint_id, type }: Delivered): string {
+  return `${type} ${event_seq} for ${endpoint_id}`;
 }

@@ -46,6 +46,7 @@ export function scheduleOf(): Schedule & { now: () => number } {
       up(heap.length - 1);
     },
     catchUp() {
+      if (running !== null) return;
       const until = Date.now();
       for (let first = heap[0]; first && first.at <= until; first = heap[0]) {
         const last = heap.pop() as Due;

@@ -99,7 +99,7 @@ export function heldUp(rest: Around): { around: Around; go: () => void } {
   });
   let held = false;
   const around: Around = async (step, run) => {
-    if (!held && `${step.store} ${step.what}` === "D1 UPDATE event") held = true;
+    if (!held && `${step.store} ${step.what}`.startsWith("D1 UPDATE event")) held = true;
     if (!held) return run();
     await gate;
     return rest(step, run);

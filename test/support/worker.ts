@@ -3,9 +3,9 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env as testEnv } from "cloudflare:workers";
 import type { Faults } from "../../local/convoy/faults.ts";
 import type { InboxDelivery } from "../../local/convoy/inbox.ts";
-import type { Bindings, SettingName } from "../../src/config.ts";
-import type { EventRow } from "../../src/event/table.ts";
 import worker from "../../src/index.ts";
+import type { DeliveryRow, EventRow } from "../../src/outbox/rows.ts";
+import type { Bindings, SettingName } from "../../src/settings.ts";
 import { demandDocumented } from "./documented.ts";
 
 /** An answer whose waitUntil work may go on; `done` waits for it, and rejects if it does. */
@@ -66,10 +66,11 @@ export async function call(...given: Parameters<typeof begin>): Promise<Reply> {
   return reply;
 }
 
-/** Runs the cron once. */
+/** Runs the cron once, without further hands. */
 export async function cron(env: Bindings): Promise<void> {
   const scheduledTime = Date.UTC(2026, 10, 24, 12, 1);
-  await worker.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, env);
+  const ctx = { waitUntil() {}, passThroughOnException() {}, props: {} } as never;
+  await worker.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, env, ctx);
 }
 
 /** Creates an endpoint of the caller, at Convoy and in D1. @returns its id */
@@ -86,25 +87,34 @@ export async function foreignEndpoint(env: Bindings): Promise<string> {
   return id;
 }
 
-/** The log, in order. */
+/** The log's events, in order. */
 export async function log(env: Bindings): Promise<EventRow[]> {
   return (await env.DB.prepare("SELECT * FROM event ORDER BY seq").all<EventRow>()).results;
+}
+
+/** The log's deliveries, in order, with their events' ids. */
+export async function logged(env: Bindings): Promise<(DeliveryRow & { event_id: string })[]> {
+  const sql = `SELECT delivery.*, event.id AS event_id FROM delivery JOIN event ON seq = event_seq
+    ORDER BY event_seq, endpoint_id`;
+  return (await env.DB.prepare(sql).all<DeliveryRow & { event_id: string }>()).results;
 }
 
 /** Makes due what must still be posted or put into KV, as if leases, waits and Retry-After had run out. */
 export async function letTimePass(env: Bindings): Promise<void> {
   await env.DB.batch([
-    env.DB.prepare("UPDATE event SET due_at = 0 WHERE state = 'pending' OR stored = 0"),
-    env.DB.prepare("UPDATE cron_state SET closed_until = 0"),
+    env.DB.prepare("UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL"),
+    env.DB.prepare("UPDATE delivery SET due_at = 0 WHERE status = 'pending'"),
+    env.DB.prepare("UPDATE cron_state SET breaker_until = 0"),
   ]);
 }
 
-/** All of KV, and D1's events and endpoints: what a refused request must not change. */
+/** All of KV, and D1's events, deliveries and endpoints: what a refused request must not change. */
 export async function state(env: Bindings) {
   const { keys } = await env.KV.list();
   const values = await Promise.all(keys.map(async ({ name }) => [name, await env.KV.get(name)]));
   const { results } = await env.DB.prepare("SELECT * FROM endpoint ORDER BY id").all();
-  return { kv: keys, values, events: await log(env), endpoints: results };
+  const [events, delivered] = [await log(env), await logged(env)];
+  return { kv: keys, values, events, deliveries: delivered, endpoints: results };
 }
 
 /** An event that Convoy took, as its inbox lists it. */

@@ -1,7 +1,7 @@
-/** The Worker's code, its stores, a Convoy and callers that note their answers: one process, virtual time. */
+/** The log's Worker, its stores, a Convoy and callers that note their answers: one process, virtual time. */
 import { vi } from "vitest";
-import type { Bindings } from "../../src/config.ts";
-import type { EventRow } from "../../src/event/table.ts";
+import type { Change, DeliveryRow, DeliveryStatus, EventRow } from "../../src/outbox/rows.ts";
+import type { Bindings } from "../../src/settings.ts";
 import {
   type Actor,
   type Around,
@@ -14,40 +14,46 @@ import {
 import type { ConvoyDouble } from "./convoy-double.ts";
 import type { D1Double } from "./d1-sqlite.ts";
 import { type KvBehaviour, type KvDouble, kvDouble, STALEST } from "./kv.ts";
-import { type LocalConvoy, localConvoy } from "./local-convoy.ts";
+import { type ModelConvoy, modelConvoy } from "./model-convoy.ts";
 import { goOnUntil, pass, resetClock, settle, startClock } from "./virtual-clock.ts";
 
 const MINUTE_MS = 60_000;
-/** Longer than a lease and than any stale read (src/config.ts). */
+/** Longer than a lease (src/outbox/write.ts) and than any stale read. */
 const CUT_OFF_MS = 95_000;
-/** Longer than SCRUB_DELAY_MS in src/config.ts. */
+/** Longer than the scrub waits before it compares a change (src/outbox/tasks.ts). */
 const SCRUB_DUE_MS = 11 * MINUTE_MS;
 
-/** A call and its answer; `status` is null if there was none. */
+/** A call and its answer; `status` is null if there was none. Times in ms; `answeredAt` null: never. */
 export type Call = {
   method: string;
   url: string;
   body: Record<string, unknown> | null;
+  owner: string;
   status: number | null;
   eventId: string | null;
   answer: Record<string, unknown> | null;
+  at: number;
+  answeredAt: number | null;
 };
 
-/** An event as committed, with its present state, or its state when purged. */
+/** An event as committed; `projected` as it is, or was when it was purged. `wanted`: endpoints that took its type then. */
 export type Committed = {
   seq: number;
   id: string;
+  owner: string;
   type: string;
-  endpoint_id: string | null;
-  todo_id: number | null;
-  todo: string | null;
-  state: string;
-  stored: number | null;
-  replays: number;
-  due_at: number | null;
+  resource: string | null;
+  resource_id: string | null;
+  change: Change | null;
+  data: string | null;
+  projected: number | null;
+  wanted: string[];
 };
 
-/** Defaults: `convoy` the local one, `kv` as stale and as slow as KV may be. `settings` override the Worker's. */
+/** A delivery as it is, or was when it was purged. */
+export type Delivered = DeliveryRow & { id: string };
+
+/** Defaults: `worker` the log alone, `convoy` the model, `kv` as stale and as slow as KV may be. */
 export type WorldOptions<C extends ConvoyDouble> = {
   worker?: Stores["worker"];
   settings?: Partial<Bindings>;
@@ -55,8 +61,20 @@ export type WorldOptions<C extends ConvoyDouble> = {
   kv?: KvBehaviour;
 };
 
+/** An endpoint's record. Without an owner it is `default`'s. */
+export type EndpointGiven = {
+  id: string;
+  owner?: string;
+  paused?: boolean;
+  types?: string[];
+  rate?: { requests: number; perS: number };
+};
+
+/** What `call` sends beside a method and a path. */
+export type Sent = { body?: Record<string, unknown>; owner?: string };
+
 /** The shared world. `calls` is what callers know; the rest is what is really there. */
-export type World<C extends ConvoyDouble = LocalConvoy> = {
+export type World<C extends ConvoyDouble = ModelConvoy> = {
   /** What invocations of the Worker are given. */
   stores: Stores;
   d1: D1Double;
@@ -71,40 +89,54 @@ export type World<C extends ConvoyDouble = LocalConvoy> = {
   isolate: () => (around: Around) => Actor;
   /** Starts over: empty stores, no calls, the beginning of time. */
   reset: () => Promise<void>;
+  /** Records endpoints, as if they had been created. */
+  endpoints: (...given: (string | EndpointGiven)[]) => void;
   /** Calls the Worker as `actor` and notes the answer once there is one. */
-  call: (actor: Actor, method: string, url: string, body?: Record<string, unknown>) => Call;
+  call: (actor: Actor, method: string, url: string, sent?: Sent) => Call;
   /** A healthy call, run to its end, waitUntil included. */
-  ask: (method: string, url: string, body?: Record<string, unknown>) => Promise<Call>;
-  /** Creates todos, a hundred at a time, each including its waitUntil. @returns the events' ids */
-  createMany: (count: number, endpointId?: string) => Promise<string[]>;
+  ask: (method: string, url: string, sent?: Sent) => Promise<Call>;
+  /** Creates things, a hundred at a time, each including its waitUntil. @returns the events' ids */
+  createMany: (count: number, owner?: string) => Promise<string[]>;
   /** A healthy run of the cron at the next full minute. */
   cron: () => Promise<void>;
+  /** Runs it until `done`, at most `most` times. @returns how often it ran; infinite if it was never done */
+  cronUntil: (done: () => boolean, most: number) => Promise<number>;
   /** Lets time pass: leases and caches run out, the cron runs until nothing waits. The scrub does not run. */
   rest: () => Promise<void>;
   /** Like `rest`, and then the scrub runs. */
   recover: () => Promise<void>;
   /** Every event ever committed, in order of seq. */
   history: () => Committed[];
-  /** Rows of a D1 query; by default, the log. */
+  /** Every delivery ever made, in order. */
+  deliveries: () => Delivered[];
+  /** Rows of a D1 query; by default, the events. */
   rows: <T = EventRow>(sql?: string) => T[];
-  /** How many events are in each state. */
-  states: () => Record<string, number>;
+  /** How many deliveries have each status. */
+  statuses: () => Partial<Record<DeliveryStatus, number>>;
   close: () => Promise<void>;
 };
 
-// The purge removes rows from the log; the promises made for them still hold.
+// The purge removes rows; the promises made for them still hold. Who wanted an event is known when it is written.
 const HISTORY = `
-  CREATE TABLE history (seq INTEGER PRIMARY KEY, id, type, endpoint_id, todo_id, todo, state, stored, replays, due_at);
+  CREATE TABLE history (seq INTEGER PRIMARY KEY, id, owner, type, resource, resource_id, change, data, projected, wanted);
   CREATE TRIGGER remember AFTER INSERT ON event BEGIN INSERT INTO history
-    VALUES (new.seq, new.id, new.type, new.endpoint_id, new.todo_id, new.todo, NULL, NULL, NULL, NULL); END;
-  CREATE TRIGGER purged AFTER DELETE ON event BEGIN UPDATE history SET state = old.state, stored = old.stored,
-    replays = old.replays, due_at = old.due_at WHERE seq = old.seq; END`;
+    SELECT new.seq, new.id, new.owner, new.type, new.resource, new.resource_id, new.change, new.data, NULL,
+      (SELECT json_group_array(e.id) FROM outbox_endpoint AS e WHERE e.owner = new.owner
+        AND (e.event_types IS NULL OR new.type IN (SELECT value FROM json_each(e.event_types)))); END;
+  CREATE TRIGGER purged AFTER DELETE ON event BEGIN
+    UPDATE history SET projected = old.projected WHERE seq = old.seq; END;
+  CREATE TABLE delivered AS SELECT *, '' AS id FROM delivery WHERE 0;
+  CREATE TRIGGER ended AFTER DELETE ON delivery BEGIN INSERT INTO delivered
+    SELECT DELIVERY_COLUMNS, (SELECT id FROM history WHERE seq = old.event_seq); END`;
 
 const READ_HISTORY = `
-  SELECT h.seq, h.id, h.type, h.endpoint_id, h.todo_id, h.todo, coalesce(e.state, h.state) AS state,
-    coalesce(e.stored, h.stored) AS stored, coalesce(e.replays, h.replays) AS replays,
-    coalesce(e.due_at, h.due_at) AS due_at
+  SELECT h.seq, h.id, h.owner, h.type, h.resource, h.resource_id, h.change, h.data,
+    iif(e.seq IS NULL, h.projected, e.projected) AS projected, h.wanted
   FROM history AS h LEFT JOIN event AS e ON e.seq = h.seq ORDER BY h.seq`;
+
+const READ_DELIVERIES = `
+  SELECT d.*, h.id FROM delivery AS d JOIN history AS h ON h.seq = d.event_seq
+  UNION ALL SELECT * FROM delivered ORDER BY event_seq, endpoint_id`;
 
 /** The Worker logs what goes wrong, which here is all the time. */
 function beQuiet(): void {
@@ -113,17 +145,23 @@ function beQuiet(): void {
   }
 }
 
+function openHistory({ sqlite }: D1Double): void {
+  const columns = sqlite.prepare("SELECT name FROM pragma_table_info('delivery')").all();
+  const old = columns.map(({ name }) => `old.${String(name)}`).join(", ");
+  sqlite.exec(HISTORY.replace("DELIVERY_COLUMNS", old));
+}
+
 /** Opens a world at the beginning of virtual time. */
-export function openWorld<C extends ConvoyDouble = LocalConvoy>(
+export function openWorld<C extends ConvoyDouble = ModelConvoy>(
   options: WorldOptions<C> = {},
 ): World<C> {
   startClock();
   resetClock();
   beQuiet();
   const d1 = openDatabase();
-  d1.sqlite.exec(HISTORY);
+  openHistory(d1);
   const kv = kvDouble({ ...(options.kv ?? STALEST) });
-  const convoy = options.convoy ?? (localConvoy() as ConvoyDouble as C);
+  const convoy = options.convoy ?? (modelConvoy() as ConvoyDouble as C);
   const { worker } = options;
   const settings = { ...options.settings };
   const stores: Stores = { d1, kv: kv.kv, convoy, settings, ...(worker ? { worker } : {}) };
@@ -137,13 +175,14 @@ export function openWorld<C extends ConvoyDouble = LocalConvoy>(
   const rows = <T = EventRow>(sql = "SELECT * FROM event ORDER BY seq") =>
     d1.sqlite.prepare(sql).all() as T[];
 
-  const call: World["call"] = (actor, method, url, body = undefined) => {
-    const unknown = { status: null, eventId: null, answer: null };
-    const noted: Call = { method, url, body: body ?? null, ...unknown };
+  const call: World["call"] = (actor, method, url, { body, owner = "default" } = {}) => {
+    const unknown = { status: null, eventId: null, answer: null, answeredAt: null };
+    const noted: Call = { method, url, body: body ?? null, owner, at: Date.now(), ...unknown };
     calls.push(noted);
-    void actor.fetch(method, url, body).then(async (response) => {
+    void actor.fetch(method, url, body, owner).then(async (response) => {
       noted.answer = (await response.json()) as Call["answer"];
       noted.eventId = response.headers.get("X-Event-Id");
+      noted.answeredAt = Date.now();
       noted.status = response.status;
     });
     return noted;
@@ -155,15 +194,21 @@ export function openWorld<C extends ConvoyDouble = LocalConvoy>(
     await goOnUntil(actor.idle);
     await convoy.idle();
   };
-  /** Limited, as something may wait forever. */
+  const cron = () => cronAt(nextMinute(Date.now()));
+  const waiting = d1.sqlite.prepare(
+    `SELECT min(due_at) AS due_at FROM (SELECT due_at FROM event WHERE due_at IS NOT NULL
+     UNION ALL SELECT due_at FROM delivery WHERE due_at IS NOT NULL
+     UNION ALL SELECT 0 FROM delivery JOIN outbox_endpoint AS e ON e.id = endpoint_id WHERE status = 'held' AND e.active
+     UNION ALL SELECT due_at FROM endpoint WHERE due_at IS NOT NULL AND there <> 'missing')`,
+  );
+  /** Limited, as something may wait forever. What is looked for meanwhile is due every few minutes. */
   const runUntilNothingWaits = async (most: number) => {
-    const waiting = d1.sqlite.prepare(
-      `SELECT (SELECT min(due_at) FROM event) AS event, (SELECT min(due_at) FROM endpoint) AS move`,
-    );
     for (let run = 0; run < most; run++) {
-      const { event, move } = waiting.get() as { event: number | null; move: number | null };
-      if (event === null && move === null) return;
-      await cronAt(nextMinute(Math.max(Date.now(), move === null ? (event ?? 0) : 0)));
+      const { due_at } = waiting.get() as { due_at: number | null };
+      if (due_at === null) return;
+      // The walk finds what is sending long before it is looked up.
+      const soon = Date.now() + 2 * MINUTE_MS;
+      await cronAt(nextMinute(Math.max(Date.now(), Math.min(due_at, soon))));
     }
   };
   /** Sets the event after which the scrub looks: `~` is after all of them. */
@@ -173,7 +218,7 @@ export function openWorld<C extends ConvoyDouble = LocalConvoy>(
     scrubAfter("~");
     await settle();
     await pass(CUT_OFF_MS);
-    await runUntilNothingWaits(40);
+    await runUntilNothingWaits(60);
   };
 
   return {
@@ -187,34 +232,47 @@ export function openWorld<C extends ConvoyDouble = LocalConvoy>(
     isolate: () => createIsolate(stores),
     call,
     rows,
+    cron,
+    rest,
     async reset() {
       await settle();
       beQuiet();
-      d1.sqlite.exec(
-        `DELETE FROM history; DELETE FROM event; DELETE FROM endpoint; DELETE FROM sqlite_sequence;
-         DELETE FROM delivery_walk; DELETE FROM reposted;
-         DELETE FROM cron_state; INSERT INTO cron_state (id) VALUES (1)`,
-      );
+      for (const table of ["event", "delivery", "endpoint", "history", "delivered"]) {
+        d1.sqlite.exec(`DELETE FROM ${table}`);
+      }
+      d1.sqlite.exec(`DELETE FROM history; DELETE FROM delivered; DELETE FROM sqlite_sequence;
+        DELETE FROM cron_state; INSERT INTO cron_state (id) VALUES (1)`);
       kv.clear();
       calls.length = 0;
       await convoy.reset();
       resetClock();
     },
-    async ask(method, url, body) {
+    endpoints(...given) {
+      const insert = d1.sqlite.prepare(
+        `INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, event_types, rate_requests,
+           rate_per_s, created_at, updated_at) VALUES (?, ?, ?, ?, 'https://e.test/', '', 10, ?, ?, ?, 0, 0)`,
+      );
+      for (const one of given.map((each) => (typeof each === "string" ? { id: each } : each))) {
+        const { id, owner = "default", paused, types, rate } = one as EndpointGiven;
+        const limit = [rate?.requests ?? null, rate?.perS ?? null];
+        const taken = types ? JSON.stringify(types) : null;
+        insert.run(id, owner, paused ? "paused" : "active", id, taken, ...limit);
+      }
+    },
+    async ask(method, url, sent) {
       const actor = createActor(stores, healthy);
-      const noted = call(actor, method, url, body);
+      const noted = call(actor, method, url, sent);
       await goOnUntil(actor.idle);
       await convoy.idle();
       return noted;
     },
-    async createMany(count, endpointId) {
+    async createMany(count, owner = "default") {
       const begin = createIsolate(stores);
-      const url = `/todo${endpointId ? `?endpoint=${endpointId}` : ""}`;
       const made: Call[] = [];
       while (made.length < count) {
         const actors = Array.from({ length: Math.min(100, count - made.length) }, () => {
           const actor = begin(healthy);
-          made.push(call(actor, "POST", url, { item: "milk" }));
+          made.push(call(actor, "POST", "/thing", { body: { name: "bolt" }, owner }));
           return actor;
         });
         await goOnUntil(() => actors.every((actor) => actor.idle()));
@@ -223,22 +281,32 @@ export function openWorld<C extends ConvoyDouble = LocalConvoy>(
       await convoy.idle();
       return made.flatMap(({ status, eventId }) => (status === 201 && eventId ? [eventId] : []));
     },
-    cron: () => cronAt(nextMinute(Date.now())),
-    rest,
+    async cronUntil(done, most) {
+      for (let runs = 0; runs < most; runs++) {
+        if (done()) return runs;
+        await cron();
+      }
+      return done() ? most : Number.POSITIVE_INFINITY;
+    },
     async recover() {
       await rest();
       scrubAfter("");
       await pass(SCRUB_DUE_MS);
-      await cronAt(nextMinute(Date.now()));
+      await cron();
       await cronAt(nextMinute(Date.now() + 4 * MINUTE_MS));
-      await runUntilNothingWaits(40);
+      await runUntilNothingWaits(60);
     },
-    history: () => rows<Committed>(READ_HISTORY),
-    states() {
-      const counted = rows<{ state: string; n: number }>(
-        "SELECT state, count(*) AS n FROM event GROUP BY state",
+    history: () =>
+      rows<Committed & { wanted: string }>(READ_HISTORY).map((row) => ({
+        ...row,
+        wanted: JSON.parse(row.wanted) as string[],
+      })),
+    deliveries: () => rows<Delivered>(READ_DELIVERIES),
+    statuses() {
+      const counted = rows<{ status: string; n: number }>(
+        "SELECT status, count(*) AS n FROM delivery GROUP BY status",
       );
-      return Object.fromEntries(counted.map(({ state, n }) => [state, n]));
+      return Object.fromEntries(counted.map(({ status, n }) => [status, n]));
     },
     async close() {
       await convoy.close();

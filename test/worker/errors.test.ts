@@ -143,6 +143,7 @@ test("an unforeseen error is a 500 that shows no internals, and is logged with i
   expect(JSON.parse(String(said.mock.calls[0]?.[0]))).toMatchObject({
     level: "error",
     path: "/todo",
+    request_id: reply.headers.get("X-Request-Id"),
   });
 });
 

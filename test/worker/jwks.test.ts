@@ -328,6 +328,20 @@ test("RS256 and ES256 under one kid each check their own", async () => {
   expect(fetches).toBe(1);
 });
 
+test.each<[name: string, first: (jwk: JsonWebKey) => unknown]>([
+  ["type", async () => ({ ...(await publicJwk(await newPair("RS256"))), kid: pair.kid })],
+  ["algorithm", (jwk) => ({ ...jwk, alg: "ES384" })],
+  ["use", (jwk) => ({ ...jwk, use: "enc" })],
+])("a key that is new under a known kid, by its %s, is fetched at once", async (_, first) => {
+  const jwk = (await publicJwk(pair)) as JsonWebKey;
+  const keys = [await first(jwk)];
+  instead = () => Response.json({ keys });
+  expect(await statusOf()).toBe(401);
+  keys.push(jwk);
+  pass(JWKS_UNKNOWN_KID_MS);
+  expect(await statusOf()).toBe(200);
+});
+
 test("an expired token is called expired, however many keys fit", async () => {
   const twin = { ...other, kid: pair.kid };
   published = [pair, twin];

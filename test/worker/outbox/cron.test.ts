@@ -136,7 +136,7 @@ describe("the report", () => {
     const { report, operations } = await cron({
       settings: { AUDIT: "off" } as Partial<Bindings>,
     });
-    expect(report.ignored).toEqual(["AUDIT"]);
+    expect(report.ignored_settings).toEqual(["AUDIT"]);
     expect(operations).toHaveLength(1);
   });
 
@@ -146,7 +146,7 @@ describe("the report", () => {
     expect(error).toBeInstanceOf(SettingError);
     expect(report).toMatchObject({
       failed: ["settings"],
-      problem: expect.stringContaining("RETENTION_DAYS"),
+      settings: expect.stringContaining("RETENTION_DAYS"),
     });
     expect(await lastReport()).toEqual(report);
     expect(posts).toEqual([]);

@@ -91,7 +91,7 @@ describe.each(["pending", "sending"] as const)("a %s delivery", (status) => {
     [
       "Failure: it has failed, with words",
       FAILURE,
-      { ...FAILED, error: "The endpoint did not take it: 10 attempts." },
+      { ...FAILED, error: "The endpoint did not take it." },
     ],
     [
       "Discarded, its endpoint active: under its next key",
@@ -334,7 +334,7 @@ test("those who keep the endpoints are told what was seen, and how the last deli
     { endpointId: "c1", active: false },
   ]);
   expect(endpoints.told.reported).toEqual([
-    { endpointId: "b1", at: NOW - 7, error: "The endpoint did not take it: 10 attempts." },
+    { endpointId: "b1", at: NOW - 7, error: "The endpoint did not take it." },
     { endpointId: "a1", at: NOW - 7, error: null },
   ]);
 });

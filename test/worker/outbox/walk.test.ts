@@ -372,7 +372,7 @@ test("tells those who keep the endpoints what it saw of them, in D1", async () =
   expect(report).toMatchObject({ delivered: 0, failed: 1, held: 0 });
   expect(endpoints.told).toMatchObject({
     seen: [{ endpointId: "a1", active: false }],
-    reported: [{ endpointId: "a1", at: NOW, error: "The endpoint did not take it: 3 attempts." }],
+    reported: [{ endpointId: "a1", at: NOW, error: "The endpoint did not take it." }],
   });
   const row = await DB.prepare("SELECT last_report FROM cron_state").first();
   expect(row).toEqual({ last_report: "seen reported" });

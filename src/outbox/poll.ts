@@ -1,0 +1,135 @@
+/**
+ * What is new for an owner who is looking: deliveries that came, how those go on that are watched, which endpoints fail,
+ * what waits. One batch that reads few rows however large the log is, so that a page may ask often.
+ */
+import { all, batch } from "../storage.ts";
+import { type DeliveryOfEvent, EVENT_OF, type Place } from "./lists.ts";
+import type { DeliveryRow, DeliveryStatus } from "./rows.ts";
+
+/** Most deliveries that one poll looks at for new ones, and most that it watches. */
+export const POLL_NEWS = 25;
+export const POLL_WATCHED = 50;
+/** Most of what waits that one poll counts. */
+export const POLL_WAITING = 10;
+
+/** What an owner has and wants to know. */
+export type Question = {
+  /** The newest sequence that is known; null: only what it is now. */
+  after: number | null;
+  status: DeliveryStatus | null;
+  endpoint: string | null;
+  type: string | null;
+  /** Deliveries that are known; without an endpoint, all of that event. */
+  watched: Place[];
+};
+
+/** How far a watched delivery is; `id`, its event's, only while it is being sent. */
+export type WatchedRow = Omit<DeliveryRow, "owner" | "type"> & { id: string | null };
+
+/** The answer. Times in ms. */
+export type News = {
+  rows: DeliveryOfEvent[];
+  hasMore: boolean;
+  after: number;
+  watched: WatchedRow[];
+  failing: { endpoints: number; latest: number | null };
+  /** What the gateway has not taken; `failures`: how often posts failed that may be the gateway's fault. */
+  waiting: { deliveries: number; since: number; error: string | null; failures: number } | null;
+  isBreakerOpen: boolean;
+};
+
+const isLost = (status: DeliveryStatus | null) => status === "failed" || status === "dead";
+
+/** Keys of what may be new: what came, or, of what failed, the newest, since that may have come long ago. */
+function freshKeys({ status }: Question): string {
+  // Both are served by an index alone: delivery_failed, which SQLite takes only for a range of event_seq, delivery_owner.
+  const where = isLost(status)
+    ? `?2 IS ?2 AND status IN ('failed', 'dead') AND status = '${status}' AND event_seq < ${Number.MAX_SAFE_INTEGER}`
+    : "event_seq > ?2";
+  return `SELECT event_seq, endpoint_id FROM delivery WHERE owner = ?1 AND ${where}
+    ORDER BY event_seq DESC, endpoint_id DESC LIMIT ?3`;
+}
+
+const THESE = `SELECT d.*, ${EVENT_OF} FROM json_each(?2) AS w
+  CROSS JOIN delivery AS d ON d.event_seq = w.value ->> 'event_seq' AND d.endpoint_id = w.value ->> 'endpoint_id'
+  JOIN event ON event.seq = d.event_seq
+  WHERE d.owner = ?1 AND (?3 IS NULL OR d.status = ?3) AND (?4 IS NULL OR d.endpoint_id = ?4) AND (?5 IS NULL OR d.type = ?5)
+  ORDER BY d.event_seq DESC, d.endpoint_id DESC`;
+
+const NEWEST = "SELECT max(event_seq) AS n FROM delivery WHERE owner = ?1";
+
+// A place without an endpoint is a range of the primary key.
+const WATCHED = `SELECT d.event_seq, d.endpoint_id, d.status, d.key_version, d.since_version, d.resends, d.failures,
+    d.own_failures, d.failed_at, d.looks, d.stuck, d.discards, d.attempts, d.last_http_status, d.error, d.accepted_at,
+    d.finished_at, d.due_at, CASE d.status WHEN 'sending' THEN (SELECT id FROM event WHERE seq = d.event_seq) END AS id
+  FROM json_each(?2) AS w CROSS JOIN delivery AS d ON d.event_seq = w.value ->> 0
+    AND d.endpoint_id BETWEEN coalesce(w.value ->> 1, '') AND coalesce(w.value ->> 1, char(0x10ffff))
+  WHERE d.owner = ?1 LIMIT ?3`;
+
+// Served by endpoint_failing.
+const FAILING = `SELECT count(*) AS n, max(failing_since) AS at FROM outbox_endpoint
+  WHERE owner = ?1 AND failing_since IS NOT NULL`;
+
+const WAITING = `SELECT d.error, d.failures - d.own_failures AS failures, event.occurred_at AS at FROM (
+    SELECT event_seq, error, failures, own_failures FROM delivery
+    WHERE owner = ?1 AND status = 'pending' ORDER BY due_at LIMIT ?2 + 1
+  ) AS d JOIN event ON event.seq = d.event_seq`;
+
+const BREAKER = "SELECT breaker = 'open' AS n FROM cron_state";
+
+type Key = Pick<DeliveryRow, "event_seq" | "endpoint_id">;
+type Waits = { error: string | null; failures: number; at: number };
+
+/** The answer to an owner's question. A second statement reads what is new, if anything is. @throws StorageError */
+export async function poll(db: D1Database, owner: string, question: Question): Promise<News> {
+  const { after, status, watched } = question;
+  const places = watched.map(({ seq, endpointId }) =>
+    endpointId === "" ? [seq] : [seq, endpointId],
+  );
+  const results = await batch<never>(db, [
+    [freshKeys(question), owner, after ?? Number.MAX_SAFE_INTEGER, POLL_NEWS + 1],
+    [NEWEST, owner],
+    [WATCHED, owner, JSON.stringify(places), POLL_WATCHED],
+    [FAILING, owner],
+    [WAITING, owner, POLL_WAITING],
+    [BREAKER],
+  ]);
+  const [keys = [], newest, seen = [], failing, waits = [], breaker] = results;
+  const numberOf = (found?: { n: number | null }[]) => found?.[0]?.n ?? 0;
+  const isKnown = (key: Key) =>
+    watched.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);
+  const fresh = (keys as Key[]).filter((key) => !isKnown(key));
+  return {
+    rows: fresh.length === 0 ? [] : await rowsOf(db, owner, question, fresh.slice(0, POLL_NEWS)),
+    // Of what failed only the newest is looked at, whatever the caller has.
+    hasMore: !isLost(status) && keys.length > POLL_NEWS,
+    after: numberOf(newest),
+    watched: seen,
+    failing: {
+      endpoints: numberOf(failing),
+      latest: (failing as { at: number | null }[] | undefined)?.[0]?.at ?? null,
+    },
+    waiting: waitingOf(waits),
+    isBreakerOpen: numberOf(breaker) === 1,
+  };
+}
+
+function rowsOf(
+  db: D1Database,
+  owner: string,
+  { status, endpoint, type }: Question,
+  keys: Key[],
+): Promise<DeliveryOfEvent[]> {
+  return all<DeliveryOfEvent>(db, THESE, owner, JSON.stringify(keys), status, endpoint, type);
+}
+
+function waitingOf(waits: Waits[]): News["waiting"] {
+  if (waits.length === 0) return null;
+  const oldest = waits.reduce((one, other) => (other.at < one.at ? other : one));
+  return {
+    deliveries: waits.length,
+    since: oldest.at,
+    error: waits.find(({ error }) => error !== null)?.error ?? null,
+    failures: Math.max(...waits.map(({ failures }) => failures)),
+  };
+}
