@@ -1,5 +1,5 @@
 /** Routes under /endpoint that create, change and remove endpoints. */
-import { EndpointPatch, EndpointPath, NewEndpoint, SyncQuery } from "../../src/endpoint/schema.ts";
+import { EndpointPatch, EndpointPath, NewEndpoint } from "../../src/endpoint/schema.ts";
 import { PageQuery } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
@@ -81,7 +81,6 @@ export const ENDPOINT: Operation[] = [
     summary: "Reconcile endpoints with Convoy",
     description:
       "Takes over what was created and changed in Convoy's dashboard, and gives each endpoint the subscription it lacks.",
-    query: SyncQuery,
     answers: {
       200: {
         description: "If it is not `complete`, call again, with the `cursor` if there is one.",
