@@ -1,6 +1,7 @@
 /** Health and the portal. */
+import { HealthQuery } from "../../src/health.ts";
+import { Rebuild } from "../../src/outbox/schema.ts";
 import { NewPortalLink } from "../../src/portal-link.ts";
-import { HealthQuery, Rebuild } from "../../src/schema.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */
@@ -12,7 +13,7 @@ export const OTHER: Operation[] = [
     tag: "Endpoints",
     summary: "Get a link to the portal",
     description:
-      "A page on which the owner manages its endpoints and sees its events. The link's token opens only /endpoint and /event.",
+      "A page on which the owner manages its endpoints and sees its events. The link's token opens only /endpoint, /event and /delivery.",
     body: { schema: NewPortalLink, example: { expires_in_minutes: 60 }, optional: true },
     answers: {
       201: {
@@ -75,14 +76,14 @@ export const OTHER: Operation[] = [
     tag: "Service",
     summary: "Make KV and the log agree",
     description:
-      "For an operator's token, after a loss of either: `log` puts each todo's last change from the log into KV, `kv` writes a change to the log for each todo that is newer in KV.",
+      "For an operator's token, after a loss of either: `log` puts each resource's last change from the log into KV, `kv` writes a change to the log for each that is newer in KV.",
     body: { schema: Rebuild, example: { from: "log", dry_run: true } },
     answers: {
       200: {
         description: "A page: what was compared and what differed.",
         schema: "Rebuilt",
         example: {
-          data: [{ owner: "alice", todo_id: 1, log: 12, kv: null }],
+          data: [{ owner: "alice", resource: "todo", resource_id: "1", log: 12, kv: null }],
           checked: 100,
         },
       },
