@@ -8,6 +8,7 @@ import { onError, problem } from "../../src/errors.ts";
 import { newApp } from "../../src/http.ts";
 import { runCron, type Task } from "../../src/outbox/cron.ts";
 import type { Endpoints } from "../../src/outbox/endpoints.ts";
+import { lendHand } from "../../src/outbox/hand.ts";
 import { change, delivery, event, type Guard, type Outbox, read } from "../../src/outbox/outbox.ts";
 import { deadOfEndpoint } from "../../src/outbox/removal.ts";
 import { registryOf } from "../../src/outbox/resource.ts";
@@ -174,5 +175,9 @@ const routed = app
 /** The Worker. The owner is whoever `X-Owner` says. */
 export const logWorker: WorkerCode = {
   fetch: (request, env, ctx) => routed.fetch(request, env, ctx),
-  scheduled: (_controller, env) => runCron(env, outbox, { tasks: [LOOK_AT_ENDPOINTS] }),
+  scheduled: (_controller, env) =>
+    runCron(env, outbox, {
+      tasks: [LOOK_AT_ENDPOINTS],
+      ask: (task) => lendHand(env, outbox, task),
+    }),
 };

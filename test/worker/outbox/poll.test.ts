@@ -3,7 +3,7 @@ import { env as testEnv } from "cloudflare:workers";
 import { beforeEach, describe, expect, test } from "vitest";
 import { onError } from "../../../src/errors.ts";
 import { newApp } from "../../../src/http.ts";
-import type { BulkResent, Delivery, Polled } from "../../../src/outbox/answers.ts";
+import type { Delivery, Polled } from "../../../src/outbox/answers.ts";
 import { delivery } from "../../../src/outbox/delivery-routes.ts";
 import { event } from "../../../src/outbox/event-routes.ts";
 import type { DeliveryStatus } from "../../../src/outbox/rows.ts";
@@ -206,7 +206,7 @@ describe("a resend of many", () => {
     ]);
     const call = callerOf("a");
     const body = { status: "failed" };
-    const counted = await call<BulkResent>("/delivery/resend", { ...body, dry_run: true });
+    const counted = await call<{ resent: number }>("/delivery/resend", { ...body, dry_run: true });
     expect(counted).toEqual({ status: 200, body: { resent: 5 } });
     expect(
       await DB.prepare("SELECT count(*) FROM delivery WHERE status = 'failed'").first("count(*)"),
