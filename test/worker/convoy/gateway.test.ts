@@ -46,7 +46,11 @@ describe("a post", () => {
   test.each<[what: string, answer: () => Response, means: object]>([
     ["201", () => acceptance(), { kind: "accepted" }],
     ["413", () => refusalOf(413, ""), { kind: "too large" }],
-    ["404, as with Postgres down", () => refusalOf(404, "Resource not found"), { kind: "failed" }],
+    [
+      "404, as with Postgres down",
+      () => refusalOf(404, "Resource not found"),
+      { kind: "unknown endpoint" },
+    ],
     [
       "400 endpoint not found",
       () => refusalOf(400, "endpoint not found"),
