@@ -26,8 +26,8 @@ export const ERRORS: Record<number, ErrorAnswer> = {
   403: {
     name: "Forbidden",
     description:
-      "A portal token used outside the portal or, while AUTH is open, a host or site that is not allowed.",
-    example: { error: "A portal link opens /endpoint and /event, nothing else." },
+      "A portal token used outside the portal, something that only operators may do or, while AUTH is open, a host or site that is not allowed.",
+    example: { error: "A portal link opens /endpoint, /event and /delivery, nothing else." },
   },
   404: {
     name: "NotFound",

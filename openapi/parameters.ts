@@ -20,6 +20,15 @@ export const PARAMETERS: Record<string, Said> = {
   type: { description: "Only events of this type." },
   since: { description: "Only what happened then or later." },
   until: { description: "Only what happened before." },
+  owner: {
+    description: "`*`, with an operator's token: those of all owners, without their contents.",
+  },
+  failing: { description: "Only endpoints whose deliveries fail." },
+  after: { description: "`after` of the previous poll. If omitted: nothing is new yet." },
+  watch: {
+    description:
+      "Deliveries that are known, at most 50: `sequence.endpoint_id,…`; without an endpoint, all of that event.",
+  },
   deep: {
     description: "With any value: checks D1, KV and Convoy. Needs a token.",
   },

@@ -1,6 +1,6 @@
 /** Routes under /delivery. */
 import type { Registry } from "../../src/outbox/outbox.ts";
-import { BulkResend, IdPath, LogQuery } from "../../src/outbox/schema.ts";
+import { BulkResend, IdPath, LogQuery, PollQuery } from "../../src/outbox/schema.ts";
 import { EXAMPLE_TIME, exampleBody, exampleDelivery } from "../examples.ts";
 import type { Operation } from "../operation.ts";
 
@@ -9,7 +9,36 @@ const byId = { id: "$response.body#/id" };
 
 /** Routes under /delivery. */
 export function deliveryOperations(nouns: Registry): Operation[] {
-  return [...reads(nouns), ...resends(nouns)];
+  return [...reads(nouns), pollOf(nouns), ...resends(nouns)];
+}
+
+function pollOf(nouns: Registry): Operation {
+  const delivery = exampleDelivery(nouns);
+  return {
+    method: "get",
+    path: "/delivery/poll",
+    id: "pollDeliveries",
+    tag,
+    summary: "Ask what is new",
+    description:
+      "For a page that asks every few seconds: the deliveries that came since, how those go on that it shows, which endpoints fail, what waits.",
+    query: PollQuery,
+    answers: {
+      200: {
+        description: "What is new.",
+        schema: "Polled",
+        example: {
+          data: [delivery],
+          has_more: false,
+          after: 1,
+          watched: [],
+          failing: { endpoints: 0, latest: null },
+          waiting: null,
+          gateway: "ok",
+        },
+      },
+    },
+  };
 }
 
 function reads(nouns: Registry): Operation[] {
@@ -34,7 +63,11 @@ function reads(nouns: Registry): Operation[] {
         "Newest first. Those being sent are shown as Convoy has them now. A page may be short and still have a `cursor`.",
       query: LogQuery,
       answers: {
-        200: { description: "A page.", schema: "DeliveryPage", example: { data: [delivery] } },
+        200: {
+          description: "A page.",
+          schema: ["DeliveryPage", "OwnedDeliveryPage"],
+          example: { data: [delivery] },
+        },
       },
     },
     {
@@ -92,6 +125,11 @@ function resends(nouns: Registry): Operation[] {
       description: "Up to 1,000 a call, newest first; with a `cursor` there may be more.",
       body: { schema: BulkResend, example: { status: "failed" }, optional: true },
       answers: {
+        200: {
+          description: "With `dry_run`: how many would be sent.",
+          schema: "BulkResent",
+          example: { resent: 1 },
+        },
         202: { description: "On their way.", schema: "BulkResent", example: { resent: 1 } },
       },
     },

@@ -1,7 +1,11 @@
 /** Routes under /endpoint that create, change and remove endpoints. */
-import { EndpointPatch, EndpointPath, NewEndpoint, SyncQuery } from "../../src/endpoint/schema.ts";
+import {
+  EndpointListQuery,
+  EndpointPatch,
+  EndpointPath,
+  NewEndpoint,
+} from "../../src/endpoint/schema.ts";
 import type { Registry } from "../../src/outbox/outbox.ts";
-import { PageQuery } from "../../src/schema.ts";
 import { EXAMPLE_ENDPOINT, EXAMPLE_SECRET } from "../examples.ts";
 import { namesOf } from "../noun.ts";
 import type { Links, Operation } from "../operation.ts";
@@ -36,11 +40,11 @@ export const endpointOperations = (nouns: Registry): Operation[] => [
     id: "listEndpoints",
     tag,
     summary: "List endpoints",
-    query: PageQuery,
+    query: EndpointListQuery,
     answers: {
       200: {
         description: "A page.",
-        schema: "EndpointPage",
+        schema: ["EndpointPage", "OwnedEndpointPage"],
         example: { data: [EXAMPLE_ENDPOINT] },
       },
     },
@@ -81,10 +85,9 @@ export const endpointOperations = (nouns: Registry): Operation[] => [
     tag,
     summary: "Reconcile endpoints with Convoy",
     description: "Takes over what was created and changed in Convoy's dashboard.",
-    query: SyncQuery,
     answers: {
       200: {
-        description: "If it is not `complete`, call again, with the `cursor` if there is one.",
+        description: "If it is not `complete`, call again: what is left to do is kept.",
         schema: "SyncReport",
         example: {
           adopted: 0,

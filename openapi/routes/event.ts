@@ -26,7 +26,11 @@ function lists(nouns: Registry): Operation[] {
         "Newest first, without reads. `status`, `endpoint`: those with such a delivery. A page may be short and still have a `cursor`.",
       query: LogQuery,
       answers: {
-        200: { description: "A page.", schema: "EventPage", example: { data: [event] } },
+        200: {
+          description: "A page.",
+          schema: ["EventPage", "OwnedEventPage"],
+          example: { data: [event] },
+        },
       },
     },
     {

@@ -13,7 +13,7 @@ export const OTHER: Operation[] = [
     tag: "Endpoints",
     summary: "Get a link to the portal",
     description:
-      "A page on which the owner manages its endpoints and sees its events. The link's token opens only /endpoint and /event.",
+      "A page on which the owner manages its endpoints and sees its events. The link's token opens only /endpoint, /event and /delivery.",
     body: { schema: NewPortalLink, example: { expires_in_minutes: 60 }, optional: true },
     answers: {
       201: {

@@ -56,6 +56,9 @@ function policy(): string {
   return /Content-Security-Policy: (.*)/.exec(rules)?.[1] ?? "";
 }
 
+/** A running one. */
+export type Fixture = Awaited<ReturnType<typeof startFixture>>;
+
 /** Starts it, empty; what it holds may be changed at any time. */
 export async function startFixture() {
   const world = {
@@ -132,8 +135,8 @@ export async function startFixture() {
     const fresh = world.deliveries.filter((one) => (lost || isNew(one)) && matches(query)(one));
     const failing = world.endpoints.flatMap(({ failing_since: at }) => (at ? [at] : []));
     return {
-      data: fresh.slice(-30).reverse(),
-      has_more: fresh.length > 30,
+      data: fresh.slice(-25).reverse(),
+      has_more: !lost && fresh.length > 25,
       after: world.deliveries.at(-1)?.sequence ?? 0,
       watched: world.deliveries.filter((one) =>
         places.includes(`${one.sequence}.${one.endpoint_id}`),

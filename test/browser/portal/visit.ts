@@ -51,6 +51,8 @@ function waysOn(page: Page) {
     said: (text: string) => page.locator(".said", { hasText: text }).waitFor(),
     /** Makes the page look for changes now, not in two seconds. */
     glance: () => page.evaluate("document.dispatchEvent(new Event('visibilitychange'))"),
+    /** The bar above a list that says what is new. */
+    news: () => page.locator(".news button"),
     goTo: (view: string) => page.evaluate(`location.hash = ${JSON.stringify(view)}`),
   };
 }

@@ -3,7 +3,7 @@ import { env as testEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { metered, meterOf } from "../../../src/meter.ts";
 import type { KeptBreaker } from "../../../src/outbox/breaker.ts";
-import { dispatch } from "../../../src/outbox/dispatch.ts";
+import { dispatch, postAsHand } from "../../../src/outbox/dispatch.ts";
 import type { Posted } from "../../../src/outbox/gateway.ts";
 import { keyOf } from "../../../src/outbox/rows.ts";
 import { LEASE_MS } from "../../../src/outbox/write.ts";
@@ -431,6 +431,43 @@ describe("no more requests in this invocation", () => {
     for (const row of rows.filter(({ status }) => status === "pending")) {
       expect(row).toMatchObject({ due_at: NOW, failures: 0, error: null });
     }
+  });
+});
+
+describe("a hand", () => {
+  const hand = async (script: Script) => {
+    const { outbox, posts, bind } = scriptedOutbox(script);
+    const own = bind(env);
+    const run = { env: own, outbox, settings: settingsOf(env), gateway: outbox.connect(own) };
+    const budget = shareOf(meterOf(200), 0, Number.POSITIVE_INFINITY);
+    return { report: await postAsHand(run, { turn: "", failuresMax: 5 }, budget), posts };
+  };
+
+  test("stops after five failures in a row, whoever's, and leaves the breaker alone", async () => {
+    await leave(["a", "b"], 50);
+    const { report, posts } = await hand(() => FAILED);
+    expect(report).toMatchObject({ accepted: 0, problem: "5 failures in a row" });
+    // Those that were under way.
+    expect(posts.length).toBeLessThanOrEqual(10);
+    expect(await keptBreaker()).toEqual({ breaker: "closed", breaker_until: 0 });
+    const waiting = (await deliveryRows(DB)).filter(({ failed_at }) => failed_at === null);
+    expect(waiting.every(({ due_at }) => (due_at ?? 0) <= NOW)).toBe(true);
+  });
+
+  test("does not stop for failures between successes, or for what is too large", async () => {
+    await leave(["a", "b"], 30);
+    const tooLarge: Posted = { kind: "too large", error: "413" };
+    expect((await hand(() => tooLarge)).report.posted).toBe(60);
+    await runStatement(DB, "DELETE FROM delivery");
+    await leaveDeliveries(
+      DB,
+      Array.from({ length: 60 }, () => ({})),
+      1_000,
+    );
+    let n = 0;
+    const { report } = await hand(() => (++n % 4 === 0 ? ACCEPTED : FAILED));
+    expect(report.posted).toBe(60);
+    expect(report).not.toHaveProperty("problem");
   });
 });
 
