@@ -4,7 +4,14 @@ import { logError } from "../run.ts";
 import type { Bindings } from "../settings.ts";
 import { batch } from "../storage.ts";
 import type { Attempt, Gateway, GatewayDelivery } from "./gateway.ts";
-import { CLOCK_SKEW_MS, finalStatements, ownAmong, toRecorded, withAnswers } from "./learn.ts";
+import {
+  CLOCK_SKEW_MS,
+  finalStatements,
+  ownAmong,
+  proofStatements,
+  toRecorded,
+  withAnswers,
+} from "./learn.ts";
 import type { DeliveryOfEvent } from "./lists.ts";
 import type { Outbox } from "./outbox.ts";
 import { keyOf } from "./rows.ts";
@@ -105,7 +112,10 @@ async function record(
   const final = await withAnswers(outbox.connect(env), isFinal, ANSWERS_MAX);
   if (final.length > 0) {
     const now = Date.now();
-    const results = await batch<never>(env.DB, finalStatements(final, owner, now));
+    const results = await batch<never>(env.DB, [
+      ...finalStatements(final, owner, now),
+      ...proofStatements(final, now),
+    ]);
     const { tell } = toRecorded(final, results, outbox.endpoints, now);
     if (tell.length > 0) await batch(env.DB, tell);
   }
