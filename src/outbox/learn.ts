@@ -232,6 +232,32 @@ function statement(
   return [sql, JSON.stringify(learned), now, owner];
 }
 
+// A proof must be old to count: the next one grows old behind it.
+const PROOF = `
+UPDATE cron_state SET
+  proof_made_at = iif(next_proof_seen_at <= ?2 - ${STUCK_MS}, next_proof_made_at, proof_made_at),
+  proof_seen_at = iif(next_proof_seen_at <= ?2 - ${STUCK_MS}, next_proof_seen_at, proof_seen_at),
+  next_proof_made_at = ?1, next_proof_seen_at = ?2
+WHERE next_proof_seen_at <= ?2 - ${STUCK_MS}`;
+
+/**
+ * What was learned at `askedAt` as a proof that the gateway finishes deliveries, wherever it was learned: what a page of
+ * the portal sees first the walk does not look for any more. Written at most every half an hour.
+ */
+export function proofStatements(learned: Learned[], askedAt: number): Statement[] {
+  const made = of("success", learned).map(({ createdAt }) => createdAt);
+  return made.length > 0 ? [[PROOF, Math.max(...made), askedAt]] : [];
+}
+
+/** Whether what the gateway did last for an endpoint, of these, was to deliver. */
+function arrivedLast(learned: Learned[], endpointId: string): boolean {
+  const tried = learned.filter(
+    (one) => one.endpointId === endpointId && (one.progress === "success" || isRefused(one)),
+  );
+  const last = Math.max(...tried.map(({ updatedAt }) => updatedAt));
+  return tried.some(({ progress, updatedAt }) => progress === "success" && updatedAt === last);
+}
+
 /** What a batch that begins with the statements of `learnStatements` or `finalStatements` recorded. */
 export function toRecorded(
   learned: Learned[],
@@ -239,11 +265,11 @@ export function toRecorded(
   endpoints: Endpoints,
   askedAt: number,
 ): Recorded {
-  const reports = [...refused, ...failed, ...delivered].map(({ endpoint_id, error }) => ({
-    endpointId: endpoint_id,
-    at: askedAt,
-    error,
-  }));
+  const reports = [...refused, ...failed, ...delivered].flatMap(({ endpoint_id, error }) => {
+    const isArrived = arrivedLast(learned, endpoint_id);
+    const said = { endpointId: endpoint_id, at: askedAt, error: isArrived ? null : error };
+    return isArrived === (error === null) ? [said] : [];
+  });
   const seen = new Map<string, boolean>();
   for (const { endpointId, endpointActive } of learned) {
     if (endpointActive !== null) seen.set(endpointId, endpointActive);

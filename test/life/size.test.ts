@@ -181,6 +181,23 @@ describe("an agent that stands still", () => {
   });
 });
 
+it("gives a stuck delivery its next key though pages see all others arrive before the walk does", async () => {
+  open({}, ["e1", { id: "x1", owner: "x" }]);
+  world.convoy.trouble.strands = 1;
+  const [stuck = ""] = await world.createMany(1);
+  await pass(10_000);
+  world.convoy.endpoint("e1");
+  world.convoy.trouble.strands = 0;
+  for (let minute = 0; minute < 120 && world.convoy.arrivalsOf(stuck).length === 0; minute++) {
+    await world.createMany(1, "x");
+    await pass(10_000);
+    // The portal is open: it learns of each at once.
+    await world.ask("GET", "/delivery", { owner: "x" });
+    await world.cron();
+  }
+  expect(world.convoy.arrivalsOf(stuck)).toHaveLength(1);
+});
+
 describe("an endpoint that takes one in ten seconds", () => {
   it("gets 300 that wait, each once, and is flooded with none", { timeout: 600_000 }, async () => {
     open({}, [{ id: "e1", rate: { requests: 1, perS: 10 } }, "e2"]);
