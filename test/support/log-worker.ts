@@ -94,6 +94,7 @@ export const outbox: Outbox = {
 };
 
 const ThingPath = z.object({ id: thing.id.path });
+const NewPart = z.object({ id: part.id.body });
 const PartPath = z.object({ id: part.id.path });
 const Patch = z.partial(Thing);
 /** A part is sealed once: a change that depends on the current value. */
@@ -122,8 +123,8 @@ const things = newApp()
   });
 
 const parts = newApp()
-  .put("/:id", validPath(PartPath), async (c) => {
-    const { id } = c.req.valid("param");
+  .post("/", validBody(NewPart), async (c) => {
+    const { id } = c.req.valid("json");
     await change(c, part, { change: "create", id, patch: { id, name: "lid", sealed: false } });
     return c.json({}, 201);
   })
