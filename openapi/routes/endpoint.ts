@@ -4,7 +4,6 @@ import {
   EndpointPatch,
   EndpointPath,
   NewEndpoint,
-  SyncQuery,
 } from "../../src/endpoint/schema.ts";
 import type { Registry } from "../../src/outbox/outbox.ts";
 import { EXAMPLE_ENDPOINT, EXAMPLE_SECRET } from "../examples.ts";
@@ -86,10 +85,9 @@ export const endpointOperations = (nouns: Registry): Operation[] => [
     tag,
     summary: "Reconcile endpoints with Convoy",
     description: "Takes over what was created and changed in Convoy's dashboard.",
-    query: SyncQuery,
     answers: {
       200: {
-        description: "If it is not `complete`, call again, with the `cursor` if there is one.",
+        description: "If it is not `complete`, call again: what is left to do is kept.",
         schema: "SyncReport",
         example: {
           adopted: 0,

@@ -65,20 +65,25 @@ export async function withStuck(
   return learned.map((one) => (stuck.has(one) ? { ...one, stuck: true } : one));
 }
 
-/** What an endpoint answered last, of the failed ones: a few of a page, one of each endpoint, as far as there is room. */
+/**
+ * What an endpoint answered last, of those that it did not take: a few of a page, one of each endpoint, as far as there is
+ * room.
+ */
 export async function withAnswers(
   gateway: Gateway,
   learned: Learned[],
   room: number,
 ): Promise<Learned[]> {
-  const failed = new Map(
-    learned.filter(({ progress }) => progress === "failure").map((one) => [one.endpointId, one]),
-  );
-  const asked = [...failed.values()].slice(0, Math.max(0, Math.min(ANSWERS_MAX, room)));
+  const refused = new Map(learned.filter(isRefused).map((one) => [one.endpointId, one]));
+  const asked = [...refused.values()].slice(0, Math.max(0, Math.min(ANSWERS_MAX, room)));
   const answers = new Map(
     await Promise.all(asked.map(async (one) => [one, await answerOf(gateway, one)] as const)),
   );
   return learned.map((one) => ({ ...one, ...answers.get(one) }));
+}
+
+function isRefused({ progress, attempts }: Learned): boolean {
+  return progress === "failure" || (progress === "unfinished" && attempts > 0);
 }
 
 async function answerOf(gateway: Gateway, { id }: Learned) {
@@ -151,6 +156,11 @@ FROM ${LEARNED} WHERE ${SAME} AND l.progress = 'success' AND delivery.status <> 
   AND l.version BETWEEN delivery.since_version AND delivery.key_version
 RETURNING delivery.endpoint_id, NULL AS error`;
 
+// What the endpoint refused since it was last seen, while the gateway goes on trying. It comes before UNFINISHED.
+const REFUSED = `
+SELECT delivery.endpoint_id, coalesce(l.answered, 'The endpoint has not taken it yet.') AS error
+FROM ${LEARNED} CROSS JOIN delivery WHERE ${OPEN} AND l.progress = 'unfinished' AND l.attempts > delivery.attempts`;
+
 const HELD = `
 UPDATE delivery SET status = 'held', due_at = NULL, ${NEXT_KEY},
   error = iif(l.inactive, NULL, 'The gateway discarded it again and again, although it says that the endpoint is active.')
@@ -174,7 +184,8 @@ UPDATE delivery SET status = 'dead', due_at = NULL, finished_at = ?2, ${TAKEN},
 FROM ${LEARNED} WHERE ${OPEN} AND l.stuck`;
 
 const UNFINISHED = `
-UPDATE delivery SET status = 'sending', looks = delivery.looks + 1, due_at = ?2 + ${PATIENCE_MS}, ${TAKEN}
+UPDATE delivery SET status = 'sending', looks = delivery.looks + 1, due_at = ?2 + ${PATIENCE_MS}, ${TAKEN},
+  last_http_status = coalesce(l.http_status, last_http_status), error = coalesce(l.answered, error)
 FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'unfinished'`;
 
 type Changed = { endpoint_id: string; error: string | null };
@@ -188,6 +199,7 @@ export function learnStatements(learned: Learned[], now: number): Statement[] {
   return [
     ...finalStatements(learned, null, now),
     statement(HELD, of("discarded", learned), now),
+    statement(REFUSED, of("unfinished", learned), now),
     statement(DISCARDED, of("discarded", learned), now),
     statement(STUCK, stuck, now),
     statement(GIVEN_UP, stuck, now),
@@ -220,18 +232,44 @@ function statement(
   return [sql, JSON.stringify(learned), now, owner];
 }
 
+// A proof must be old to count: the next one grows old behind it.
+const PROOF = `
+UPDATE cron_state SET
+  proof_made_at = iif(next_proof_seen_at <= ?2 - ${STUCK_MS}, next_proof_made_at, proof_made_at),
+  proof_seen_at = iif(next_proof_seen_at <= ?2 - ${STUCK_MS}, next_proof_seen_at, proof_seen_at),
+  next_proof_made_at = ?1, next_proof_seen_at = ?2
+WHERE next_proof_seen_at <= ?2 - ${STUCK_MS}`;
+
+/**
+ * What was learned at `askedAt` as a proof that the gateway finishes deliveries, wherever it was learned: what a page of
+ * the portal sees first the walk does not look for any more. Written at most every half an hour.
+ */
+export function proofStatements(learned: Learned[], askedAt: number): Statement[] {
+  const made = of("success", learned).map(({ createdAt }) => createdAt);
+  return made.length > 0 ? [[PROOF, Math.max(...made), askedAt]] : [];
+}
+
+/** Whether what the gateway did last for an endpoint, of these, was to deliver. */
+function arrivedLast(learned: Learned[], endpointId: string): boolean {
+  const tried = learned.filter(
+    (one) => one.endpointId === endpointId && (one.progress === "success" || isRefused(one)),
+  );
+  const last = Math.max(...tried.map(({ updatedAt }) => updatedAt));
+  return tried.some(({ progress, updatedAt }) => progress === "success" && updatedAt === last);
+}
+
 /** What a batch that begins with the statements of `learnStatements` or `finalStatements` recorded. */
 export function toRecorded(
   learned: Learned[],
-  [failed = [], delivered = [], held = []]: Changed[][],
+  [failed = [], delivered = [], held = [], refused = []]: Changed[][],
   endpoints: Endpoints,
   askedAt: number,
 ): Recorded {
-  const reports = [...failed, ...delivered].map(({ endpoint_id, error }) => ({
-    endpointId: endpoint_id,
-    at: askedAt,
-    error,
-  }));
+  const reports = [...refused, ...failed, ...delivered].flatMap(({ endpoint_id, error }) => {
+    const isArrived = arrivedLast(learned, endpoint_id);
+    const said = { endpointId: endpoint_id, at: askedAt, error: isArrived ? null : error };
+    return isArrived === (error === null) ? [said] : [];
+  });
   const seen = new Map<string, boolean>();
   for (const { endpointId, endpointActive } of learned) {
     if (endpointActive !== null) seen.set(endpointId, endpointActive);

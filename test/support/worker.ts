@@ -79,8 +79,12 @@ export async function cron(env: Bindings): Promise<void> {
 }
 
 /** Creates an endpoint of the caller, at Convoy and in D1. @returns its id */
-export async function newEndpoint(env: Bindings, url = "https://receiver.example/hook") {
-  const reply = await call(env, "POST", "/endpoint", { name: "Receiver", url });
+export async function newEndpoint(
+  env: Bindings,
+  url = "https://receiver.example/hook",
+  sent: Sent = {},
+) {
+  const reply = await call(env, "POST", "/endpoint", { name: "Receiver", url }, sent);
   if (reply.status !== 201) throw new Error(`${reply.status} ${JSON.stringify(reply.body)}`);
   return String(reply.body["Endpoint ID"]);
 }

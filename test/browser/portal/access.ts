@@ -1,30 +1,104 @@
 // The portal by keyboard alone, in light and dark, on a phone.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
 import type { PortalScene } from "./scene.ts";
 import { has, type Visit } from "./visit.ts";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** Rules that depend on the theme or the width are checked for each, the rest once. */
+const THEMES = [
+  { width: 1280, dark: false, rules: undefined },
+  { width: 1280, dark: true, rules: ["color-contrast"] },
+  { width: 390, dark: false, rules: ["color-contrast", "scrollable-region-focusable"] },
+  { width: 390, dark: true, rules: ["color-contrast"] },
+];
+
+/** Checks that axe finds nothing and nothing is wider than the window, in each theme. */
+export async function expectAccessible(page: Page, name: string): Promise<void> {
+  await page.evaluate(axe);
+  for (const { width, dark, rules } of THEMES) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
+    const findings = await page.evaluate<string[]>(`axe.run(${JSON.stringify({ runOnly: rules })})
+      .then(({ violations }) => violations.map(({ id, nodes }) =>
+        id + ": " + nodes.map(({ target }) => target).join(", ")))`);
+    const wide = await page.evaluate<number>(
+      "Math.max(0, document.documentElement.scrollWidth - innerWidth)",
+    );
+    const found = { name, width, dark, findings, wide };
+    expect(found).toEqual({ name, width, dark, findings: [], wide: 0 });
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+/** What a person does who has no pointer. */
+function keyboardOf(page: Page) {
+  const focused = () =>
+    page.evaluate<string>(
+      "document.activeElement.matches('main, body') ? document.activeElement.id : document.activeElement.textContent.trim()",
+    );
+  return {
+    focused,
+    /** Goes on with Tab until something with this text has the focus. */
+    async tabTo(name: string) {
+      for (let i = 0; i < 40 && !(await focused()).includes(name); i++)
+        await page.keyboard.press("Tab");
+      expect(await focused()).toContain(name);
+    },
+  };
+}
+
 /** Registers these tests; the scene exists once they run. */
 export function accessTests(scene: () => PortalScene, visit: Visit) {
-  test("can be used by keyboard alone, and the focus returns from a dialog", async () => {
-    const { owner } = await scene().newcomer();
-    const { page, button, dialog } = await visit(owner.link);
-    await button("Add endpoint").waitFor();
-    const focused = () =>
-      page.evaluate<string>(
-        "document.activeElement.textContent.trim() || document.activeElement.id",
-      );
-    const tabTo = async (name: string) => {
-      for (let i = 0; i < 20 && (await focused()) !== name; i++) await page.keyboard.press("Tab");
-      expect(await focused()).toBe(name);
-    };
+  test("by keyboard alone: what failed, why, send it again; resend many", async () => {
+    const { owner, endpoint, todo } = await scene().newcomer();
+    const { id } = await endpoint("/later", "Receiver");
+    scene().failing.add("/later");
+    for (const item of ["first", "second"]) await todo(id, item);
+    await scene().arrived("/later", 6);
+    const { page, row, dialog } = await visit(owner.link);
+    await has(row("first"), "failed");
+    await has(row("second"), "failed");
+    const { focused, tabTo } = keyboardOf(page);
     await page.keyboard.press("Tab");
     expect(await focused()).toBe("Skip to content");
     await page.keyboard.press("Enter");
     expect(await page.evaluate<string>("document.activeElement.id")).toBe("main");
+    await tabTo("second");
+    await page.keyboard.press("Enter");
+    await page.locator(".attempt").nth(2).waitFor();
+    scene().failing.delete("/later");
+    await tabTo("Send again");
+    await page.keyboard.press("Enter");
+    await has(page.locator(".head .pill"), "delivered");
+    await page.goBack();
+    await row("second").waitFor();
+    expect(await focused()).toContain("second");
+
+    await page.keyboard.press("Shift+Tab");
+    for (let i = 0; i < 10 && (await focused()) !== "Resend failed …"; i++)
+      await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Enter");
+    await has(dialog(), "1 failed delivery will be sent again");
+    await tabTo("Resend 1");
+    await page.keyboard.press("Enter");
+    await has(page.locator(".round"), "1 delivery queued");
+    await scene().sweep();
+    await has(page.locator(".round"), "all arrived");
+  });
+
+  test("by keyboard alone: add an endpoint, ping it; the focus returns from a dialog", async () => {
+    const { owner } = await scene().newcomer();
+    const { page, button, dialog, link } = await visit(owner.link);
+    await link("Endpoints").waitFor();
+    const { focused, tabTo } = keyboardOf(page);
+    await tabTo("Endpoints");
+    await page.keyboard.press("Enter");
+    await button("Add endpoint").waitFor();
     await tabTo("Add endpoint");
     await page.keyboard.press("Enter");
     await dialog().waitFor();
@@ -43,34 +117,51 @@ export function accessTests(scene: () => PortalScene, visit: Visit) {
     await button("Send a ping").waitFor();
     await tabTo("Send a ping");
     await page.keyboard.press("Enter");
-    await has(page.locator(".ping"), "Arrived");
+    await has(page.locator(".test"), "accepted it");
   });
 
   test("axe finds nothing, and nothing is wider than the window: light, dark, on a phone", async () => {
-    const { owner, endpoint, todo, giveUp } = await scene().newcomer();
-    const failing = await endpoint(
-      "/fail",
-      "A failing endpoint with a name that is rather long for a phone",
-    );
-    const good = await endpoint("/ok", "Shop backend");
+    const { owner, endpoint, todo } = await scene().newcomer();
+    const failing = await endpoint("/fail", "A failing endpoint with a name that is rather long");
+    const paused = await endpoint("/ok", "Shop backend");
     await todo(failing.id, "y".repeat(300));
-    for (let i = 0; i < 3; i++) await todo(good.id, `todo ${i}`);
-    await todo(good.id, "lost");
     await scene().arrived("/fail", 3);
-    await giveUp("%lost%");
-    await scene()
-      .db.prepare(
-        "UPDATE event SET occurred_at = occurred_at - 240000, state = 'pending', accepted_at = NULL, finished_at = NULL, error = 'Convoy not reachable', due_at = 9000000000000 WHERE owner = ? AND todo LIKE '%todo 1%'",
-      )
-      .bind(owner.name)
-      .run();
+    await owner.call("POST", `/endpoint/${paused.id}/pause`);
+    await todo(paused.id, "waits");
     const { page, button, link, dialog, deliveries, row, goTo } = await visit(owner.link);
     const looks: [string, () => Promise<void>][] = [
-      ["endpoints", () => has(page.locator(".wrong"), "failed")],
+      ["deliveries", () => has(row("yyy"), "failed")],
+      [
+        "a resend",
+        async () => {
+          await button("Resend failed …").click();
+          await has(dialog(), "1 failed delivery");
+        },
+      ],
+      [
+        "a delivery",
+        async () => {
+          await button("Cancel").click();
+          await row("yyy").click();
+          await page.locator(".attempt").nth(2).waitFor();
+          await page.locator("summary", { hasText: /^Headers$/ }).click();
+        },
+      ],
+      [
+        "endpoints",
+        async () => {
+          await link("Endpoints").click();
+          await has(row("A failing"), "failing for");
+        },
+      ],
       [
         "the form",
         async () => {
           await button("Add endpoint").click();
+          await dialog()
+            .getByLabel(/All, also/)
+            .uncheck();
+          await page.locator("summary", { hasText: "A header" }).click();
           await button("Add").click();
           await page.locator("#url-wrong").waitFor();
         },
@@ -80,6 +171,9 @@ export function accessTests(scene: () => PortalScene, visit: Visit) {
         async () => {
           await dialog().getByLabel("Name").fill("Another");
           await dialog().getByLabel("URL").fill(`${scene().receiverUrl}/another`);
+          await dialog()
+            .getByLabel(/All, also/)
+            .check();
           await button("Add").click();
           await page.locator("#new-secret").waitFor();
         },
@@ -88,32 +182,50 @@ export function accessTests(scene: () => PortalScene, visit: Visit) {
         "an endpoint",
         async () => {
           await button("I have stored the secret").click();
-          await link("Endpoints").first().click();
+          await link("Endpoints").click();
           await row("A failing endpoint").click();
-          await deliveries().first().click();
-          await page.locator(".attempt").first().waitFor();
+          await deliveries().first().waitFor();
         },
       ],
       [
-        "a question",
+        "a test event",
         async () => {
-          await button("Remove").click();
+          await button("Send a test event …").click();
           await dialog().waitFor();
+        },
+      ],
+      [
+        "a paused endpoint",
+        async () => {
+          await button("Cancel").click();
+          await goTo(`#/endpoint/${paused.id}`);
+          await has(page.locator(".note"), "Paused");
+          // The pill and the note are as high as their text.
+          const heights = await page.evaluate<number[]>(
+            "[...document.querySelectorAll('.head .pill, .note')].map((one) => one.offsetHeight - one.scrollHeight)",
+          );
+          expect(heights.every((more) => more >= 0)).toBe(true);
         },
       ],
       [
         "events",
         async () => {
-          await page.keyboard.press("Escape");
           await link("Events").click();
-          await row("lost").waitFor();
+          await row("yyy").waitFor();
         },
       ],
       [
         "an event",
         async () => {
-          await row("lost").click();
+          await row("yyy").click();
           await deliveries().waitFor();
+        },
+      ],
+      [
+        "types",
+        async () => {
+          await link("Types").click();
+          await page.getByRole("region").first().waitFor();
         },
       ],
       [
@@ -124,36 +236,9 @@ export function accessTests(scene: () => PortalScene, visit: Visit) {
         },
       ],
     ];
-    /** Rules that depend on the theme or the width are checked for each, the rest once. */
-    const themes = [
-      { width: 1280, dark: false, rules: undefined },
-      { width: 1280, dark: true, rules: ["color-contrast"] },
-      { width: 390, dark: false, rules: ["color-contrast", "scrollable-region-focusable"] },
-    ];
-    await page.evaluate(axe);
     for (const [name, look] of looks) {
-      await page.setViewportSize({ width: 1280, height: 800 });
-      await page.emulateMedia({ colorScheme: "light" });
       await look();
-      for (const { width, dark, rules } of themes) {
-        await page.setViewportSize({ width, height: 800 });
-        await page.emulateMedia({ colorScheme: dark ? "dark" : "light" });
-        const findings = await page.evaluate<
-          string[]
-        >(`axe.run(${JSON.stringify({ runOnly: rules })})
-          .then(({ violations }) => violations.map(({ id, nodes }) =>
-            id + ": " + nodes.map(({ target }) => target).join(", ")))`);
-        const wide = await page.evaluate<number>(
-          "Math.max(0, document.documentElement.scrollWidth - innerWidth)",
-        );
-        expect({ name, width, dark, findings, wide }).toEqual({
-          name,
-          width,
-          dark,
-          findings: [],
-          wide: 0,
-        });
-      }
+      await expectAccessible(page, name);
     }
   });
 }

@@ -2,14 +2,15 @@
 import type { Route } from "playwright-core";
 import { expect, test } from "vitest";
 import { clipboard } from "../browser.ts";
-import { EVIL, type PortalScene } from "./scene.ts";
+import type { PortalScene } from "./scene.ts";
 import { check, has, type Visit } from "./visit.ts";
 
 /** Registers these tests; the scene exists once they run. */
 export function endpointsTests(scene: () => PortalScene, visit: Visit) {
   test("adds an endpoint: errors are shown beside the fields, the secret once, and a ping arrives", async () => {
     const { owner } = await scene().newcomer();
-    const { page, button, dialog, deliveries, said } = await visit(owner.link);
+    const { page, button, dialog, deliveries, said, link } = await visit(owner.link);
+    await link("Endpoints").click();
     await page.getByRole("heading", { name: "No endpoints yet" }).waitFor();
     await button("Add endpoint").click();
     await dialog().getByLabel("URL").fill("ftp://example.com");
@@ -40,32 +41,76 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     await has(page.locator(".facts"), "10 s for an answer");
     await page.getByRole("heading", { name: "Nothing has been sent here yet" }).waitFor();
     await button("Send a ping").click();
-    await has(page.locator(".ping"), /Arrived\. The receiver answered 200 OK after \d+ ms/);
-    await has(deliveries(), /Success.*ping.*1 attempt of 3/s);
+    await has(
+      page.locator(".test"),
+      /Ping.*accepted it\. The receiver answered HTTP 200 after \d+ ms/s,
+    );
+    await has(deliveries(), /delivered.*ping.*1 try/s);
     const [webhook] = scene().arrivals;
     expect(await check(code, secret, webhook!)).toBe("true");
     expect(await check(code, "another", webhook!)).toBe("false");
     expect(await check(code, "", webhook!)).toBe("false");
   });
 
-  test("edits, pauses and activates an endpoint; an event during the pause arrives after it", async () => {
-    const { owner, endpoint, todo } = await scene().newcomer();
+  test("edits an endpoint: event types, a header whose value is not shown, a rate limit", async () => {
+    const { owner, endpoint } = await scene().newcomer();
     const { id } = await endpoint();
-    const { page, button, dialog, deliveries, row, glance } = await visit(owner.link);
+    const { page, button, dialog, link, row } = await visit(owner.link);
+    const record = async () => (await owner.call("GET", `/endpoint/${id}`)).body;
+    await link("Endpoints").click();
     await row("Shop backend").click();
     await button("Edit").click();
     await dialog().getByLabel("Name").fill("Warehouse");
     await dialog().getByLabel("URL").fill("nonsense");
     await button("Save").click();
-    await has(page.locator("#url-wrong"), "must begin with https://");
+    await has(page.locator("#url-wrong"), "must begin with https:// or http://");
     await dialog().getByLabel("URL").fill(`${scene().receiverUrl}/moved`);
+    await dialog()
+      .getByLabel(/All, also/)
+      .uncheck();
+    await button("Save").click();
+    await has(page.locator("#types-wrong"), /at least|must|empty/);
+    await dialog().getByLabel("created").check();
+    await page.locator("summary", { hasText: "A header, a rate limit" }).click();
+    await dialog().getByLabel("Header").fill("X-Api-Key");
+    await dialog().getByLabel("Its value").fill("a-secret-value");
+    await dialog().getByLabel("Requests at most").fill("5");
+    await dialog().getByLabel("in seconds").fill("10");
     await button("Save").click();
     await page.getByRole("heading", { name: "Warehouse" }).waitFor();
-    expect((await owner.call("GET", `/endpoint/${id}`)).body).toMatchObject({
-      name: "Warehouse",
-      url: `${scene().receiverUrl}/moved`,
+    expect(await record()).toMatchObject({
+      ...{ name: "Warehouse", url: `${scene().receiverUrl}/moved`, event_types: ["created"] },
+      ...{ header_names: ["X-Api-Key"], rate_limit: { requests: 5, per_s: 10 } },
     });
+    await has(
+      page.locator(".facts"),
+      /created.*X-Api-Key.*value hidden.*5 requests in 10 seconds/s,
+    );
+    expect(await page.content()).not.toContain("a-secret-value");
 
+    // What is left as it is stays; what is emptied goes.
+    await button("Edit").click();
+    await dialog().getByLabel("Description").fill("of the shop");
+    await button("Save").click();
+    await has(page.locator(".facts"), "of the shop");
+    expect(await record()).toMatchObject({ header_names: ["X-Api-Key"] });
+    await button("Edit").click();
+    await dialog()
+      .getByLabel(/All, also/)
+      .check();
+    for (const name of ["Header", "Requests at most", "in seconds"])
+      await dialog().getByLabel(name).fill("");
+    await button("Save").click();
+    await has(page.locator(".facts"), /Event types\s*all/);
+    expect(await record()).toMatchObject({ event_types: null, header_names: [], rate_limit: null });
+  });
+
+  test("a paused endpoint says what waits for it; activated, it gets that", async () => {
+    const { owner, endpoint, todo } = await scene().newcomer();
+    const { id } = await endpoint();
+    const { page, button, deliveries, row, link, glance } = await visit(owner.link);
+    await link("Endpoints").click();
+    await row("Shop backend").click();
     // An answer from before the change that arrives after it.
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const { promise: taken, resolve: take } = Promise.withResolvers<void>();
@@ -75,31 +120,43 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
       await released;
       await route.fulfill({ response });
     };
-    await page.route(`**/endpoint/${id}`, holdBack, { times: 1 });
-    await glance();
+    await page.route("**/endpoint?*", holdBack, { times: 1 });
+    await link("‹ Endpoints").click();
+    await page.evaluate("location.reload()");
     await taken;
-    await button("Pause").click();
-    await has(page.locator(".pill").first(), "paused");
-    const late = page.waitForResponse(`**/endpoint/${id}`);
+    await owner.call("POST", `/endpoint/${id}/pause`);
     release();
-    await (await late).finished();
-    await page.evaluate("new Promise(requestAnimationFrame)");
-    expect(await page.locator(".pill").first().textContent()).toBe("paused");
-    await has(page.locator(".note"), "kept, and sent once you activate it");
+    await row("Shop backend").click();
     await todo(id, "meanwhile");
-    await glance();
-    await has(deliveries(), "Discarded");
+    await page.reload();
+    await has(page.locator(".head .pill"), "paused");
+    await has(
+      page.locator(".note"),
+      "what happens meanwhile is held, and sent once you activate it. 1 delivery waits for it.",
+    );
+    await has(deliveries(), /held.*meanwhile/s);
     expect(scene().arrivals).toEqual([]);
+    // The picture is of what was sent: held ones do not count.
+    expect(await page.locator(".picture").count()).toBe(0);
+    await link("‹ Endpoints").click();
+    await has(row("Shop backend"), "1 delivery waits");
+    await row("Shop backend").click();
     await button("Activate").click();
-    await has(page.locator(".pill").first(), "active");
-    await has(deliveries(), "Success");
-    expect(scene().arrivals.map(({ url }) => url)).toEqual(["/moved"]);
+    await has(page.locator(".head .pill"), "active");
+    await scene().letTimePass();
+    await scene().sweep();
+    await glance();
+    await has(deliveries(), /delivered.*meanwhile/s);
+    await has(page.locator("figcaption"), "The only one was delivered");
+    await button("Pause").click();
+    await has(page.locator(".head .pill"), "paused");
   });
 
   test("rotates a secret with an overlap, in which both sign; removes an endpoint after confirmation", async () => {
     const { owner, endpoint, todo } = await scene().newcomer();
     const { id, secret } = await endpoint();
-    const { page, button, dialog, row, said } = await visit(owner.link);
+    const { page, button, dialog, row, said, link } = await visit(owner.link);
+    await link("Endpoints").click();
     await row("Shop backend").click();
     await button("Rotate secret").click();
     await dialog().getByLabel("Overlap").fill("1000");
@@ -133,71 +190,68 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     expect((await owner.call("GET", "/endpoint")).body).toEqual({ data: [] });
   });
 
-  test("shows why deliveries fail, attempt by attempt, and sends one again once the receiver is fixed", async () => {
+  test("shows since when one fails and what it answered last, how many do, and its last deliveries as a picture", async () => {
     const { owner, endpoint, todo } = await scene().newcomer();
     const { id } = await endpoint("/later", "Receiver");
+    await endpoint("/ok", "Another");
     await todo(id, "arrives");
     await scene().arrived("/later");
     scene().failing.add("/later");
     await todo(id, "is refused");
     await scene().arrived("/later", 4);
-    const { page, button, link, deliveries, row, said } = await visit(owner.link);
-    await has(row("Receiver").locator(".wrong"), "1 of the last 2 deliveries failed");
+    const { page, link, row } = await visit(owner.link);
+    await has(row("is refused"), "failed");
+    await has(page.locator(".badge"), "1 failing");
+    await link("Endpoints").click();
+    await has(page.locator(".note"), "1 of 2 failing.");
+    await has(row("Receiver"), /failing for \d+ s: The endpoint answered 500\..*failing/s);
+    // What needs care comes first.
+    expect(await page.locator(".row strong").allTextContents()).toEqual(["Receiver", "Another"]);
     await row("Receiver").click();
-    await has(page.locator(".picture"), "1 of the last 2 succeeded");
-
+    await has(
+      page.locator(".note"),
+      /Failing for \d+ s, since \d\d:\d\d:\d\d: The endpoint answered 500\./,
+    );
+    await has(page.locator("figcaption"), "1 of the last 2 delivered");
     const bar = page.locator(".bars i[data-tone]");
     expect(await bar.evaluateAll((all) => all.map((one) => one.getAttribute("data-tone")))).toEqual(
       ["good", "bad"],
     );
     await bar.last().hover();
-    await has(page.locator("figcaption"), /^Failure: created, .*, 3 attempts$/);
+    await has(page.locator("figcaption"), /^failed: is refused, .*, 3 tries$/);
     await page.mouse.move(0, 0);
     await page.getByRole("slider").press("ArrowLeft");
     await page.getByRole("slider").press("ArrowLeft");
-    await has(page.locator("figcaption"), /^Success: created, .*, 1 attempt$/);
-    await page.getByRole("slider").press("ArrowRight");
+    await has(page.locator("figcaption"), /^delivered: arrives, .*, 1 try$/);
     await page.getByRole("slider").press("Enter");
-    const attempts = page.locator(".attempt");
-    await attempts.nth(2).waitFor();
-    expect(await attempts.locator(".outcome").allTextContents()).toEqual(
-      Array(3).fill("500 Internal Server Error"),
-    );
-    // The receiver's text is shown as text, whatever it is.
-    expect(await attempts.first().locator("pre").textContent()).toBe(EVIL);
-    expect(await page.locator("main img, main script").count()).toBe(0);
+    await has(page.locator(".head .pill"), "delivered");
 
     scene().failing.delete("/later");
-    // Only what is confirmed can be sent again: as if the cron had seen it in Convoy's list.
-    const confirm = `UPDATE event SET state = 'confirmed', stored = 1, finished_at = 1, due_at = NULL
-      WHERE owner = ? AND state = 'accepted'`;
-    await scene().db.prepare(confirm).bind(owner.name).run();
-    await button("Send again").click();
-    await said("sent again with the same event id");
-    await has(deliveries().first(), "Success");
-    await link("Show the event").click();
-    await has(page.getByRole("heading", { level: 1 }), "is refused");
-    await has(deliveries(), /Success.*Receiver/s);
-    const ids = scene().arrivals.map(({ body }) => JSON.parse(body).event_id);
-    expect([ids.length, new Set(ids).size]).toEqual([5, 2]);
+    await todo(id, "arrives again");
+    await scene().arrived("/later", 5);
+    await page.goBack();
+    await has(page.locator(".head .pill"), "active");
   });
 
-  test("lists as many endpoints as an owner may have; a change shows, and each round asks little", async () => {
+  test("finds endpoints by their words and sorts them; both live in the address", async () => {
     const { owner, endpoint } = await scene().newcomer();
-    const ids: string[] = [];
-    for (let i = 0; i < 50; i++) ids.push((await endpoint("/ok", `Shop ${i}.`)).id);
-    const { page, requests, row, glance } = await visit(owner.link);
-    await has(row("Shop 49."), "nothing sent yet");
-    expect(await page.locator(".row.endpoint").count()).toBe(50);
-    const begun = performance.now();
-    await owner.call("POST", `/endpoint/${ids[49]}/pause`);
-    await has(row("Shop 49."), "paused");
-    console.info(`50 endpoints: a change shows after ${Math.round(performance.now() - begun)} ms`);
-    // Until the pictures of all lines have been read.
-    const pictures = () => new Set(requests.filter((url) => url.includes("/delivery?"))).size;
-    while (pictures() < 50) await glance();
-    const rounds = requests.join("\n").split("/endpoint?limit=1000");
-    const sizes = rounds.map((round) => round.split("/delivery?").length - 1);
-    expect(Math.max(...sizes)).toBe(6);
+    for (const name of ["Shop", "Accounting", "Warehouse"]) await endpoint("/ok", name);
+    const { page, link, row } = await visit(owner.link);
+    const names = () => page.locator(".row strong").allTextContents();
+    await link("Endpoints").click();
+    await row("Shop").waitFor();
+    expect(await names()).toEqual(["Accounting", "Shop", "Warehouse"]);
+    await page.getByLabel("Sort by").selectOption("newest first");
+    await has(page.locator(".row").first(), "Warehouse");
+    expect(await names()).toEqual(["Warehouse", "Accounting", "Shop"]);
+    await page.getByLabel("Search").fill("HO");
+    await row("Accounting").waitFor({ state: "detached" });
+    expect(await names()).toEqual(["Warehouse", "Shop"]);
+    expect(await page.evaluate<string>("document.activeElement.type")).toBe("search");
+    await page.reload();
+    await row("Shop").waitFor();
+    expect(await names()).toEqual(["Warehouse", "Shop"]);
+    await page.getByLabel("Search").fill("nothing like it");
+    await page.getByRole("heading", { name: "No matching endpoint" }).waitFor();
   });
 }

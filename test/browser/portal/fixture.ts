@@ -4,7 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
-import type { Attempt, Delivery } from "../../../src/outbox/answers.ts";
+import type { Delivery } from "../../../src/outbox/answers.ts";
+import type { Attempt } from "../../../src/outbox/gateway.ts";
 
 const PUBLIC = path.resolve(import.meta.dirname, "../../../public");
 const FILE_TYPES: Record<string, string> = {
@@ -54,6 +55,9 @@ function policy(): string {
   const [, rules = ""] = readFileSync(path.join(PUBLIC, "_headers"), "utf8").split("/portal/*");
   return /Content-Security-Policy: (.*)/.exec(rules)?.[1] ?? "";
 }
+
+/** A running one. */
+export type Fixture = Awaited<ReturnType<typeof startFixture>>;
 
 /** Starts it, empty; what it holds may be changed at any time. */
 export async function startFixture() {
@@ -131,8 +135,8 @@ export async function startFixture() {
     const fresh = world.deliveries.filter((one) => (lost || isNew(one)) && matches(query)(one));
     const failing = world.endpoints.flatMap(({ failing_since: at }) => (at ? [at] : []));
     return {
-      data: fresh.slice(-30).reverse(),
-      has_more: fresh.length > 30,
+      data: fresh.slice(-15).reverse(),
+      has_more: !lost && fresh.length > 15,
       after: world.deliveries.at(-1)?.sequence ?? 0,
       watched: world.deliveries.filter((one) =>
         places.includes(`${one.sequence}.${one.endpoint_id}`),

@@ -18,8 +18,7 @@ export type Arrival = { url: string; signature: string; body: string };
 /** A running system with a portal. */
 export type PortalScene = Awaited<ReturnType<typeof startPortalScene>>;
 
-/** Starts it. Retries of deliveries come at once, three tries in all; what
- * Convoy accepts counts as finished, so that it can be replayed at once. */
+/** Starts it. Retries of deliveries come at once, three tries in all. */
 export async function startPortalScene() {
   const arrivals: Arrival[] = [];
   /** Paths that answer 500 instead of 200. */
@@ -54,10 +53,11 @@ export async function startPortalScene() {
     return {
       owner: { name, call, link: body.url },
       /** Creates an endpoint for the owner. */
-      async endpoint(to = "/ok", title = "Shop backend") {
+      async endpoint(to = "/ok", title = "Shop backend", more = {}) {
         const made = await call<{ endpoint: { id: string }; secret: string }>("POST", "/endpoint", {
           name: title,
           url: receiverUrl + to,
+          ...more,
         });
         return { id: made.body.endpoint.id, secret: made.body.secret };
       },
@@ -66,17 +66,6 @@ export async function startPortalScene() {
         const added = await call("POST", `/todo?endpoint=${endpointId}`, { item });
         if (added.status !== 201) throw new Error(JSON.stringify(added.body));
         return added.headers.get("X-Event-Id") ?? "";
-      },
-      /** Gives up the owner's events of the todos that SQL's LIKE matches. */
-      async giveUp(pattern: string) {
-        await system.db
-          .prepare(
-            `UPDATE event SET state = 'dead', error = 'Convoy answered 413', accepted_at = NULL,
-               due_at = NULL, finished_at = 1, stored = iif(stored IS NULL, NULL, 1)
-             WHERE owner = ? AND todo LIKE ?`,
-          )
-          .bind(name, pattern)
-          .run();
       },
     };
   }
@@ -88,6 +77,15 @@ export async function startPortalScene() {
     failing,
     refusal,
     newcomer,
+    /** A link of an operator. */
+    async operatorLink() {
+      const exp = Math.floor(Date.now() / 1_000) + 600;
+      const token = await sign({ sub: "support", exp, scope: "operator" }, SECRET, "HS256");
+      return `${system.url}portal/#token=${token}`;
+    },
+    /** Makes everything due that waits. */
+    letTimePass: () =>
+      system.db.prepare("UPDATE delivery SET due_at = 0 WHERE due_at IS NOT NULL").run(),
     /** Waits until `count` webhooks have arrived at this path. */
     arrived: (url: string, count = 1) =>
       until(`${count} at ${url}`, () => arrivals.filter((one) => one.url === url).length >= count),

@@ -43,7 +43,7 @@ export async function openPortal(browser: Browser, url: string, options: VisitOp
 function waysOn(page: Page) {
   return {
     button: (name: string | RegExp) => page.getByRole("button", { name, exact: true }),
-    link: (name: string | RegExp) => page.getByRole("link", { name }),
+    link: (name: string | RegExp) => page.getByRole("link", { name }).first(),
     dialog: () => page.getByRole("dialog"),
     deliveries: () => page.locator(".row.delivery"),
     row: (text: string) => page.locator(".row", { hasText: text }),
@@ -51,6 +51,8 @@ function waysOn(page: Page) {
     said: (text: string) => page.locator(".said", { hasText: text }).waitFor(),
     /** Makes the page look for changes now, not in two seconds. */
     glance: () => page.evaluate("document.dispatchEvent(new Event('visibilitychange'))"),
+    /** The bar above a list that says what is new. */
+    news: () => page.locator(".news button"),
     goTo: (view: string) => page.evaluate(`location.hash = ${JSON.stringify(view)}`),
   };
 }
