@@ -55,6 +55,7 @@ function viewOf(route) {
 
 /** Reads a view's code, and says what it needs if it is still in front. */
 async function enter(route) {
+  if (state.ended) return;
   const name = nameOf(route);
   const [tab, how] = VIEWS[name];
   if (!read.has(name)) {
