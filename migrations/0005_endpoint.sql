@@ -16,8 +16,6 @@ CREATE TABLE endpoint_new (
   header_name TEXT,
   rate_requests INTEGER,
   rate_per_s INTEGER,
-  -- Counts what callers want: an answer of Convoy to an older wish does not undo a newer one.
-  revision INTEGER NOT NULL DEFAULT 0,
   -- JSON of what Convoy was last known to have of these: name, url, description, http_timeout_s, rate limit.
   applied TEXT,
   -- 1: a caller wants it activated at Convoy, which paused it or gave up on it.
@@ -31,20 +29,18 @@ CREATE TABLE endpoint_new (
   failing_error TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
-  -- When it is next reconciled; NULL: nothing to do.
+  -- When it is next reconciled; NULL: Convoy is as it is wanted, as far as known.
   due_at INTEGER,
-  -- Until when it belongs to whoever works on it.
+  -- Until when it belongs to whoever works on it; then it is due, too.
   lease_until INTEGER,
   -- Failed tries of reconcile in a row.
   failures INTEGER NOT NULL DEFAULT 0,
-  -- Of a creation that was cut off: where the search through the owner's endpoints at Convoy continues.
-  search_cursor TEXT,
   CHECK ((rate_requests IS NULL) = (rate_per_s IS NULL))
 ) STRICT;
 
 -- Paused at Convoy: it stays so until it is activated, which lifts it there first.
 INSERT INTO endpoint_new (id, owner, wanted, name, url, description, http_timeout_s, applied, lift, there,
-  created_at, updated_at, due_at, search_cursor)
+  created_at, updated_at, due_at)
 SELECT id, owner,
   CASE status WHEN 'creating' THEN 'creating' WHEN 'paused' THEN 'paused' WHEN 'pausing' THEN 'paused' ELSE 'active' END,
   name, url, description, http_timeout_s,
@@ -54,17 +50,22 @@ SELECT id, owner,
   CASE status WHEN 'paused' THEN 'paused' WHEN 'pausing' THEN 'active' WHEN 'activating' THEN 'paused' WHEN 'inactive' THEN 'inactive'
     WHEN 'missing' THEN 'missing' ELSE 'active' END,
   created_at, updated_at,
-  -- Each is compared with Convoy once; a creation that was cut off when its lease is over.
-  iif(status = 'creating', coalesce(due_at, updated_at), updated_at), search_cursor
+  -- Others are compared with Convoy's list, as always.
+  CASE WHEN status = 'creating' THEN coalesce(due_at, updated_at) WHEN status IN ('pausing', 'activating') THEN updated_at END
 FROM endpoint;
 DROP TABLE endpoint;
 ALTER TABLE endpoint_new RENAME TO endpoint;
-CREATE INDEX endpoint_owner ON endpoint (owner, id);
+-- Those that a caller has; what is to be done; those that are removed, until they are forgotten.
+CREATE INDEX endpoint_owner ON endpoint (owner, id) WHERE wanted IN ('active', 'paused');
 CREATE INDEX endpoint_due ON endpoint (owner, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX endpoint_removed ON endpoint (updated_at) WHERE wanted = 'removed' AND due_at IS NULL;
 -- What fails now, of an owner or of all: written only when that changes.
 CREATE INDEX endpoint_failing ON endpoint (owner, failing_since, wanted) WHERE failing_since IS NOT NULL;
 -- The owner at which the last turn of reconciling ended.
 ALTER TABLE cron_state ADD COLUMN reconcile_turn TEXT NOT NULL DEFAULT '';
+-- Convoy's list of endpoints is compared with the records, round after round: where it goes on (NULL: at its beginning), and when.
+ALTER TABLE cron_state ADD COLUMN drift_cursor TEXT;
+ALTER TABLE cron_state ADD COLUMN drift_due_at INTEGER NOT NULL DEFAULT 0;
 
 -- What the log knows of endpoints: those that a caller has, whether deliveries are posted to them, and what they take.
 CREATE VIEW outbox_endpoint AS

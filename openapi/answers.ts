@@ -1,64 +1,85 @@
 /** The answers' schemas by their names in the document. */
-
+import type * as z from "zod/mini";
 import {
-  Alive,
-  Attempt,
-  Backlog,
-  BulkReplayed,
-  Delivery,
-  DeliveryDetail,
-  DeliveryPage,
-  Done,
   Endpoint,
   EndpointAdded,
   EndpointPage,
+  EndpointRemoved,
+  OwnedEndpointPage,
+  PingQueued,
+  Rotated,
+  SyncReport,
+  TestQueued,
+} from "../src/endpoint/answers.ts";
+import { ErrorBody } from "../src/errors.ts";
+import { Alive, Health } from "../src/health.ts";
+import {
+  Attempt,
+  BulkResent,
+  Delivery,
+  DeliveryDetail,
+  DeliveryPage,
   EventDetail,
   EventPage,
-  Health,
+  EventTypes,
   LoggedEvent,
-  PingQueued,
-  PortalLink,
+  OwnedDeliveryPage,
+  OwnedEventPage,
+  Polled,
   Rebuilt,
-  ReconcileReport,
   Replayed,
-  Rotated,
-  Todo,
-  TodoAdded,
-  TodoPage,
-} from "../src/answers.ts";
-import { ErrorBody } from "../src/errors.ts";
+  Resent,
+  Summary,
+} from "../src/outbox/answers.ts";
+import type { Registry } from "../src/outbox/outbox.ts";
+import { PortalLink } from "../src/portal-link.ts";
 import { Signpost } from "../src/root.ts";
 import { namedSchemas } from "./json-schema.ts";
+import { Done, nounSchemas } from "./noun.ts";
 
-const answers = {
+const ANSWERS: Record<string, z.ZodMiniType> = {
   Done,
-  Todo,
-  TodoPage,
-  TodoAdded,
   Endpoint,
   EndpointPage,
   EndpointAdded,
+  EndpointRemoved,
+  OwnedEndpointPage,
   Rotated,
   PingQueued,
-  ReconcileReport,
+  TestQueued,
+  SyncReport,
   Delivery,
   Attempt,
   DeliveryPage,
   DeliveryDetail,
+  OwnedDeliveryPage,
+  Polled,
+  Resent,
+  BulkResent,
   LoggedEvent,
   EventPage,
   EventDetail,
+  OwnedEventPage,
+  EventTypes,
   Replayed,
-  BulkReplayed,
-  Backlog,
+  Summary,
   PortalLink,
   Alive,
   Health,
   Rebuilt,
   Signpost,
+  Error: ErrorBody,
 };
-// By name: the order of a module's exports is its loader's.
-const byName = Object.entries(answers).sort(([a], [b]) => (a < b ? -1 : 1));
 
-/** The schemas of `components.schemas`. */
-export const SCHEMAS = namedSchemas({ Error: ErrorBody, ...Object.fromEntries(byName) });
+/** The schemas of `components.schemas`. @throws Error if a noun's have the names of others */
+export function schemasOf(nouns: Registry) {
+  const named = [...nouns.values()].flatMap((noun) => Object.entries(nounSchemas(noun)));
+  const all = [...Object.entries(ANSWERS), ...named];
+  const names = all.map(([name]) => name);
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) {
+    throw new Error(`Two schemas of the API document are named ${twice}: rename the noun.`);
+  }
+  // By name: the order of a module's exports is its loader's.
+  return namedSchemas(Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1))));
+}

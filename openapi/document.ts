@@ -1,48 +1,73 @@
 /** The OpenAPI 3.1 document, from the route table and the Worker's own schemas. */
 import type * as z from "zod/mini";
-import { SCHEMAS } from "./answers.ts";
-import { CHANGE_UNKNOWN, ERRORS, TODO_NOT_FOUND } from "./errors.ts";
+import product from "../package.json" with { type: "json" };
+import type { Registry } from "../src/outbox/outbox.ts";
+import { resources } from "../src/resources.ts";
+import { schemasOf } from "./answers.ts";
+import { ERRORS, type ErrorAnswer } from "./errors.ts";
 import { HEADERS } from "./headers.ts";
 import { inputSchema, parameterSchema } from "./json-schema.ts";
+import { namesOf, nounOperations } from "./noun.ts";
 import type { Answer, Operation } from "./operation.ts";
 import { PARAMETERS } from "./parameters.ts";
-import { ENDPOINT } from "./routes/endpoint.ts";
+import { deliveryOperations } from "./routes/delivery.ts";
+import { endpointOperations } from "./routes/endpoint.ts";
 import { ENDPOINT_LIFE } from "./routes/endpoint-life.ts";
-import { EVENT } from "./routes/event.ts";
-import { OTHER } from "./routes/other.ts";
-import { TODO } from "./routes/todo.ts";
+import { eventOperations } from "./routes/event.ts";
+import { OTHER, rebuildOperation } from "./routes/other.ts";
 import { webhooks } from "./webhooks.ts";
 
-/** Every route, in the order of the document. */
-export const OPERATIONS: Operation[] = [...TODO, ...ENDPOINT, ...ENDPOINT_LIFE, ...EVENT, ...OTHER];
+/** The nouns' routes beside their five, documented by hand. */
+const FURTHER: Operation[] = [];
 
-const TAGS = [
-  { name: "Todos", description: "Every change publishes an event." },
-  {
-    name: "Endpoints",
-    description: "Where webhooks go.",
-  },
-  { name: "Events", description: "What was published." },
-  { name: "Service", description: "The API itself." },
-  { name: "Webhooks", description: "What an endpoint receives." },
-];
+/** Every route, in the order of the document. `further`: the nouns' beside their five. */
+export function operationsOf(
+  nouns: Registry = resources,
+  further: Operation[] = FURTHER,
+): Operation[] {
+  return [
+    ...[...nouns.values()].flatMap(nounOperations),
+    ...further,
+    ...endpointOperations(nouns),
+    ...ENDPOINT_LIFE,
+    ...deliveryOperations(nouns),
+    ...eventOperations(nouns),
+    ...OTHER,
+    rebuildOperation(nouns),
+  ];
+}
 
-/** The document as JSON: what /openapi.json serves. */
-export function buildDocument() {
+function tagsOf(nouns: Registry) {
+  return [
+    ...[...nouns.values()].map((noun) => ({
+      name: namesOf(noun).many,
+      description: "Every change publishes an event.",
+    })),
+    { name: "Endpoints", description: "Where webhooks go." },
+    { name: "Deliveries", description: "What became of each event for each endpoint." },
+    { name: "Events", description: "What was published." },
+    { name: "Service", description: "The API itself." },
+    { name: "Webhooks", description: "What an endpoint receives." },
+  ];
+}
+
+/** The document as JSON: what /openapi.json serves. `further`: the nouns' routes beside their five. */
+export function buildDocument(nouns: Registry = resources, further?: Operation[]) {
+  const operations = operationsOf(nouns, further);
   return {
     openapi: "3.1.1",
     info: {
-      title: "Todo webhooks",
-      version: "0.1.0",
-      summary: "Todos that send a webhook for everything that happens to them.",
+      title: product.name,
+      version: product.version,
+      summary: product.description,
       description: "Everything belongs to its owner, the subject of the token.",
-      license: { name: "MIT", identifier: "MIT" },
+      license: { name: product.license, identifier: product.license },
     },
     servers: [{ url: "/" }],
     security: [{ bearer: [] }],
-    tags: TAGS,
-    paths: paths(),
-    webhooks: webhooks(),
+    tags: tagsOf(nouns),
+    paths: pathsOf(operations),
+    webhooks: webhooks(nouns),
     components: {
       securitySchemes: {
         bearer: {
@@ -53,15 +78,20 @@ export function buildDocument() {
         },
       },
       headers: HEADERS,
-      responses: Object.fromEntries(
-        [...Object.values(ERRORS), TODO_NOT_FOUND, CHANGE_UNKNOWN].map((error) => [
-          error.name,
-          response({ ...error, schema: "Error" }),
-        ]),
-      ),
-      schemas: SCHEMAS,
+      responses: responsesOf(operations),
+      schemas: schemasOf(nouns),
     },
   };
+}
+
+function responsesOf(operations: Operation[]) {
+  const own = operations.flatMap(({ ownErrors = {} }) => Object.values(ownErrors));
+  return Object.fromEntries(
+    [...Object.values(ERRORS), ...own].map((error) => [
+      error.name,
+      response({ ...error, schema: "Error" }),
+    ]),
+  );
 }
 
 /** `/todo/:id` as OpenAPI writes it. */
@@ -69,9 +99,9 @@ export function toTemplate(path: string): string {
   return path.replace(/:(\w+)/g, "{$1}");
 }
 
-function paths() {
+function pathsOf(operations: Operation[]) {
   const byPath: Record<string, Record<string, unknown>> = {};
-  for (const operation of OPERATIONS) {
+  for (const operation of operations) {
     const path = toTemplate(operation.path);
     byPath[path] = { ...byPath[path], [operation.method]: toOpenApi(operation) };
   }
@@ -81,8 +111,8 @@ function paths() {
 function toOpenApi(operation: Operation) {
   const { id, tag, summary, description, caller = "owner", body } = operation;
   const parameters = [
-    ...toParameters(tag, "path", operation.params),
-    ...toParameters(tag, "query", operation.query),
+    ...toParameters(operation, "path", operation.params),
+    ...toParameters(operation, "query", operation.query),
   ];
   return {
     operationId: id,
@@ -113,13 +143,17 @@ function toOpenApi(operation: Operation) {
   };
 }
 
-function toParameters(tag: string, place: "path" | "query", object?: z.ZodMiniObject) {
+function toParameters(
+  { tag, said = {} }: Operation,
+  place: "path" | "query",
+  object?: z.ZodMiniObject,
+) {
   return Object.entries((object?.shape ?? {}) as Record<string, z.ZodMiniType>).map(
     ([name, schema]) => ({
       name,
       in: place,
       ...(place === "path" ? { required: true } : {}),
-      ...(PARAMETERS[`${tag} ${name}`] ?? PARAMETERS[name]),
+      ...(said[name] ?? PARAMETERS[`${tag} ${name}`] ?? PARAMETERS[name]),
       schema: parameterSchema(schema),
     }),
   );
@@ -139,16 +173,10 @@ function errorsOf(operation: Operation): number[] {
   ].sort();
 }
 
-function ref({ tag, method, id }: Operation, status: number): string {
-  const isChange = tag === "Todos" && method !== "get";
-  const special =
-    isChange && status === 404 && id !== "createTodo"
-      ? TODO_NOT_FOUND
-      : isChange && status === 503
-        ? CHANGE_UNKNOWN
-        : ERRORS[status];
-  if (!special) throw new Error(`No description of status ${status}`);
-  return `#/components/responses/${special.name}`;
+function ref({ ownErrors = {} }: Operation, status: number): string {
+  const error: ErrorAnswer | undefined = ownErrors[status] ?? ERRORS[status];
+  if (!error) throw new Error(`No description of status ${status}`);
+  return `#/components/responses/${error.name}`;
 }
 
 function response({ description, schema, example, headers = [], links }: Answer) {

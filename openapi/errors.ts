@@ -1,6 +1,12 @@
 /** Errors: one shape, one entry per status. */
 
-type ErrorAnswer = { name: string; description: string; example?: object; headers?: string[] };
+/** An error as the document has it. */
+export type ErrorAnswer = {
+  name: string;
+  description: string;
+  example?: object;
+  headers?: string[];
+};
 
 /** What each status means here. Every example is an answer that the API gives; others look alike. */
 export const ERRORS: Record<number, ErrorAnswer> = {
@@ -20,8 +26,8 @@ export const ERRORS: Record<number, ErrorAnswer> = {
   403: {
     name: "Forbidden",
     description:
-      "A portal token used outside the portal or, while AUTH is open, a host or site that is not allowed.",
-    example: { error: "A portal link opens /endpoint and /event, nothing else." },
+      "A portal token used outside the portal, something that only operators may do or, while AUTH is open, a host or site that is not allowed.",
+    example: { error: "A portal link opens /endpoint, /event and /delivery, nothing else." },
   },
   404: {
     name: "NotFound",
@@ -59,14 +65,6 @@ export const ERRORS: Record<number, ErrorAnswer> = {
     headers: ["Retry-After"],
   },
 };
-
-/** A change of a missing todo: the error, the tutorial's text beside it, and perhaps a `failed` event. */
-export const TODO_NOT_FOUND = {
-  name: "NoTodo",
-  description: "No such todo (the endpoint in the query gets `failed`), or no such endpoint.",
-  example: { error: "Todo not found", data: "Todo with id 3 not found." },
-  headers: ["X-Event-Id"],
-} satisfies ErrorAnswer;
 
 /** The database did not answer to a change; the event's id shows whether it was made. */
 export const CHANGE_UNKNOWN = {

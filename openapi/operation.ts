@@ -1,5 +1,7 @@
 /** What the route table says about a route. */
 import type * as z from "zod/mini";
+import type { ErrorAnswer } from "./errors.ts";
+import type { Said } from "./parameters.ts";
 
 /** An answer that is not an error. */
 export type Answer = {
@@ -10,8 +12,11 @@ export type Answer = {
   /** Names from openapi/headers.ts; X-Request-Id is always included. */
   headers?: string[];
   /** Operations that this answer leads to, and where in it their parameters are. */
-  links?: Record<string, Record<string, string>>;
+  links?: Links;
 };
+
+/** The parameters of operations, by the operations' ids. */
+export type Links = Record<string, Record<string, string>>;
 
 /** A route. */
 export type Operation = {
@@ -26,8 +31,12 @@ export type Operation = {
   caller?: "owner" | "either" | "anyone";
   params?: z.ZodMiniObject;
   query?: z.ZodMiniObject;
+  /** What parameters are, where openapi/parameters.ts does not say. */
+  said?: Record<string, Said>;
   body?: { schema: z.ZodMiniType; example: unknown; optional?: true };
   answers: Record<number, Answer>;
   /** Errors besides those that follow from parameters, body and caller. */
   errors?: number[];
+  /** What errors are, where openapi/errors.ts does not say. */
+  ownErrors?: Record<number, ErrorAnswer>;
 };

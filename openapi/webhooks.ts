@@ -1,61 +1,54 @@
 /** The `webhooks` section: one schema per event type, inline, since Convoy's importer does not follow $ref. */
-
-import { WEBHOOKS } from "../src/answers.ts";
-import { WORDS } from "../src/event/message.ts";
-import type { EventType } from "../src/event/schema.ts";
+import { bodyOf } from "../src/outbox/message.ts";
+import { type EventType, eventTypesOf, PING, type Registry } from "../src/outbox/outbox.ts";
+import { PingWebhook, webhookSchema } from "../src/outbox/webhook.ts";
+import { EXAMPLE_EVENT_ID, EXAMPLE_TIME } from "./examples.ts";
 import { inputSchema, type JsonSchema } from "./json-schema.ts";
 
-/** The category of every event type in Convoy's catalogue. */
-export const CATEGORY = "todo";
-
-const common = {
-  event_id: "019ab5e1-6c00-7d2e-8f10-2b6f0c9a4d31",
-  occurred_at: "2026-11-24T12:00:00.000Z",
-};
-const todo = {
-  id: 1,
-  item: "Setup a convoy webhook project and publish my first webhook",
-  completed: false,
-};
-
-const EXAMPLES: Record<EventType, object> = {
-  ping: { sequence: 7 },
-  created: { sequence: 1, todo },
-  retrieved: { todo },
-  updated: { sequence: 2, todo: { ...todo, completed: true } },
-  deleted: { sequence: 3, todo: { id: 1 } },
-  failed: { sequence: 4, todo: { id: 3 } },
-};
-
-const WHEN: Record<EventType, string> = {
-  ping: "A test.",
-  created: "A todo was created.",
-  retrieved: "A todo was read; without `todo`, the list.",
-  updated: "A todo was changed.",
-  deleted: "A todo was removed.",
-  failed: "A todo was not found.",
-};
-
-/** An event type of the catalogue. */
+/** An event type of the catalogue. `category`: its noun. */
 export type CatalogueEntry = {
   name: string;
+  category: string;
   description: string;
   schema: JsonSchema;
   example: object;
 };
 
 /** All event types. A receiver must accept bodies with more than the schema lists. */
-export const CATALOGUE: CatalogueEntry[] = (Object.keys(WEBHOOKS) as EventType[]).map((name) => ({
-  name,
-  description: WHEN[name],
-  schema: inputSchema(WEBHOOKS[name]),
-  example: { ...WORDS[name], ...common, ...EXAMPLES[name] },
-}));
+export function catalogueOf(nouns: Registry): CatalogueEntry[] {
+  return eventTypesOf(nouns).map((type) => {
+    const noun = [...nouns.values()].find(({ types }) => types.has(type.type));
+    return {
+      name: type.type,
+      category: noun?.name ?? PING.type,
+      description: type.description,
+      schema: inputSchema(noun ? webhookSchema(noun, type) : PingWebhook),
+      example: exampleOf(nouns, type, noun?.name ?? null),
+    };
+  });
+}
+
+function exampleOf(nouns: Registry, { type, example }: EventType, resource: string | null): object {
+  const { id = null } = (example ?? {}) as { id?: string | number | null };
+  // A read has no sequence: it is not in the log.
+  const isRead = resource !== null && nouns.get(resource)?.verbs.retrieved.type === type;
+  const content = {
+    id: EXAMPLE_EVENT_ID,
+    ...(isRead ? {} : { seq: 1 }),
+    type,
+    occurred_at: Date.parse(EXAMPLE_TIME),
+    resource,
+    resource_id: id === null ? null : String(id),
+    data: example && JSON.stringify(example),
+    test: 0 as const,
+  };
+  return bodyOf(content, nouns);
+}
 
 /** The `webhooks` section. */
-export function webhooks() {
+export function webhooks(nouns: Registry) {
   return Object.fromEntries(
-    CATALOGUE.map(({ name, description, schema, example }) => [
+    catalogueOf(nouns).map(({ name, description, schema, example }) => [
       name,
       {
         post: {

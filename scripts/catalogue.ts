@@ -1,7 +1,9 @@
 /** npm run catalogue: registers the event types and their schemas with the configured Convoy. */
 import { usesLocalConvoy } from "../local/dev/settings.ts";
 import { registerEventTypes } from "../openapi/catalogue.ts";
+import { catalogueOf } from "../openapi/webhooks.ts";
 import { convoyOf } from "../src/convoy/client.ts";
+import { resources } from "../src/resources.ts";
 import { devVars } from "./dotenv.ts";
 
 const given = { ...devVars(), ...process.env };
@@ -15,7 +17,8 @@ try {
   const settings = usesLocalConvoy(given) ? { ...given, ...local } : given;
   const convoy = convoyOf(settings as unknown as Parameters<typeof convoyOf>[0]);
   console.log(`Event types at ${convoy.baseUrl}:`);
-  for (const { name, done } of await registerEventTypes(convoy)) console.log(`  ${name}: ${done}`);
+  const registered = await registerEventTypes(convoy, catalogueOf(resources));
+  for (const { name, done } of registered) console.log(`  ${name}: ${done}`);
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;

@@ -5,7 +5,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import type { Health, Rebuilt } from "../src/answers.ts";
+import type { Health } from "../src/health.ts";
+import type { Rebuilt } from "../src/outbox/answers.ts";
 import { mintToken, OPERATOR_SCOPE } from "../src/token.ts";
 import { devVars } from "./dotenv.ts";
 
@@ -120,8 +121,8 @@ async function rebuild(call: Call, from: Arguments["from"], dryRun: boolean) {
 /** Waits until the cron has put what exceeded the calls' budget. @returns how many changes KV still lacks */
 async function rest(call: Call): Promise<number> {
   for (const ends = Date.now() + REST_MS; ; await sleep(LOOK_MS)) {
-    const { unstored }: Health = await call("GET", "/health?deep");
-    if (unstored?.changes === 0) return 0;
-    if (Date.now() >= ends) return unstored?.changes ?? 0;
+    const { unprojected }: Health = await call("GET", "/health?deep");
+    if (unprojected?.changes === 0) return 0;
+    if (Date.now() >= ends) return unprojected?.changes ?? 0;
   }
 }

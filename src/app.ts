@@ -4,8 +4,8 @@ import { authenticate, crossOrigin, limitRate } from "./auth.ts";
 import { limitBody } from "./body.ts";
 import { connect } from "./convoy/gateway.ts";
 import { endpointHooks } from "./endpoint/hooks.ts";
-import { reconcileTask } from "./endpoint/reconcile-due.ts";
 import { endpoint } from "./endpoint/routes.ts";
+import { endpointTasks } from "./endpoint/tasks.ts";
 import { onError, problem } from "./errors.ts";
 import { health, isShallowHealth } from "./health.ts";
 import { identify, newApp, safeHeaders } from "./http.ts";
@@ -66,9 +66,6 @@ export function createApp(outbox: Outbox) {
 const outbox = createOutbox(resources);
 const app = createApp(outbox).route("/todo", todoRoutes);
 
-/** What the cron does beside the log's own tasks. */
-export const cronTasks = [reconcileTask];
-
 /** The whole API, for Hono's typed client `hc<AppType>(url)`. */
 export type AppType = typeof app;
-export { app, outbox };
+export { app, endpointTasks as cronTasks, outbox };

@@ -3,8 +3,8 @@ import * as z from "zod/mini";
 
 /** Rows on one page of endpoints or events, by default. */
 export const PAGE_DEFAULT = 100;
-/** Most rows on one page of endpoints or events. */
-const PAGE_MAX = 1_000;
+/** Most rows on one page: one KV list returns at most 1,000 keys. */
+export const PAGE_MAX = 1_000;
 
 // Postgres stores neither: Convoy would accept such an event or endpoint, and never deliver it (facts).
 const storable = z.refine<string>((value) => value.isWellFormed() && !value.includes("\0"), {
@@ -36,13 +36,8 @@ export function notEmpty<T extends z.ZodMiniObject>(fields: T, error: string): T
   return checked;
 }
 
-/** A page's size in a query: 1 to `max`. */
-export function limitOf(max: number) {
-  return z.optional(numeral(z.int().check(z.gte(1), z.lte(max))));
-}
-
 /** A page's size in a query: 1 to 1,000. */
-export const Limit = limitOf(PAGE_MAX);
+export const Limit = z.optional(numeral(z.int().check(z.gte(1), z.lte(PAGE_MAX))));
 
 /** Where a page begins: the cursor of the page before it. */
 export const Cursor = z.optional(text(1, 1_024));
@@ -75,3 +70,10 @@ export const EndpointId = text(1, 255);
 
 /** Query of a call that may name an endpoint. */
 export const EndpointQuery = z.strictObject({ endpoint: z.optional(EndpointId) });
+
+/** Query of a noun's list: a page, and the endpoint that gets `retrieved`. */
+export const ListQuery = z.strictObject({
+  limit: Limit,
+  cursor: Cursor,
+  endpoint: z.optional(EndpointId),
+});

@@ -161,7 +161,7 @@ async function sign(claims: object, secret: Uint8Array): Promise<string> {
 }
 
 /**
- * A token that opens only /endpoint and /event to the owner, for `expiresInS` seconds. Not needed while
+ * A token that opens only /endpoint, /event and /delivery to the owner, for `expiresInS` seconds. Not needed while
  * AUTH is "open".
  * @throws SettingError if no secret is set to sign it
  */

@@ -1,36 +1,20 @@
-/** Routes under /endpoint that test, stop and watch an endpoint. */
-import {
-  DeliveryListQuery,
-  DeliveryPath,
-  EndpointPath,
-  Rotation,
-} from "../../src/endpoint/schema.ts";
+/** Routes under /endpoint that test an endpoint, stop it, or change its secret. */
+import { EndpointPath, NewTest, Rotation } from "../../src/endpoint/schema.ts";
+import { PING } from "../../src/outbox/outbox.ts";
+import { EXAMPLE_ENDPOINT, EXAMPLE_EVENT_ID, EXAMPLE_SECRET } from "../examples.ts";
 import type { Operation } from "../operation.ts";
-import { EXAMPLE_ENDPOINT, EXAMPLE_SECRET } from "./endpoint.ts";
+import { LATER } from "./endpoint.ts";
 
 const tag = "Endpoints";
 
-/** The delivery used in every example. */
-export const EXAMPLE_DELIVERY = {
-  id: "01M86F9V6Y4M0V4N2D3C8B7AMQ",
-  endpoint_id: EXAMPLE_ENDPOINT.id,
-  event_type: "created",
-  idempotency_key: "019ab5e1-6c00-7d2e-8f10-2b6f0c9a4d31",
-  status: "Success",
-  attempts: 1,
-  max_attempts: 10,
-  next_attempt_at: null,
-  created_at: "2026-11-24T12:00:00Z",
-  updated_at: "2026-11-24T12:00:00Z",
-};
-
+const queued = { id: "$response.body#/event_id" };
 const moved = (status: string) => ({
   description: "The endpoint.",
   schema: "Endpoint",
   example: { ...EXAMPLE_ENDPOINT, status },
 });
 
-/** Routes under /endpoint that test, stop and watch an endpoint. */
+/** Routes under /endpoint that test an endpoint, stop it, or change its secret. */
 export const ENDPOINT_LIFE: Operation[] = [
   {
     method: "post",
@@ -43,15 +27,33 @@ export const ENDPOINT_LIFE: Operation[] = [
       202: {
         description: "On its way.",
         schema: "PingQueued",
-        example: { data: "Ping queued", event_id: EXAMPLE_DELIVERY.idempotency_key },
+        example: { data: "Ping queued", event_id: EXAMPLE_EVENT_ID },
         headers: ["X-Event-Id"],
-        links: {
-          getEvent: { id: "$response.body#/event_id" },
-          replayEvent: { id: "$response.body#/event_id" },
-        },
+        links: { getEvent: queued, replayEvent: queued },
       },
     },
-    errors: [404],
+    errors: [404, 409],
+  },
+  {
+    method: "post",
+    path: "/endpoint/:id/test",
+    id: "testEndpoint",
+    tag,
+    summary: "Send a test event",
+    description:
+      "The example of an event type, with `test: true` and without a `sequence`: receivers ignore it.",
+    params: EndpointPath,
+    body: { schema: NewTest, example: { type: PING.type } },
+    answers: {
+      202: {
+        description: "On its way.",
+        schema: "TestQueued",
+        example: { data: "Test queued", event_id: EXAMPLE_EVENT_ID },
+        headers: ["X-Event-Id"],
+        links: { getEvent: queued, replayEvent: queued },
+      },
+    },
+    errors: [404, 409],
   },
   {
     method: "post",
@@ -59,10 +61,10 @@ export const ENDPOINT_LIFE: Operation[] = [
     id: "pauseEndpoint",
     tag,
     summary: "Pause an endpoint",
-    description: "What happens meanwhile is delivered after `activate`.",
+    description: "What happens meanwhile is held, and delivered after `activate`.",
     params: EndpointPath,
     answers: { 200: moved("paused") },
-    errors: [404, 409, 502],
+    errors: [404],
   },
   {
     method: "post",
@@ -70,9 +72,9 @@ export const ENDPOINT_LIFE: Operation[] = [
     id: "activateEndpoint",
     tag,
     summary: "Activate an endpoint",
-    description: "Delivers what was held back. `activating`: the cron is still doing so.",
+    description: "Delivers what was held. One that Convoy has disabled is enabled there, too.",
     params: EndpointPath,
-    answers: { 200: moved("active") },
+    answers: { 200: moved("active"), 202: LATER },
     errors: [404, 409, 502],
   },
   {
@@ -96,51 +98,5 @@ export const ENDPOINT_LIFE: Operation[] = [
       },
     },
     errors: [404, 409, 502],
-  },
-  {
-    method: "get",
-    path: "/endpoint/:id/delivery",
-    id: "listDeliveries",
-    tag,
-    summary: "List deliveries",
-    description: "As Convoy reports them, newest first.",
-    params: EndpointPath,
-    query: DeliveryListQuery,
-    answers: {
-      200: {
-        description: "A page.",
-        schema: "DeliveryPage",
-        example: { data: [EXAMPLE_DELIVERY] },
-      },
-    },
-    errors: [404, 502],
-  },
-  {
-    method: "get",
-    path: "/endpoint/:id/delivery/:delivery",
-    id: "getDelivery",
-    tag,
-    summary: "Read a delivery",
-    params: DeliveryPath,
-    answers: {
-      200: {
-        description: "The delivery.",
-        schema: "DeliveryDetail",
-        example: {
-          ...EXAMPLE_DELIVERY,
-          attempts_made: [
-            {
-              id: "01M86F9V6Y4M0V4N2D3C8B7AMR",
-              http_status: "200 OK",
-              response: "ok",
-              error: null,
-              requested_at: "2026-11-24T12:00:00Z",
-              responded_at: "2026-11-24T12:00:00Z",
-            },
-          ],
-        },
-      },
-    },
-    errors: [404, 502],
   },
 ];

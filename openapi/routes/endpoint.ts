@@ -1,22 +1,14 @@
 /** Routes under /endpoint that create, change and remove endpoints. */
-import { EndpointPatch, EndpointPath, NewEndpoint, SyncQuery } from "../../src/endpoint/schema.ts";
-import { PageQuery } from "../../src/schema.ts";
-import type { Operation } from "../operation.ts";
-
-/** The endpoint used in every example. */
-export const EXAMPLE_ENDPOINT = {
-  id: "01M86F4EG3B4N9ZPEW1BAAMQ4B",
-  name: "Todo endpoint",
-  url: "https://webhook.site/40984a4e-7b36-41fb-a234-9c2006bac8b5",
-  description: "Endpoint for todo API.",
-  http_timeout: 10,
-  status: "active",
-  created_at: "2026-11-24T12:00:00.000Z",
-  updated_at: "2026-11-24T12:00:00.000Z",
-};
-
-/** The secret used in every example. */
-export const EXAMPLE_SECRET = "KRRDwhSGCZSJ8qKJ5UuTxGUUe";
+import {
+  EndpointListQuery,
+  EndpointPatch,
+  EndpointPath,
+  NewEndpoint,
+} from "../../src/endpoint/schema.ts";
+import type { Registry } from "../../src/outbox/outbox.ts";
+import { EXAMPLE_ENDPOINT, EXAMPLE_SECRET } from "../examples.ts";
+import { namesOf } from "../noun.ts";
+import type { Links, Operation } from "../operation.ts";
 
 const { id, name, url, description } = EXAMPLE_ENDPOINT;
 const tag = "Endpoints";
@@ -27,19 +19,32 @@ const one = {
   example: EXAMPLE_ENDPOINT,
 };
 
+/** What is wanted is kept, and made so at Convoy later. */
+export const LATER = {
+  description: "Convoy does not answer: the change is kept and made later. It is `pending`.",
+  schema: "Endpoint",
+  example: { ...EXAMPLE_ENDPOINT, pending: true },
+};
+
+/** Where a new endpoint can be named: in each noun's creation. */
+function creations(nouns: Registry): Links {
+  const ids = [...nouns.values()].map((noun) => `create${namesOf(noun).one}`);
+  return Object.fromEntries(ids.map((one) => [one, { endpoint: byId.id }]));
+}
+
 /** Routes under /endpoint that create, change and remove endpoints. */
-export const ENDPOINT: Operation[] = [
+export const endpointOperations = (nouns: Registry): Operation[] => [
   {
     method: "get",
     path: "/endpoint",
     id: "listEndpoints",
     tag,
     summary: "List endpoints",
-    query: PageQuery,
+    query: EndpointListQuery,
     answers: {
       200: {
         description: "A page.",
-        schema: "EndpointPage",
+        schema: ["EndpointPage", "OwnedEndpointPage"],
         example: { data: [EXAMPLE_ENDPOINT] },
       },
     },
@@ -50,7 +55,8 @@ export const ENDPOINT: Operation[] = [
     id: "createEndpoint",
     tag,
     summary: "Create an endpoint",
-    description: "With a subscription to every event type. Without `secret`, Convoy generates one.",
+    description:
+      "For every event type, unless `event_types` names some. Without `secret`, Convoy generates one.",
     body: { schema: NewEndpoint, example: { name, description, http_timeout: "10s", url } },
     answers: {
       201: {
@@ -66,8 +72,7 @@ export const ENDPOINT: Operation[] = [
           getEndpoint: byId,
           deleteEndpoint: byId,
           pingEndpoint: byId,
-          listDeliveries: byId,
-          createTodo: { endpoint: "$response.body#/endpoint/id" },
+          ...creations(nouns),
         },
       },
     },
@@ -79,19 +84,16 @@ export const ENDPOINT: Operation[] = [
     id: "syncEndpoints",
     tag,
     summary: "Reconcile endpoints with Convoy",
-    description:
-      "Takes over what was created and changed in Convoy's dashboard, and gives each endpoint the subscription it lacks.",
-    query: SyncQuery,
+    description: "Takes over what was created and changed in Convoy's dashboard.",
     answers: {
       200: {
-        description: "If it is not `complete`, call again, with the `cursor` if there is one.",
-        schema: "ReconcileReport",
+        description: "If it is not `complete`, call again: what is left to do is kept.",
+        schema: "SyncReport",
         example: {
           adopted: 0,
           removed: 0,
           updated: 0,
           missing: 0,
-          subscribed: 0,
           complete: true,
         },
       },
@@ -116,7 +118,7 @@ export const ENDPOINT: Operation[] = [
     description: "Changes the given fields.",
     params: EndpointPath,
     body: { schema: EndpointPatch, example: { description: "Endpoint for todo API." } },
-    answers: { 200: one },
+    answers: { 200: one, 202: LATER },
     errors: [404, 409, 502],
   },
   {
@@ -125,14 +127,15 @@ export const ENDPOINT: Operation[] = [
     id: "deleteEndpoint",
     tag,
     summary: "Remove an endpoint",
+    description: "At once; what was not delivered yet is `dead`.",
     params: EndpointPath,
     answers: {
       200: {
         description: "Done.",
-        schema: "Done",
+        schema: "EndpointRemoved",
         example: { data: "Endpoint ID has been removed." },
       },
     },
-    errors: [404, 409, 502],
+    errors: [404],
   },
 ];

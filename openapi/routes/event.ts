@@ -1,111 +1,119 @@
 /** Routes under /event. */
-import { BulkReplay, EventListQuery, EventPath } from "../../src/event/schema.ts";
+import type { Registry } from "../../src/outbox/outbox.ts";
+import { IdPath, LogQuery } from "../../src/outbox/schema.ts";
+import { EXAMPLE_EVENT_ID, exampleBody, exampleDelivery, exampleEvent } from "../examples.ts";
 import type { Operation } from "../operation.ts";
-import { EXAMPLE_DELIVERY } from "./endpoint-life.ts";
 
 const tag = "Events";
-const id = EXAMPLE_DELIVERY.idempotency_key;
-const event = {
-  id,
-  sequence: 1,
-  type: "created",
-  endpoint_id: EXAMPLE_DELIVERY.endpoint_id,
-  todo_id: 1,
-  todo: {
-    id: 1,
-    item: "Setup a convoy webhook project and publish my first webhook",
-    completed: false,
-  },
-  state: "accepted",
-  attempts: 1,
-  replays: 0,
-  error: null,
-  occurred_at: "2026-11-24T12:00:00.000Z",
-  accepted_at: "2026-11-24T12:00:00.000Z",
-  finished_at: null,
-  next_try_at: "2026-11-24T12:02:00.000Z",
-};
 
 /** Routes under /event. */
-export const EVENT: Operation[] = [
-  {
-    method: "get",
-    path: "/event",
-    id: "listEvents",
-    tag,
-    summary: "List events",
-    description: "Newest first.",
-    query: EventListQuery,
-    answers: {
-      200: { description: "A page.", schema: "EventPage", example: { data: [event] } },
-    },
-  },
-  {
-    method: "post",
-    path: "/event/replay",
-    id: "replayDeadEvents",
-    tag,
-    summary: "Replay dead events",
-    description: "Up to 1,000, oldest first.",
-    body: { schema: BulkReplay, example: { state: "dead" } },
-    answers: {
-      202: {
-        description: "On its way.",
-        schema: "BulkReplayed",
-        example: { data: "0 events queued", replayed: 0 },
+export function eventOperations(nouns: Registry): Operation[] {
+  return [...lists(nouns), ...one(nouns)];
+}
+
+function lists(nouns: Registry): Operation[] {
+  const event = exampleEvent(nouns);
+  const { type, resource } = event;
+  const body = exampleBody(nouns);
+  return [
+    {
+      method: "get",
+      path: "/event",
+      id: "listEvents",
+      tag,
+      summary: "List events",
+      description:
+        "Newest first, without reads. `status`, `endpoint`: those with such a delivery. A page may be short and still have a `cursor`.",
+      query: LogQuery,
+      answers: {
+        200: {
+          description: "A page.",
+          schema: ["EventPage", "OwnedEventPage"],
+          example: { data: [event] },
+        },
       },
     },
-  },
-  {
-    method: "get",
-    path: "/event/summary",
-    id: "summarizeEvents",
-    tag,
-    summary: "Summarize the backlog",
-    description:
-      "How many events are not sent yet, since when and why, and how many were given up.",
-    answers: {
-      200: {
-        description: "The owner's backlog.",
-        schema: "Backlog",
-        example: { pending: 0, oldest_pending_ms: null, dead: 0, errors: [] },
+    {
+      method: "get",
+      path: "/event/summary",
+      id: "summarizeEvents",
+      tag,
+      summary: "Count deliveries by status",
+      description: "With the age of the oldest that is not sent, and why. Counts stop at 1,000.",
+      answers: {
+        200: {
+          description: "The owner's deliveries.",
+          schema: "Summary",
+          example: {
+            ...{ pending: 0, sending: 0, held: 0, failed: 0, dead: 0 },
+            oldest_pending_ms: null,
+            errors: [],
+          },
+        },
       },
     },
-  },
-  {
-    method: "get",
-    path: "/event/:id",
-    id: "getEvent",
-    tag,
-    summary: "Read an event",
-    description: "With its deliveries; null if Convoy does not answer.",
-    params: EventPath,
-    answers: {
-      200: {
-        description: "The event.",
-        schema: "EventDetail",
-        example: { ...event, deliveries: [EXAMPLE_DELIVERY] },
-        links: { replayEvent: { id: "$response.body#/id" } },
+    {
+      method: "get",
+      path: "/event/type",
+      id: "listEventTypes",
+      tag,
+      summary: "List event types",
+      description: "With the body that a test event of each sends.",
+      answers: {
+        200: {
+          description: "The catalogue.",
+          schema: "EventTypes",
+          example: { data: [{ type, description: body.description, resource, body }] },
+        },
       },
     },
-    errors: [404],
-  },
-  {
-    method: "post",
-    path: "/event/:id/replay",
-    id: "replayEvent",
-    tag,
-    summary: "Replay an event",
-    description: "A finished event gets a new key; `event_id` stays the same.",
-    params: EventPath,
-    answers: {
-      202: {
-        description: "On its way.",
-        schema: "Replayed",
-        example: { data: "Event queued", event_id: id, idempotency_key: `${id}:1` },
-        headers: ["X-Event-Id"],
+  ];
+}
+
+function one(nouns: Registry): Operation[] {
+  const event = exampleEvent(nouns);
+  const delivery = exampleDelivery(nouns);
+  return [
+    {
+      method: "get",
+      path: "/event/:id",
+      id: "getEvent",
+      tag,
+      summary: "Read an event",
+      description: "With its deliveries.",
+      params: IdPath,
+      answers: {
+        200: {
+          description: "The event.",
+          schema: "EventDetail",
+          example: { ...event, deliveries: [delivery] },
+          links: { replayEvent: { id: "$response.body#/id" } },
+        },
       },
+      errors: [404],
     },
-    errors: [404, 409],
-  },
-];
+    {
+      method: "post",
+      path: "/event/:id/replay",
+      id: "replayEvent",
+      tag,
+      summary: "Send an event again",
+      description:
+        "Its failed and dead deliveries or, if there are none, all that are final. `event_id` stays the same.",
+      params: IdPath,
+      answers: {
+        202: {
+          description: "On its way.",
+          schema: "Replayed",
+          example: {
+            data: "Event queued",
+            event_id: EXAMPLE_EVENT_ID,
+            deliveries: [{ ...delivery, status: "pending", resends: 1, finished_at: null }],
+          },
+          headers: ["X-Event-Id"],
+        },
+      },
+      errors: [404, 409],
+    },
+  ];
+}

@@ -1,6 +1,9 @@
 /** Health and the portal. */
+import { HealthQuery } from "../../src/health.ts";
+import type { Registry } from "../../src/outbox/outbox.ts";
+import { Rebuild } from "../../src/outbox/schema.ts";
 import { NewPortalLink } from "../../src/portal-link.ts";
-import { HealthQuery, Rebuild } from "../../src/schema.ts";
+import { exampleEvent } from "../examples.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */
@@ -12,7 +15,7 @@ export const OTHER: Operation[] = [
     tag: "Endpoints",
     summary: "Get a link to the portal",
     description:
-      "A page on which the owner manages its endpoints and sees its events. The link's token opens only /endpoint and /event.",
+      "A page on which the owner manages its endpoints and sees its events. The link's token opens only /endpoint, /event and /delivery.",
     body: { schema: NewPortalLink, example: { expires_in_minutes: 60 }, optional: true },
     answers: {
       201: {
@@ -68,24 +71,29 @@ export const OTHER: Operation[] = [
       },
     },
   },
-  {
+];
+
+/** POST /rebuild. */
+export function rebuildOperation(nouns: Registry): Operation {
+  const { resource, resource_id } = exampleEvent(nouns);
+  return {
     method: "post",
     path: "/rebuild",
     id: "rebuild",
     tag: "Service",
     summary: "Make KV and the log agree",
     description:
-      "For an operator's token, after a loss of either: `log` puts each todo's last change from the log into KV, `kv` writes a change to the log for each todo that is newer in KV.",
+      "For an operator's token, after a loss of either: `log` puts each resource's last change from the log into KV, `kv` writes a change to the log for each that is newer in KV.",
     body: { schema: Rebuild, example: { from: "log", dry_run: true } },
     answers: {
       200: {
         description: "A page: what was compared and what differed.",
         schema: "Rebuilt",
         example: {
-          data: [{ owner: "alice", todo_id: 1, log: 12, kv: null }],
+          data: [{ owner: "alice", resource, resource_id, log: 12, kv: null }],
           checked: 100,
         },
       },
     },
-  },
-];
+  };
+}

@@ -208,6 +208,10 @@ export function getProject(convoy: Convoy) {
   return call<{ uid: string }>(convoy, "", { timeoutMs: LOOKUP_TIMEOUT_MS });
 }
 
+/** What the message of a failure is if the key is another project's. */
+export const ANOTHER_PROJECT =
+  "CONVOY_API_KEY belongs to another project, not to CONVOY_PROJECT_ID";
+
 // What Convoy says about an endpoint that the caller can fix (recorded, and from Convoy's source).
 const MENDABLE_REASONS = [
   /^endpoint url must [a-z ]+$/,
@@ -254,6 +258,7 @@ export function shownReason(answer: Failure): string {
   if (answer.foreign) {
     return `What is at CONVOY_BASE_URL is no Convoy, or something in front of it answered ${answer.status}: is the address right, up to /api?`;
   }
+  if (answer.message === ANOTHER_PROJECT) return ANOTHER_PROJECT;
   const known = KNOWN_REASONS.some((reason) => reason.test(answer.message));
   return `Convoy answered ${answer.status}${known ? `: ${answer.message}` : ""}`;
 }

@@ -1,5 +1,6 @@
 /** Endpoints and subscriptions at Convoy. */
 import {
+  ANOTHER_PROJECT,
   type Answer,
   type Convoy,
   call,
@@ -52,17 +53,25 @@ export type ConvoyEndpoint = Kept &
     created_at: string;
   };
 
-/** Creates an endpoint: 201; signs the advanced way (recorded). Nothing is delivered without a subscription. */
+/**
+ * Creates an endpoint: 201; signs the advanced way (recorded). Nothing is delivered without a subscription. It may be
+ * another project's: `isForeign`.
+ */
 export async function createEndpoint(
   convoy: Convoy,
-  fields: ConvoyFields & { secret?: string; authentication?: Authentication },
+  fields: ConvoyFields & { secret: string; authentication?: Authentication },
 ) {
   return readEndpoint(await call(convoy, "/endpoints", { method: "POST", body: fields }));
 }
 
+/** Whether an endpoint is of another project than ours. */
+export function isForeign(convoy: Convoy, { project_id }: ConvoyEndpoint): boolean {
+  return project_id !== convoy.projectId;
+}
+
 /** Reads an endpoint. 404 "Resource not found" proves nothing: so it is with Postgres down, too (recorded). */
 export async function getEndpoint(convoy: Convoy, id: string) {
-  return readEndpoint(await call(convoy, pathOf(id)));
+  return ownOf(convoy, readEndpoint(await call(convoy, pathOf(id))));
 }
 
 /**
@@ -86,7 +95,8 @@ export async function putEndpoint(
     teams_webhook_url: current.teams_webhook_url ?? undefined,
     ...change,
   } satisfies Kept & ConvoyFields;
-  return readEndpoint(await call(convoy, pathOf(current.uid), { method: "PUT", body }));
+  const answer = await call(convoy, pathOf(current.uid), { method: "PUT", body });
+  return ownOf(convoy, readEndpoint(answer));
 }
 
 /** Whether its authentication has a secret that Convoy does not show: a PUT could not keep it. */
@@ -109,7 +119,7 @@ export function isEndpointMissing(answer: Answer<unknown>): boolean {
   );
 }
 
-/** A page of the project's endpoints, or of one owner's, by id, the newest first. */
+/** A page of our project's endpoints, or of one owner's, by id, the newest first. */
 export async function listEndpoints(
   convoy: Convoy,
   page: PageOptions & { ownerId?: string | undefined },
@@ -119,12 +129,9 @@ export async function listEndpoints(
   if (!answer.ok) return answer;
   const items = answer.data.items.map(toEndpoint).filter((one) => one !== null);
   if (items.length < answer.data.items.length) return unreadable(answer);
+  if (items.some((item) => isForeign(convoy, item))) return anotherProject();
   return { ...answer, data: { items, next: answer.data.next } };
 }
-
-/** What the message of a failure is if the key is another project's. */
-export const ANOTHER_PROJECT =
-  "CONVOY_API_KEY belongs to another project, not to CONVOY_PROJECT_ID";
 
 /**
  * Null if the key is known to belong to our project: with another's, what is not found may still exist. Convoy answers
@@ -168,6 +175,20 @@ export async function readSubscriptions(
   return { ok: false, status: null, message: "too many subscriptions", retryAfterMs: null };
 }
 
+/** The endpoint's subscription, made if it lacks one. One that somebody filtered is theirs. */
+export async function ensureSubscription(
+  convoy: Convoy,
+  endpointId: string,
+  name: string,
+): Promise<Answer<Subscription>> {
+  const read = await readSubscriptions(convoy, [endpointId]);
+  if (!read.ok) return read;
+  const found = read.data.get(endpointId) ?? "lacking";
+  if (found !== "lacking") return { ...read, data: found };
+  const made = await subscribe(convoy, endpointId, name);
+  return made.ok ? { ...made, data: "subscribed" } : made;
+}
+
 /** Subscribes an endpoint to all event types: 201. One that has one already is as good as subscribed (recorded). */
 export async function subscribe(convoy: Convoy, endpointId: string, name: string) {
   const answer = await call<ConvoySubscription>(convoy, "/subscriptions", {
@@ -177,7 +198,7 @@ export async function subscribe(convoy: Convoy, endpointId: string, name: string
   if (answer.ok || answer.message !== "a subscription for this endpoint already exists") {
     return answer;
   }
-  return { ...answer, ok: true, data: null } as const;
+  return { ok: true, status: 200, message: answer.message, data: null } as const;
 }
 
 /**
@@ -224,6 +245,11 @@ function readEndpoint(answer: Answer<unknown>): Answer<ConvoyEndpoint> {
   if (!answer.ok) return answer;
   const data = toEndpoint(answer.data);
   return data ? { ...answer, data } : unreadable(answer);
+}
+
+/** The endpoint, if it is of our project. */
+function ownOf(convoy: Convoy, answer: Answer<ConvoyEndpoint>): Answer<ConvoyEndpoint> {
+  return answer.ok && isForeign(convoy, answer.data) ? anotherProject() : answer;
 }
 
 /** A success that is not what was asked for says nothing. */

@@ -1,5 +1,5 @@
 /** Wanted, applied, there: what reconcile has to do about an endpoint. No I/O. */
-import type { ConvoyEndpoint, ConvoyFields } from "../convoy/endpoints.ts";
+import type { ConvoyEndpoint, ConvoyFields, Subscription } from "../convoy/endpoints.ts";
 import { APPLIED, type Applied, type EndpointRow, type There } from "./table.ts";
 
 /** What Convoy has, in the record's terms. */
@@ -39,34 +39,53 @@ export function fieldsOf(owner: string, wanted: Applied): ConvoyFields {
   };
 }
 
+// A rate limit is one field of two columns.
+const FIELDS: (keyof Applied)[][] = [
+  ...APPLIED.filter((column) => !column.startsWith("rate_")).map((column) => [column]),
+  ["rate_requests", "rate_per_s"],
+];
+
 /**
- * The three-way comparison. A field that differs at Convoy from what was applied, and that nobody here has changed since,
- * was changed in Convoy's dashboard: adopted. Everything else that differs is to be put.
+ * What Convoy should have: a field that nobody here has changed since it was applied is as it is there, since whatever
+ * differs was changed in Convoy's dashboard; any other is as it is wanted.
  */
-export function compare(row: EndpointRow, seen: Applied): { wanted: Applied; isToPut: boolean } {
+export function mergedOf(row: EndpointRow, seen: Applied): Applied {
   const applied = appliedOf(row);
-  const wanted = Object.fromEntries(
-    APPLIED.map((field) => {
-      const isOurs = applied !== null && row[field] !== applied[field];
-      return [field, isOurs ? row[field] : seen[field]];
-    }),
-  ) as Applied;
-  // A limit is one field of two columns.
-  if (wanted.rate_requests === null || wanted.rate_per_s === null) {
-    wanted.rate_requests = null;
-    wanted.rate_per_s = null;
-  }
-  return { wanted, isToPut: APPLIED.some((field) => wanted[field] !== seen[field]) };
+  const merged = FIELDS.flatMap((columns) => {
+    const isOurs = applied !== null && columns.some((column) => row[column] !== applied[column]);
+    return columns.map((column) => [column, isOurs ? row[column] : seen[column]]);
+  });
+  return Object.fromEntries(merged) as Applied;
 }
 
-function appliedOf({ applied }: EndpointRow): Applied | null {
-  return applied === null ? null : (JSON.parse(applied) as Applied);
+/** Whether two differ in what Convoy has of an endpoint. */
+export function differ(one: Applied, other: Applied): boolean {
+  return APPLIED.some((column) => one[column] !== other[column]);
 }
 
 /** Whether something that is wanted is not at Convoy yet. A pause never is: it is made here. */
 export function isPending(row: EndpointRow): boolean {
   const applied = appliedOf(row);
+  return row.lift === 1 || applied === null || differ(row, applied);
+}
+
+/** Whether a record and what Convoy lists of its endpoint need to be reconciled. */
+export function isToReconcile(
+  row: EndpointRow,
+  item: ConvoyEndpoint,
+  subscription: Subscription | undefined,
+): boolean {
   return (
-    row.lift === 1 || applied === null || APPLIED.some((field) => row[field] !== applied[field])
+    row.wanted === "removed" ||
+    isPending(row) ||
+    differ(row, seenOf(item)) ||
+    row.there !== thereOf(item) ||
+    row.header_name !== headerNameOf(item) ||
+    row.owner !== item.owner_id ||
+    subscription === "lacking"
   );
+}
+
+function appliedOf({ applied }: EndpointRow): Applied | null {
+  return applied === null ? null : (JSON.parse(applied) as Applied);
 }

@@ -1,17 +1,14 @@
 /** What the log tells of endpoints (src/outbox/endpoints.ts), as statements on their records. */
 import { convoyOf } from "../convoy/client.ts";
-import { readSubscriptions, subscribe } from "../convoy/endpoints.ts";
+import { ensureSubscription } from "../convoy/endpoints.ts";
 import type { Endpoints } from "../outbox/endpoints.ts";
+import { makeDue } from "./table.ts";
 
 // `there` follows at once, so that nothing more is posted to one that discards; reconcile finds out the rest.
 const SEEN = `
 UPDATE endpoint SET there = iif(s.value ->> 'active', 'active', 'inactive'), due_at = ?2, updated_at = ?2
 FROM json_each(?1) AS s WHERE endpoint.id = s.value ->> 'endpointId' AND endpoint.wanted IN ('active', 'paused')
-  AND coalesce(endpoint.lease_until, 0) <= ?2
   AND iif(s.value ->> 'active', endpoint.there <> 'active', endpoint.there = 'active')`;
-
-const DOUBTED = `
-UPDATE endpoint SET due_at = ?2 WHERE id IN (SELECT value FROM json_each(?1)) AND coalesce(due_at > ?2, 1)`;
 
 const REPORTED = `
 UPDATE endpoint SET failing_error = r.error, failing_since = iif(r.error IS NULL, NULL, coalesce(failing_since, r.at))
@@ -21,19 +18,14 @@ WHERE endpoint.id = r.id AND endpoint.failing_error IS NOT r.error`;
 /** The records' side of the log. */
 export const endpointHooks: Endpoints = {
   seen: (seen, now) => [SEEN, JSON.stringify(seen), now],
-  doubted: (endpointIds, now) => [DOUBTED, JSON.stringify(endpointIds), now],
+  doubted: (endpointIds, now) => makeDue(endpointIds, now),
   reported: (reports) => {
     // Of each endpoint the last one counts.
     const last = new Map(reports.map((one) => [one.endpointId, one]));
     return [REPORTED, JSON.stringify([...last.values()])];
   },
   async subscribe(env, endpointId) {
-    const convoy = convoyOf(env);
-    const read = await readSubscriptions(convoy, [endpointId]);
-    if (!read.ok) return "unknown";
-    const found = read.data.get(endpointId);
-    if (found !== "lacking") return found ?? "unknown";
-    const made = await subscribe(convoy, endpointId, endpointId);
-    return made.ok ? "subscribed" : "unknown";
+    const made = await ensureSubscription(convoyOf(env), endpointId, endpointId);
+    return made.ok && made.data !== "lacking" ? made.data : "unknown";
   },
 };

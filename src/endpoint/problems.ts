@@ -69,11 +69,11 @@ export function refusal(failure: Failure): Problem {
   return problem(502, `${shown}${hint}. The operator of this API has to look at it.`);
 }
 
-/** A creation's endpoint and secret, or the error. */
-export function createdOrThrow(made: Created, max: number): { row: EndpointRow; secret: string } {
+/** A creation's endpoint, or the error. */
+export function createdOrThrow(made: Created, max: number): EndpointRow {
   switch (made.kind) {
     case "created":
-      return made;
+      return made.row;
     case "full":
       throw problem(
         409,

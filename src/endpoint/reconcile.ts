@@ -3,148 +3,135 @@
  * only code that changes an endpoint, its subscription or its secret at Convoy, beside its creation. It does not matter
  * who died where: it begins with what is there.
  */
-import type { Answer, Convoy, Failure } from "../convoy/client.ts";
-import { mendableReason, shownReason } from "../convoy/client.ts";
+import { type Convoy, type Failure, mendableReason, shownReason } from "../convoy/client.ts";
 import {
   type Authentication,
   activateInactive,
-  anotherProject,
   type ConvoyEndpoint,
   deleteEndpoint,
+  ensureSubscription,
   foreignKey,
   getEndpoint,
   isEndpointMissing,
   isMasked,
   listEndpoints,
   putEndpoint,
-  readSubscriptions,
-  subscribe,
+  rotateSecret,
   togglePause,
 } from "../convoy/endpoints.ts";
-import type { Budget } from "../run.ts";
-import { compare, fieldsOf, headerNameOf, seenOf, thereOf } from "./compare.ts";
-import { type EndpointRow, endClaim, findEndpoint, type Outcome, type Wanted } from "./table.ts";
+import { type Claimed, endClaim, type Learned } from "./claim.ts";
+import { differ, fieldsOf, headerNameOf, mergedOf, seenOf, thereOf } from "./compare.ts";
+import type { EndpointRow } from "./table.ts";
 
-/** Lease of whoever works on an endpoint: calls of 15 s each, and D1. */
-export const CLAIM_MS = 90_000;
-/** A removed endpoint is remembered for this long: a Convoy restored from a backup does not bring it back. */
-export const REMEMBERED_MS = 30 * 86_400_000;
-/** Calls that one reconcile may need, with its claim and its record. */
+/** Subrequests that one reconcile may need, with its claim and its record. */
 export const RECONCILE_CALLS = 9;
 
 // Wait before it is tried again; doubled each time, up to the longest.
 const RETRY_MIN_MS = 50_000;
 const RETRY_MAX_MS = 3_600_000;
-// An endpoint that does not get webhooks is looked at this often: somebody may have changed that at Convoy.
-const INACTIVE_LOOK_MS = 5 * 60_000;
-// Pages of an owner's endpoints that are read to find out that one is not among them.
-const LIST_PAGES = 20;
-const LIST_PAGE = 100;
+// An owner's endpoints at Convoy, to find out that one is not among them: 1 KB each.
+const LIST_MAX = 1_000;
 
 /**
- * What a caller wants now, beside what the record says: a header with its value, which is nowhere else; undefined keeps
- * what is there, null removes it.
+ * What a caller wants beside what the record says, since D1 never has it: a header with its value (null removes it), a
+ * new secret.
  */
-export type Wish = Partial<Wanted> & { authentication?: Authentication | null | undefined };
+export type Extra = {
+  authentication?: Authentication | null | undefined;
+  secret?: { secret: string; overlapHours: number };
+};
 
 /**
- * How it ended. refused: Convoy will not have what the caller wants; masked: it would lose credentials. missing: a
- * complete list of the owner's lacks it. silent: no answer that helps, and what is wanted is tried again.
+ * How it ended. refused: Convoy will not have what is wanted; masked: that would lose credentials; all else is done.
+ * missing: a complete list of the owner's lacks it. silent: no answer that helps; it is tried again, as what was refused.
  */
 export type Reconciled =
-  | { kind: "done"; row: EndpointRow }
+  | { kind: "done" | "masked" }
   | { kind: "refused" | "silent"; failure: Failure }
-  | { kind: "masked" | "missing" | "removed" };
+  | { kind: "missing" | "removed" };
 
-type Work = { db: D1Database; convoy: Convoy; claimed: EndpointRow };
+type Work = { db: D1Database; convoy: Convoy; claimed: Claimed };
 
-/**
- * Reconciles a claimed endpoint, and ends the claim. A wish is recorded only if Convoy has taken it.
- * @throws StorageError: the claim ends when its lease does
- */
-export async function reconcile(work: Work, wish: Wish = {}): Promise<Reconciled> {
-  if (work.claimed.wanted === "removed") return remove(work);
-  const read = await readOwn(work.convoy, work.claimed.id);
+/** Reconciles a claimed endpoint, and ends the claim. @throws StorageError: the claim ends when its lease does */
+export async function reconcile(work: Work, extra: Extra = {}): Promise<Reconciled> {
+  const { convoy, claimed } = work;
+  if (claimed.wanted === "removed") return remove(work);
+  const read = await getEndpoint(convoy, claimed.id);
   if (!read.ok) return isEndpointMissing(read) ? missing(work) : later(work, read);
-  const item = read.data;
-  const applied = await apply(work, item, wish);
-  if (applied.kind !== "applied") return applied;
-  const lifted = await lift(work, item);
-  if (!lifted.ok) return later(work, lifted, applied.outcome);
-  const subscribed = await ensureSubscription(work, item);
-  if (!subscribed.ok) return later(work, subscribed, { ...applied.outcome, there: lifted.there });
-  return ended(work, {
-    ...applied.outcome,
-    there: lifted.there,
-    lift: 0,
-    error: null,
-    failures: 0,
-    due_at: lifted.there === "active" ? null : Date.now() + INACTIVE_LOOK_MS,
-  });
+  const put = await apply(work, read.data, extra.authentication);
+  if (put.kind === "silent") return later(work, put.failure, { isSent: true });
+  const learned: Learned = { ...put.learned, lift: claimed.lift };
+  for (const step of [lift, subscribe, rotate]) {
+    const made = await step(work, read.data, extra);
+    if (!made.ok) return later(work, made, { learned, isSent: true });
+    Object.assign(learned, made.learned);
+  }
+  const outcome = put.kind === "done" ? FINE : tryAgain(claimed, reasonOf(put));
+  await endClaim(work.db, claimed, { ...learned, ...outcome });
+  return put;
 }
 
-/** The endpoint at Convoy; one of another project is not ours. */
-async function readOwn(convoy: Convoy, id: string): Promise<Answer<ConvoyEndpoint>> {
-  const read = await getEndpoint(convoy, id);
-  return read.ok && read.data.project_id !== convoy.projectId ? anotherProject() : read;
-}
+type Put = { learned: Learned } & Extract<
+  Reconciled,
+  { kind: "done" | "masked" } | { kind: "refused" | "silent" }
+>;
 
-/** Puts what is wanted there, if anything differs. */
-async function apply(work: Work, item: ConvoyEndpoint, wish: Wish) {
-  const { claimed, convoy } = work;
-  const { authentication, ...fields } = wish;
-  const row = { ...claimed, ...fields };
-  const { wanted, isToPut } = compare(row, seenOf(item));
+/** Puts there what is wanted, if anything differs. Convoy has the last word: without a licence a timeout is 10 s. */
+async function apply(
+  { claimed, convoy }: Work,
+  item: ConvoyEndpoint,
+  authentication: Extra["authentication"],
+): Promise<Put> {
+  const seen = seenOf(item);
+  const merged = mergedOf(claimed, seen);
+  const learned = learnedOf(item, merged);
   noteOwner(claimed, item);
-  const isOwners = item.owner_id === claimed.owner;
-  const kept = { ...fields, header_name: headerNameOf(item) };
-  if (!isToPut && isOwners && authentication === undefined) {
-    const outcome: Outcome = { ...kept, ...wanted, applied: JSON.stringify(wanted) };
-    return { kind: "applied", outcome } as const;
-  }
-  if (authentication === undefined && isMasked(item)) {
-    await release(work, { error: MASKED });
-    return { kind: "masked" } as const;
-  }
+  const isAsWanted = !differ(merged, seen) && item.owner_id === claimed.owner;
+  if (isAsWanted && authentication === undefined) return { kind: "done", learned };
+  if (authentication === undefined && isMasked(item)) return { kind: "masked", learned };
   const put = await putEndpoint(convoy, item, {
-    ...fieldsOf(claimed.owner, wanted),
+    ...fieldsOf(claimed.owner, merged),
     ...(authentication === undefined ? {} : { authentication: authentication ?? undefined }),
   });
-  if (!put.ok) return refusedOr(work, put);
-  // Convoy has the last word: without a licence a timeout is always 10 s.
-  const applied = seenOf(put.data);
-  const headerName =
-    authentication === undefined
-      ? kept.header_name
-      : (authentication?.api_key?.header_name ?? null);
-  const outcome: Outcome = { ...kept, ...applied, header_name: headerName };
-  return { kind: "applied", outcome: { ...outcome, applied: JSON.stringify(applied) } } as const;
+  if (put.ok) return { kind: "done", learned: learnedOf(put.data, seenOf(put.data)) };
+  return { kind: mendableReason(put) === null ? "silent" : "refused", failure: put, learned };
+}
+
+function learnedOf(item: ConvoyEndpoint, wanted: Learned): Learned {
+  return { ...wanted, applied: JSON.stringify(seenOf(item)), header_name: headerNameOf(item) };
+}
+
+const FINE = { error: null, failures: 0, due_at: null };
+
+function reasonOf(put: Put): string {
+  if (!("failure" in put)) return MASKED;
+  return `Convoy refused it: ${mendableReason(put.failure) ?? shownReason(put.failure)}.`;
 }
 
 const MASKED =
   "The endpoint has credentials that were set in Convoy's dashboard and that Convoy does not show: a change would lose them. Change it there.";
 
-async function refusedOr(work: Work, failure: Failure): Promise<Reconciled> {
-  const reason = mendableReason(failure);
-  if (reason === null) return later(work, failure);
-  await release(work, { error: `Convoy refused it: ${reason}.` });
-  return { kind: "refused", failure };
-}
+type Step = { ok: true; learned: Learned } | Failure;
 
-/** Activates it at Convoy if a caller wants that. @returns what it is there afterwards */
-async function lift({ convoy, claimed }: Work, item: ConvoyEndpoint) {
+/** Activates it at Convoy if a caller wants that. */
+async function lift({ convoy, claimed }: Work, item: ConvoyEndpoint): Promise<Step> {
   const there = thereOf(item);
-  const isToLift = claimed.lift === 1 && claimed.wanted === "active" && there !== "active";
-  if (!isToLift) return { ok: true, there } as const;
+  const isToLift = claimed.lift === 1 && there !== "active";
+  if (!isToLift) return { ok: true, learned: { there, lift: 0 } };
   const lifted = await (there === "paused" ? togglePause : activateInactive)(convoy, claimed.id);
-  return lifted.ok ? ({ ok: true, there: "active" } as const) : lifted;
+  return lifted.ok ? { ok: true, learned: { there: "active", lift: 0 } } : lifted;
 }
 
 /** Makes the subscription without which it gets nothing. One that somebody filtered is theirs. */
-async function ensureSubscription({ convoy, claimed }: Work, item: ConvoyEndpoint) {
-  const read = await readSubscriptions(convoy, [claimed.id]);
-  if (!read.ok || read.data.get(claimed.id) !== "lacking") return read;
-  return subscribe(convoy, claimed.id, item.name);
+async function subscribe({ convoy, claimed }: Work, item: ConvoyEndpoint): Promise<Step> {
+  const made = await ensureSubscription(convoy, claimed.id, item.name);
+  return made.ok ? { ok: true, learned: {} } : made;
+}
+
+async function rotate({ convoy, claimed }: Work, _: ConvoyEndpoint, extra: Extra): Promise<Step> {
+  if (!extra.secret) return { ok: true, learned: {} };
+  const made = await rotateSecret(convoy, claimed.id, extra.secret);
+  return made.ok ? { ok: true, learned: {} } : made;
 }
 
 /** A 404 proves nothing: only a complete list of the owner's, of our own project, does. */
@@ -152,28 +139,15 @@ async function missing(work: Work): Promise<Reconciled> {
   const { convoy, claimed } = work;
   const foreign = await foreignKey(convoy);
   if (foreign) return later(work, foreign);
-  let cursor: string | undefined;
-  for (let page = 0; page < LIST_PAGES; page++) {
-    const options = { perPage: LIST_PAGE, cursor, ownerId: claimed.owner };
-    const listed = await listEndpoints(convoy, options);
-    if (!listed.ok) return later(work, listed);
-    const { items, next } = listed.data;
-    const isOurs = items.every(({ project_id }) => project_id === convoy.projectId);
-    if (!isOurs) return later(work, anotherProject());
-    if (items.some(({ uid }) => uid === claimed.id)) break;
-    if (next === null || next === cursor) {
-      const due_at = Date.now() + INACTIVE_LOOK_MS;
-      await endClaim(
-        work.db,
-        claimed,
-        { there: "missing", error: "Convoy does not have it any more.", failures: 0, due_at },
-        Date.now(),
-      );
-      return { kind: "missing" };
-    }
-    cursor = next;
+  const listed = await listEndpoints(convoy, { perPage: LIST_MAX, ownerId: claimed.owner });
+  if (!listed.ok) return later(work, listed);
+  const { items, next } = listed.data;
+  if (next !== null || items.some(({ uid }) => uid === claimed.id)) {
+    return later(work, { ok: false, status: 404, message: "", retryAfterMs: null });
   }
-  return later(work, { ok: false, status: 404, message: "", retryAfterMs: null });
+  const error = "Convoy does not have it any more.";
+  await endClaim(work.db, claimed, { there: "missing", error, failures: 0, due_at: null });
+  return { kind: "missing" };
 }
 
 /** Removes it at Convoy; the record stays for a while. */
@@ -187,55 +161,32 @@ async function remove(work: Work): Promise<Reconciled> {
     const listed = foreign ?? (await listEndpoints(convoy, { perPage: 1, ownerId: claimed.owner }));
     if (!listed.ok) return later(work, listed);
   }
-  const now = Date.now();
-  const due_at = claimed.updated_at + REMEMBERED_MS;
-  const outcome: Outcome = {
-    there: "missing",
-    error: null,
-    failures: 0,
-    due_at: Math.max(due_at, now + 1),
-  };
-  await endClaim(db, claimed, outcome, now);
+  await endClaim(db, claimed, FINE);
   return { kind: "removed" };
 }
 
-/** Ends the claim, to be tried again; what was learned meanwhile is kept. */
-async function later(work: Work, failure: Failure, learned: Outcome = {}): Promise<Reconciled> {
-  const failures = work.claimed.failures + 1;
-  const wait = Math.min(RETRY_MIN_MS * 2 ** (failures - 1), RETRY_MAX_MS);
-  const now = Date.now();
-  const outcome: Outcome = {
-    ...learned,
-    failures,
-    error: `${shownReason(failure)}.`,
-    due_at: now + wait,
-  };
-  await endClaim(work.db, work.claimed, outcome, now);
+/** Ends the claim, to be tried again. `isSent`: a call that changes something may still be carried out. */
+async function later(
+  { db, claimed }: Work,
+  failure: Failure,
+  { learned = {}, isSent = false }: { learned?: Learned; isSent?: boolean } = {},
+): Promise<Reconciled> {
+  const holds = isSent && failure.status === null && !failure.notSent;
+  const again = tryAgain(claimed, `${shownReason(failure)}.`);
+  const due_at = holds ? claimed.lease_until : again.due_at;
+  await endClaim(db, claimed, { ...learned, ...again, due_at, holds });
   return { kind: "silent", failure };
 }
 
-/** Ends the claim; nothing is to be done. */
-async function release(work: Work, outcome: Outcome): Promise<void> {
-  await endClaim(work.db, work.claimed, outcome, Date.now());
-}
-
-async function ended({ db, claimed }: Work, outcome: Outcome): Promise<Reconciled> {
-  const row = await endClaim(db, claimed, outcome, Date.now());
-  if (row) return { kind: "done", row };
-  // Our lease was over: whoever has it now finds the same at Convoy.
-  const found = await findEndpoint(db, claimed.owner, claimed.id);
-  return found ? { kind: "done", row: found } : { kind: "removed" };
+function tryAgain(claimed: Claimed, error: string) {
+  const failures = claimed.failures + 1;
+  const wait = Math.min(RETRY_MIN_MS * 2 ** (failures - 1), RETRY_MAX_MS);
+  return { failures, error, due_at: Date.now() + wait };
 }
 
 /** Logs that an endpoint's owner was changed at Convoy; the PUT that follows puts it back. */
 function noteOwner({ id, owner }: EndpointRow, { owner_id: found }: ConvoyEndpoint): void {
   if (found === owner) return;
-  const said = { endpoint: id, owner, found };
   const warning = "owner changed at Convoy, put back";
-  console.warn(JSON.stringify({ level: "warn", warning, ...said }));
-}
-
-/** Whether the budget allows one more. */
-export function hasCalls(budget: Budget): boolean {
-  return budget.left() >= RECONCILE_CALLS;
+  console.warn(JSON.stringify({ level: "warn", warning, endpoint: id, owner, found }));
 }

@@ -13,10 +13,9 @@ import type { Written } from "../outbox/write.ts";
 import { onePage, PAGE_DEFAULT } from "../schema.ts";
 import { settingsOf } from "../settings.ts";
 import { validBody, validOptionalBody, validPath, validQuery } from "../validate.ts";
-import { changeEndpoint, tryNow } from "./change.ts";
-import { createEndpoint } from "./create.ts";
+import { changeEndpoint, rotateSecret, tryNow } from "./change.ts";
+import { createEndpoint, newSecret } from "./create.ts";
 import { createdOrThrow, notFound, refuseTypes, refuseUrl } from "./problems.ts";
-import { rotateSecret } from "./rotate.ts";
 import {
   authenticationOf,
   EndpointListQuery,
@@ -25,21 +24,14 @@ import {
   NewEndpoint,
   NewTest,
   newWanted,
+  ROTATION_OVERLAP_H,
   Rotation,
-  SyncQuery,
   toEndpoint,
   toOwnedEndpoint,
   wantedOf,
 } from "./schema.ts";
 import { sync } from "./sync.ts";
-import {
-  type EndpointRow,
-  findEndpoint,
-  findWithHeld,
-  listEndpoints,
-  removeEndpoint,
-  want,
-} from "./table.ts";
+import { findEndpoint, listEndpoints, removeEndpoint, type WithHeld, want } from "./table.ts";
 
 // Subrequests that one sync may use: the free plan's 50, less a few.
 const SYNC_BUDGET = 40;
@@ -63,22 +55,17 @@ export const endpoint = newApp()
     );
   })
   .get("/:id", validPath(EndpointPath), async (c) => {
-    const row = await findWithHeld(c.env.DB, c.get("owner"), c.req.valid("param").id);
-    if (!row) throw notFound();
-    return c.json(toEndpoint(row), 200);
+    return c.json(toEndpoint(await own(c)), 200);
   })
   .post("/", validBody(NewEndpoint), async (c) => {
     const body = c.req.valid("json");
     refuseUrl(c, body.url);
     refuseTypes(typesOf(c), body.event_types);
-    const parts = {
-      secret: body.secret,
-      authentication: authenticationOf(body.headers) ?? undefined,
-    };
+    const { secret = newSecret(), headers } = body;
+    const secrets = { secret, authentication: authenticationOf(headers) ?? undefined };
     const { endpointsMax: max } = settingsOf(c.env);
-    const work = { db: c.env.DB, convoy: convoyOf(c.env), owner: c.get("owner"), max };
-    const made = await createEndpoint(work, newWanted(body), parts);
-    const { row, secret } = createdOrThrow(made, max);
+    const wanted = { ...newWanted(body), owner: c.get("owner") };
+    const row = createdOrThrow(await createEndpoint(workOf(c), wanted, secrets, max), max);
     c.header("Location", `/endpoint/${row.id}`);
     return c.json({ "Endpoint ID": row.id, endpoint: toEndpoint(row), secret }, 201);
   })
@@ -86,8 +73,8 @@ export const endpoint = newApp()
     const body = c.req.valid("json");
     if (body.url !== undefined) refuseUrl(c, body.url);
     refuseTypes(typesOf(c), body.event_types);
-    const wish = { wanted: wantedOf(body), authentication: authenticationOf(body.headers) };
-    const { row, isDone } = await changeEndpoint(workOf(c), await own(c), wish);
+    const extra = { authentication: authenticationOf(body.headers) };
+    const { row, isDone } = await changeEndpoint(workOf(c), await own(c), wantedOf(body), extra);
     return c.json(toEndpoint(row), isDone ? 200 : 202);
   })
   .delete("/:id", validPath(EndpointPath), async (c) => {
@@ -97,19 +84,23 @@ export const endpoint = newApp()
     return c.json({ data: "Endpoint ID has been removed." as const }, 200);
   })
   .post("/:id/pause", validPath(EndpointPath), async (c) => {
+    // Here, at once: Convoy is not asked.
     const to = { wanted: "paused", lift: 0 } as const;
-    const row = await want(c.env.DB, await own(c), to, Date.now());
+    const row = await want(c.env.DB, await own(c), to, { now: Date.now(), isDue: false });
     if (!row) throw notFound();
     return c.json(toEndpoint(row), 200);
   })
   .post("/:id/activate", validPath(EndpointPath), async (c) => {
     const before = await own(c);
-    const lift = before.there === "active" ? 0 : 1;
-    const row = await want(c.env.DB, before, { wanted: "active", lift }, Date.now());
-    if (!row) throw notFound();
-    if (lift === 0) return c.json(toEndpoint(row), 200);
-    const { row: after, isDone } = await changeEndpoint(workOf(c), row, { wanted: {} });
-    return c.json(toEndpoint(after), isDone ? 200 : 202);
+    if (before.there === "active") {
+      const to = { wanted: "active" } as const;
+      const row = await want(c.env.DB, before, to, { now: Date.now(), isDue: false });
+      if (!row) throw notFound();
+      return c.json(toEndpoint(row), 200);
+    }
+    const to = { wanted: "active", lift: 1 } as const;
+    const { row, isDone } = await changeEndpoint(workOf(c), before, to);
+    return c.json(toEndpoint(row), isDone ? 200 : 202);
   })
   .post("/:id/ping", validPath(EndpointPath), async (c) => {
     const row = await own(c);
@@ -131,15 +122,16 @@ export const endpoint = newApp()
     return c.json({ data: "Test queued" as const, event_id: id }, 202);
   })
   .post("/:id/rotate-secret", validPath(EndpointPath), validOptionalBody(Rotation), async (c) => {
-    const rotated = await rotateSecret(workOf(c), await own(c), c.req.valid("json"));
-    const { row, secret, overlapHours } = rotated;
-    return c.json({ endpoint: toEndpoint(row), secret, overlap_hours: overlapHours }, 200);
+    const { secret = newSecret(), overlap_hours = ROTATION_OVERLAP_H } = c.req.valid("json");
+    const wanted = { secret, overlapHours: overlap_hours };
+    const row = await rotateSecret(workOf(c), await own(c), wanted);
+    return c.json({ endpoint: toEndpoint(row), secret, overlap_hours }, 200);
   })
-  .post("/sync", validQuery(SyncQuery), async (c) => {
+  .post("/sync", async (c) => {
     const meter = meterOf(SYNC_BUDGET);
     const env = metered(c.env, meter);
     const run = { db: env.DB, convoy: convoyOf(env), owner: c.get("owner"), budget: meter };
-    return c.json(await sync(run, c.req.valid("query").cursor), 200);
+    return c.json(await sync(run), 200);
   });
 
 // The types of a route's context differ in what was validated; these helpers need only its bindings.
@@ -156,7 +148,7 @@ function typesOf(c: AnyContext): string[] {
 }
 
 /** The caller's endpoint of the path; throws a 404 if it has none with this id. */
-async function own(c: AnyContext): Promise<EndpointRow> {
+async function own(c: AnyContext): Promise<WithHeld> {
   const row = await findEndpoint(c.env.DB, c.get("owner"), c.req.param("id") ?? "");
   if (!row) throw notFound();
   return row;

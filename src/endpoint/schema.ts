@@ -27,9 +27,6 @@ export const EndpointListQuery = z.strictObject({
   cursor: Cursor,
 });
 
-/** Query of POST /endpoint/sync: where to resume. */
-export const SyncQuery = z.strictObject({ cursor: Cursor });
-
 /** 1 second to 1 minute, in Go's notation like the tutorial's `"10s"`, or in plain seconds: `10`, `10s`, `1m`. */
 export const DURATION = /^(?:(?:[1-9]|[1-5]\d|60)s?|1m(?:0s)?)$/;
 

@@ -1,21 +1,20 @@
 /** Endpoint records in D1: what is wanted, what was applied, what was seen. Never a secret or a header's value. */
 import { deadOfEndpoint } from "../outbox/removal.ts";
-import { all, batch, first, run } from "../storage.ts";
+import { all, batch, first, run, type Statement } from "../storage.ts";
 
-/** What a caller sets. Null: all types; no header; no limit. */
+/** What a caller sets. Null: all types; no header; no limit. `event_types` is a JSON list. */
 export type Wanted = {
   name: string;
   url: string;
   description: string;
   http_timeout_s: number;
-  /** JSON list of event types. */
   event_types: string | null;
   header_name: string | null;
   rate_requests: number | null;
   rate_per_s: number | null;
 };
 
-/** What Convoy has of it, too. */
+/** The columns of it that Convoy has, too. Of a header it has the value, and the name is what was seen there. */
 export const APPLIED = [
   "name",
   "url",
@@ -30,13 +29,11 @@ export type Applied = Pick<Wanted, (typeof APPLIED)[number]>;
 /** An endpoint's status at Convoy: paused and inactive ones discard; missing: a complete list lacks it. */
 export type There = "active" | "paused" | "inactive" | "missing";
 
-/** A row of the table. Times in ms; `id` is Convoy's uid, except while `creating`. */
+/** A row of the table (migrations/0005_endpoint.sql). Times in ms; `applied` is JSON of `Applied`, null while `creating`. */
 export type EndpointRow = Wanted & {
   id: string;
   owner: string;
   wanted: "creating" | "active" | "paused" | "removed";
-  revision: number;
-  /** JSON of `Applied`; null while `creating`. */
   applied: string | null;
   lift: 0 | 1;
   there: There;
@@ -45,33 +42,26 @@ export type EndpointRow = Wanted & {
   failing_error: string | null;
   created_at: number;
   updated_at: number;
-  /** When it is next reconciled; null: nothing to do. */
   due_at: number | null;
-  /** Until when it belongs to whoever works on it. */
   lease_until: number | null;
-  /** Failed tries of reconcile in a row. */
   failures: number;
-  search_cursor: string | null;
 };
 
 const KNOWN = "wanted IN ('active', 'paused')";
 const OWNED = `owner = ?2 AND ${KNOWN}`;
 
-/** One endpoint of the owner, or null. @throws StorageError */
-export function findEndpoint(
-  db: D1Database,
-  owner: string,
-  id: string,
-): Promise<EndpointRow | null> {
-  return first<EndpointRow>(db, `SELECT * FROM endpoint WHERE id = ?1 AND ${OWNED}`, id, owner);
-}
-
-/** How many of an endpoint's deliveries are held; the count stops at HELD_MAX. */
-export type WithHeld = EndpointRow & { held: number };
-
 // A count reads no more rows than this.
 const HELD_MAX = 1_000;
 const HELD = `(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE endpoint_id = endpoint.id AND status = 'held' LIMIT ${HELD_MAX})) AS held`;
+
+/** A record, with how many of its deliveries are held; the count stops at HELD_MAX. */
+export type WithHeld = EndpointRow & { held: number };
+
+/** One endpoint of the owner, or null. @throws StorageError */
+export function findEndpoint(db: D1Database, owner: string, id: string): Promise<WithHeld | null> {
+  const sql = `SELECT *, ${HELD} FROM endpoint WHERE id = ?1 AND ${OWNED}`;
+  return first<WithHeld>(db, sql, id, owner);
+}
 
 /** Which endpoints to list: all, or only those whose deliveries fail; after an id. */
 export type EndpointFilter = {
@@ -98,53 +88,48 @@ export function listEndpoints(
   );
 }
 
-/** One of them, with what is held. @throws StorageError */
-export function findWithHeld(db: D1Database, owner: string, id: string): Promise<WithHeld | null> {
-  return first<WithHeld>(
-    db,
-    `SELECT *, ${HELD} FROM endpoint WHERE id = ?1 AND ${OWNED}`,
-    id,
-    owner,
-  );
-}
-
 /** Whether the owner may have one more. @throws StorageError */
 export async function hasRoom(db: D1Database, owner: string, max: number): Promise<boolean> {
-  const sql = `SELECT count(*) AS n FROM endpoint WHERE owner = ?1 AND wanted IN ('active', 'paused')`;
-  const found = await first<{ n: number }>(db, sql, owner);
-  return (found?.n ?? 0) < max;
+  const sql = `SELECT count(*) AS n FROM endpoint WHERE owner = ?1 AND ${KNOWN}`;
+  return ((await first<{ n: number }>(db, sql, owner))?.n ?? 0) < max;
 }
 
-/** Begins a creation under an id of ours; no caller sees it, and it does not count. @throws StorageError */
-export async function beginCreating(
-  db: D1Database,
-  draft: Wanted & { id: string; owner: string; now: number; lease: number },
-): Promise<void> {
-  await run(
-    db,
-    `INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, event_types, header_name,
-       rate_requests, rate_per_s, created_at, updated_at, due_at)
-     VALUES (?1, ?2, 'creating', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)`,
-    ...[draft.id, draft.owner, draft.name, draft.url, draft.description, draft.http_timeout_s],
-    ...[draft.event_types, draft.header_name, draft.rate_requests, draft.rate_per_s],
-    ...[draft.now, draft.lease],
-  );
+/** A creation under an id of ours: no caller sees it, and it does not count. */
+export type Draft = Wanted & Pick<EndpointRow, "id" | "owner" | "created_at">;
+
+// Of a record that is made here; ?1 to ?12.
+const INSERT = `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, event_types, header_name,
+  rate_requests, rate_per_s, created_at, updated_at, wanted, applied, there, due_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12`;
+
+function insertValues(one: Draft, now: number) {
+  const { id, owner, name, url, description, http_timeout_s, event_types, header_name } = one;
+  return [
+    ...[id, owner, name, url, description, http_timeout_s, event_types, header_name],
+    ...[one.rate_requests, one.rate_per_s, one.created_at, now],
+  ];
+}
+
+/** Begins a creation; at `dueAt` it is taken to be cut off. @throws StorageError */
+export async function beginCreating(db: D1Database, draft: Draft, dueAt: number): Promise<void> {
+  const values = insertValues(draft, draft.created_at);
+  await run(db, `${INSERT}, 'creating', NULL, 'active', ?13)`, ...values, dueAt);
 }
 
 /**
- * Ends a creation: the row takes Convoy's uid, and is compared with it once, since a creation is undone there if D1's
- * answer is lost. Null: the owner has `max` by now, or the cron has removed the draft.
+ * Ends a creation: the record has Convoy's uid.
+ * @returns null if the owner has `max` by now, or the draft was taken to be cut off
  * @throws StorageError
  */
 export function finishCreating(
   db: D1Database,
-  draft: { id: string; owner: string },
+  draft: Draft,
   made: { id: string; applied: Applied; now: number },
   max: number,
 ): Promise<EndpointRow | null> {
   return first<EndpointRow>(
     db,
-    `UPDATE endpoint SET id = ?3, wanted = 'active', there = 'active', applied = ?4, http_timeout_s = ?5, due_at = ?6, updated_at = ?6
+    `UPDATE endpoint SET id = ?3, wanted = 'active', applied = ?4, http_timeout_s = ?5, due_at = NULL, updated_at = ?6
      WHERE id = ?1 AND wanted = 'creating'
        AND (SELECT count(*) FROM endpoint WHERE ${OWNED}) < ?7 RETURNING *`,
     ...[draft.id, draft.owner, made.id, JSON.stringify(made.applied), made.applied.http_timeout_s],
@@ -152,26 +137,83 @@ export function finishCreating(
   );
 }
 
-/** Forgets a draft, or a tombstone. @throws StorageError */
-export async function forget(db: D1Database, id: string): Promise<void> {
-  await run(db, "DELETE FROM endpoint WHERE id = ?1 AND wanted IN ('creating', 'removed')", id);
+/** Forgets a draft: nothing was made. @throws StorageError */
+export async function forgetDraft(db: D1Database, id: string): Promise<void> {
+  await run(db, "DELETE FROM endpoint WHERE id = ?1 AND wanted = 'creating'", id);
 }
 
-/** Changes what is wanted, at once; it is due. @returns the record, or null if the owner has none @throws StorageError */
+/** Undoes a creation of which Convoy has made `uid`, recorded or not: that is to be removed. @throws StorageError */
+export async function undoCreating(db: D1Database, draft: Draft, uid: string): Promise<void> {
+  const now = Date.now();
+  await batch(db, [
+    ["DELETE FROM endpoint WHERE id = ?1 AND wanted = 'creating'", draft.id],
+    [
+      `${INSERT}, 'removed', NULL, 'active', ?12)
+       ON CONFLICT (id) DO UPDATE SET wanted = 'removed', due_at = ?12, updated_at = ?12`,
+      ...insertValues({ ...draft, id: uid }, now),
+    ],
+  ]);
+}
+
+/** Records an endpoint that was made elsewhere (in Convoy's dashboard), once. @returns whether it did @throws StorageError */
+export async function adopt(
+  db: D1Database,
+  made: Draft,
+  { applied, there, isDue }: { applied: Applied; there: There; isDue: boolean },
+): Promise<boolean> {
+  const sql = `${INSERT}, 'active', ?13, ?14, iif(?15, ?12, NULL)) ON CONFLICT (id) DO NOTHING`;
+  const values = [...insertValues(made, Date.now()), JSON.stringify(applied), there, Number(isDue)];
+  return (await run(db, sql, ...values)) === 1;
+}
+
+/** What a caller may change. `lift`: it is to be activated at Convoy. */
+export type Change = Partial<Wanted> & { wanted?: "active" | "paused"; lift?: 0 | 1 };
+
+/**
+ * Changes what is wanted, at once. `isDue`: Convoy has to follow.
+ * @returns the record; null if the owner has no such endpoint
+ * @throws StorageError
+ */
 export function want(
   db: D1Database,
   { owner, id }: Pick<EndpointRow, "owner" | "id">,
-  to: Partial<Wanted> & { wanted?: "active" | "paused"; lift?: 0 | 1; error?: string | null },
-  now: number,
-): Promise<EndpointRow | null> {
-  const columns = Object.keys(to) as (keyof typeof to)[];
+  to: Change,
+  { now, isDue }: { now: number; isDue: boolean },
+): Promise<WithHeld | null> {
+  const columns = Object.keys(to) as (keyof Change)[];
   const sets = columns.map((column, at) => `${column} = ?${at + 4}, `).join("");
-  return first<EndpointRow>(
+  return first<WithHeld>(
     db,
-    `UPDATE endpoint SET ${sets}revision = revision + 1, updated_at = ?3, due_at = ?3
-     WHERE id = ?1 AND ${OWNED} RETURNING *`,
+    `UPDATE endpoint SET ${sets}${isDue ? "due_at = ?3, " : ""}updated_at = ?3 WHERE id = ?1 AND ${OWNED} RETURNING *, ${HELD}`,
     ...[id, owner, now, ...columns.map((column) => to[column] ?? null)],
   );
+}
+
+// Columns that change only together.
+const RATE = ["rate_requests", "rate_per_s"];
+
+/** SQL that sets columns that are still as they were: what others have changed since stays. Adds its values to `values`. */
+export function setUnchanged(was: object, becomes: object, values: unknown[]): string {
+  const bind = (row: object, column: string) => {
+    values.push((row as Record<string, unknown>)[column] ?? null);
+    return `?${values.length}`;
+  };
+  const sets = Object.keys(becomes).map((column) => {
+    const together = RATE.includes(column) ? RATE : [column];
+    const isUnchanged = together.map((one) => `${one} IS ${bind(was, one)}`).join(" AND ");
+    return `${column} = iif(${isUnchanged}, ${bind(becomes, column)}, ${column})`;
+  });
+  return sets.join(", ");
+}
+
+/** Takes back a change that Convoy refused. @throws StorageError */
+export async function unwant(db: D1Database, before: EndpointRow, to: Change): Promise<void> {
+  const columns = Object.keys(to) as (keyof Change)[];
+  if (columns.length === 0) return;
+  const values: unknown[] = [before.id, Date.now()];
+  const back = Object.fromEntries(columns.map((column) => [column, before[column]]));
+  const sets = setUnchanged(to, back, values);
+  await run(db, `UPDATE endpoint SET ${sets}, error = NULL, due_at = ?2 WHERE id = ?1`, ...values);
 }
 
 /**
@@ -186,8 +228,7 @@ export async function removeEndpoint(
 ): Promise<boolean> {
   const [gone = []] = await batch(db, [
     [
-      `UPDATE endpoint SET wanted = 'removed', revision = revision + 1, updated_at = ?3, due_at = ?3
-       WHERE id = ?1 AND ${OWNED} RETURNING id`,
+      `UPDATE endpoint SET wanted = 'removed', updated_at = ?3, due_at = ?3 WHERE id = ?1 AND ${OWNED} RETURNING id`,
       ...[id, owner, now],
     ],
     ...deadOfEndpoint(owner, id, now),
@@ -195,123 +236,56 @@ export async function removeEndpoint(
   return gone.length > 0;
 }
 
-/** Claims an endpoint that nobody works on, until `lease`. @throws StorageError */
-export function claim(
-  db: D1Database,
-  id: string,
-  { now, lease }: { now: number; lease: number },
-): Promise<EndpointRow | null> {
-  return first<EndpointRow>(
-    db,
-    "UPDATE endpoint SET lease_until = ?3 WHERE id = ?1 AND coalesce(lease_until, 0) <= ?2 RETURNING *",
-    ...[id, now, lease],
-  );
+/** SQL of endpoints that were removed, here and at Convoy, before a time. Served by endpoint_removed. */
+export const removedBefore = (ms: string) =>
+  `SELECT id FROM endpoint WHERE wanted = 'removed' AND due_at IS NULL AND updated_at < ${ms}`;
+
+/** Forgets what was removed before `before` (ms), a bounded number. @throws StorageError */
+export function forgetRemoved(db: D1Database, before: number): Promise<number> {
+  return run(db, `DELETE FROM endpoint WHERE id IN (${removedBefore("?1")} LIMIT 500)`, before);
 }
 
-// The next owner after a place with something due: one step of endpoint_due for each owner with anything in it.
-const nextOwner = (place: string) => `(
-  WITH RECURSIVE step (owner) AS (
-    SELECT min(owner) FROM endpoint WHERE due_at IS NOT NULL AND owner > ${place}
-    UNION ALL
-    SELECT (SELECT min(owner) FROM endpoint WHERE due_at IS NOT NULL AND owner > step.owner) FROM step
-    WHERE step.owner IS NOT NULL
-  )
-  SELECT owner FROM step WHERE EXISTS (SELECT 1 FROM endpoint AS e WHERE e.owner = step.owner AND e.due_at <= ?1
-    AND coalesce(e.lease_until, 0) <= ?1) LIMIT 1)`;
-
-// Of that owner what waits longest; what was cut off comes after what a caller wants.
-const CLAIM_DUE = `
-UPDATE endpoint SET lease_until = ?2 WHERE id = (
-  SELECT id FROM endpoint WHERE owner = coalesce(${nextOwner("?3")}, ${nextOwner("''")}) AND due_at <= ?1
-    AND coalesce(lease_until, 0) <= ?1
-  ORDER BY wanted = 'creating', due_at LIMIT 1
-) RETURNING *`;
-
-/** Claims, until `lease`, what is due of the next owner after `place`. @throws StorageError */
-export function claimDue(
-  db: D1Database,
-  { now, lease, place }: { now: number; lease: number; place: string },
-): Promise<EndpointRow | null> {
-  return first<EndpointRow>(db, CLAIM_DUE, now, lease, place);
+/** Records with these ids, of any owner, removed ones, too. @throws StorageError */
+export function recordsOf(db: D1Database, ids: string[]): Promise<EndpointRow[]> {
+  const sql = "SELECT * FROM endpoint WHERE id IN (SELECT value FROM json_each(?1))";
+  return all<EndpointRow>(db, sql, JSON.stringify(ids));
 }
 
-/** Keeps the owner at which the turn ended. @throws StorageError */
-export async function keepPlace(db: D1Database, place: string): Promise<void> {
-  await run(db, "UPDATE cron_state SET reconcile_turn = ?1", place);
-}
-
-/** What a claimed endpoint becomes; other columns stay. */
-export type Outcome = Partial<
-  Omit<EndpointRow, "id" | "owner" | "revision" | "created_at" | "updated_at" | "lease_until">
->;
-
-/**
- * Ends a claim that is still ours. If a caller wants something else by now, only what was seen is recorded, and it is due
- * again.
- * @returns the record afterwards; null if it was no longer ours
- * @throws StorageError
- */
-export async function endClaim(
-  db: D1Database,
-  claimed: EndpointRow,
-  becomes: Outcome,
-  now: number,
-): Promise<EndpointRow | null> {
-  const to: EndpointRow = { ...claimed, due_at: null, ...becomes };
-  const isChanged = [...APPLIED, "wanted", "there", "event_types", "header_name"].some(
-    (column) => to[column as keyof EndpointRow] !== claimed[column as keyof EndpointRow],
-  );
-  const seen = [to.applied, to.there, to.error, to.failures, to.search_cursor];
-  const ours = "id = ?1 AND lease_until = ?2";
-  const [ended = [], seenOnly = []] = await batch<EndpointRow>(db, [
-    [
-      `UPDATE endpoint SET lease_until = NULL, applied = ?4, there = ?5, error = ?6, failures = ?7, search_cursor = ?8, due_at = ?9, wanted = ?10,
-         name = ?11, url = ?12, description = ?13, http_timeout_s = ?14, event_types = ?15, header_name = ?16,
-         rate_requests = ?17, rate_per_s = ?18, lift = ?19, updated_at = ?20
-       WHERE ${ours} AND revision = ?3 RETURNING *`,
-      ...[claimed.id, claimed.lease_until, claimed.revision, ...seen, to.due_at, to.wanted],
-      ...[to.name, to.url, to.description, to.http_timeout_s, to.event_types, to.header_name],
-      ...[to.rate_requests, to.rate_per_s, to.lift, isChanged ? now : claimed.updated_at],
-    ],
-    [
-      `UPDATE endpoint SET lease_until = NULL, applied = ?4, there = ?5, error = ?6, failures = ?7, search_cursor = ?8, due_at = ?9
-       WHERE ${ours} AND revision <> ?3 RETURNING *`,
-      ...[claimed.id, claimed.lease_until, claimed.revision, ...seen, now],
-    ],
-  ]);
-  return ended[0] ?? seenOnly[0] ?? null;
-}
-
-/** The owner's drafts, and any owner's records (tombstones, too) with one of these ids. @throws StorageError */
-export function recordsOf(db: D1Database, owner: string, ids: string[]): Promise<EndpointRow[]> {
-  return all<EndpointRow>(
-    db,
-    `SELECT * FROM endpoint WHERE (owner = ?1 AND wanted = 'creating') OR id IN (SELECT value FROM json_each(?2))`,
-    ...[owner, JSON.stringify(ids)],
-  );
-}
-
-/** All of an owner's records that a caller has. @throws StorageError */
-export function allOf(db: D1Database, owner: string): Promise<EndpointRow[]> {
-  const sql = "SELECT * FROM endpoint WHERE owner = ?1 AND wanted IN ('active', 'paused')";
+/** The owner's unfinished creations. Served by endpoint_due. @throws StorageError */
+export function draftsOf(db: D1Database, owner: string): Promise<EndpointRow[]> {
+  const sql =
+    "SELECT * FROM endpoint WHERE owner = ?1 AND due_at IS NOT NULL AND wanted = 'creating'";
   return all<EndpointRow>(db, sql, owner);
 }
 
-/** Records an endpoint that was made elsewhere (in Convoy's dashboard), once. @throws StorageError */
-export async function adopt(
+/** Makes these due, to be run with others; `isUrgent`: also those that are to be tried again later. */
+export function makeDue(ids: string[], now: number, isUrgent = false): Statement {
+  const which =
+    "id IN (SELECT value FROM json_each(?1)) AND (due_at IS NULL OR (?3 AND due_at > ?2 AND coalesce(lease_until, 0) <= ?2))";
+  return [
+    `UPDATE endpoint SET due_at = ?2 WHERE ${which}`,
+    JSON.stringify(ids),
+    now,
+    Number(isUrgent),
+  ];
+}
+
+/** Which of an owner's records a stretch of Convoy's list should have: after one id, up to another. @throws StorageError */
+export function recordsBetween(
   db: D1Database,
-  made: Wanted & Pick<EndpointRow, "id" | "owner" | "there" | "created_at">,
-  applied: Applied,
-  now: number,
-): Promise<boolean> {
-  const changed = await run(
+  owner: string | null,
+  { after, upTo }: { after: string | null; upTo: string | null },
+): Promise<EndpointRow[]> {
+  return all<EndpointRow>(
     db,
-    `INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, header_name, rate_requests, rate_per_s,
-       applied, there, created_at, updated_at)
-     VALUES (?1, ?2, 'active', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO NOTHING`,
-    ...[made.id, made.owner, made.name, made.url, made.description, made.http_timeout_s],
-    ...[made.header_name, made.rate_requests, made.rate_per_s, JSON.stringify(applied)],
-    ...[made.there, made.created_at, now],
+    `SELECT * FROM endpoint WHERE ${KNOWN} AND id > coalesce(?1, '') AND (?2 IS NULL OR id <= ?2) ${owner === null ? "AND ?3 IS NULL" : "AND owner = ?3"}`,
+    ...[after, upTo, owner],
   );
-  return changed === 1;
+}
+
+/** Whether anything of an owner is to be reconciled, or being so; unfinished creations aside. @throws StorageError */
+export async function hasDue(db: D1Database, owner: string): Promise<boolean> {
+  const sql =
+    "SELECT 1 FROM endpoint WHERE owner = ?1 AND due_at IS NOT NULL AND wanted <> 'creating' LIMIT 1";
+  return (await first(db, sql, owner)) !== null;
 }

@@ -119,13 +119,15 @@ export async function claim(
 }
 
 /**
- * RETURNING guarantees no order: one row of each owner, by sequence, then the next of each. First those owners whose row
- * did not fail, or failed longest ago: they probe for the others.
+ * RETURNING guarantees no order: one row of each owner, then the next of each. First what did not fail, or failed longest
+ * ago, then by sequence: of an owner and among owners it probes for the others, which a few that never get through would
+ * else keep waiting for ever.
  */
 function inTurn(rows: Claimed[]): Claimed[] {
-  const inSequence = rows.toSorted((a, b) => a.event_seq - b.event_seq);
-  const lanes = [...Map.groupBy(inSequence, ({ owner }) => owner).values()];
-  lanes.sort(([a], [b]) => (a?.failed_at ?? 0) - (b?.failed_at ?? 0));
+  const ordered = rows.toSorted(
+    (a, b) => (a.failed_at ?? 0) - (b.failed_at ?? 0) || a.event_seq - b.event_seq,
+  );
+  const lanes = [...Map.groupBy(ordered, ({ owner }) => owner).values()];
   const longest = Math.max(0, ...lanes.map(({ length }) => length));
   return Array.from({ length: longest }, (_, nth) => nth).flatMap((nth) =>
     lanes.flatMap((lane) => lane.slice(nth, nth + 1)),

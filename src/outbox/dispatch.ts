@@ -256,7 +256,7 @@ function note(one: Posting, row: Claimed, answer: Answered): void {
     one.evidence.accepted(row, Date.now());
   } else if (answer.kind !== "too large" && ++one.failuresInRow >= one.failuresMax) {
     one.isStopped = true;
-    report.problem = `${one.failuresInRow} failures in a row`;
+    report.problem ??= `${one.failuresMax} failures in a row`;
   }
 }
 

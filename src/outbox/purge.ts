@@ -62,7 +62,8 @@ export async function purge(
   return purged;
 }
 
-// The first event that is not old: ids sort by time, so one step of the unique index. Then one step of delivery_held for
+// The first event that is not old: ids sort by time, so one step of the unique index; a few events before it may not be
+// old either, since requests at once may commit in another order than their ids have. Then one step of delivery_held for
 // each endpoint with something held: its oldest ones.
 function expiredSql(id: string): string {
   return `
@@ -75,7 +76,7 @@ WITH RECURSIVE waiting (id) AS (
 SELECT held.event_seq, held.endpoint_id FROM waiting CROSS JOIN delivery AS held
   ON held.endpoint_id = waiting.id AND held.status = 'held' AND held.event_seq
     < coalesce((SELECT seq FROM event WHERE id >= ${id} ORDER BY id LIMIT 1), ${Number.MAX_SAFE_INTEGER})
-WHERE waiting.id IS NOT NULL`;
+WHERE waiting.id IS NOT NULL AND (SELECT id FROM event WHERE seq = held.event_seq) < ${id}`;
 }
 
 /** SQL: whether anything is held of events before the one with this id. */

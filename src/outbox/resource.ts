@@ -111,6 +111,8 @@ export type ResourceOptions<
   title: (value: Value) => string;
   /** A value for the API document and for test events. */
   example: Value;
+  /** What POST and PUT take: the API document is made from them. */
+  bodies: { create: z.ZodMiniObject; update: z.ZodMiniObject };
   /** Where the texts differ from `name.created`, `created`, `Name created`. */
   verbs?: Verbs;
   /** Further event types by name, such as `invoice.paid`: `change` takes no type that is not declared. */
@@ -126,7 +128,7 @@ export type Resource<
   Further extends string = string,
 > = Pick<
   ResourceOptions<Name, Id, Value, Verbs, Further>,
-  "name" | "id" | "schema" | "title" | "example"
+  "name" | "id" | "schema" | "title" | "example" | "bodies"
 > & {
   /** The name as messages begin with it: `Todo`, `Line item`. */
   label: string;
@@ -185,7 +187,7 @@ export function defineResource<
 >(
   options: ResourceOptions<Name, Id, Value, Verbs, Further>,
 ): Resource<Name, Id, Value, Verbs, Further> {
-  const { name, id, schema, title, example } = options;
+  const { name, id, schema, title, example, bodies } = options;
   if (!/^[a-z][a-z0-9_]{0,63}$/.test(name)) {
     throw new Error(`A resource's name is lower-case letters, digits and _: not ${name}.`);
   }
@@ -201,7 +203,7 @@ export function defineResource<
   const all = [...Object.values<EventType>(verbs), ...further];
   checkTypes([PING, ...all]);
   return {
-    ...{ name, id, schema, title, example, label, verbs },
+    ...{ name, id, schema, title, example, bodies, label, verbs },
     further: further.map(({ type }) => type as Further),
     types: new Map(all.map((one) => [one.type, one])),
   };

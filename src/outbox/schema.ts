@@ -49,7 +49,12 @@ export const LogQuery = z.strictObject({
 
 /** Deliveries by place, `sequence.endpoint_id`, or all of an event, `sequence`; separated by commas. */
 const Places = z.pipe(
-  z.string().check(z.maxLength(PLACES_MAX_CHARS)),
+  z.string().check(
+    z.maxLength(PLACES_MAX_CHARS),
+    z.regex(/^[1-9]\d{0,15}(\.[^,]{1,255})?(,[1-9]\d{0,15}(\.[^,]{1,255})?)*$/, {
+      error: "must list sequences, or sequence.endpoint_id, separated by commas",
+    }),
+  ),
   z.transform((places: string) => places.split(",").map(placeOf)),
 );
 

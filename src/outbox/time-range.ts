@@ -21,8 +21,11 @@ export function idsOf({ since, until }: TimeRange): [from: string, to: string] {
   ];
 }
 
-/** SQL: a sequence lies between the events with two ids. Each bound is one step of the unique index on event.id. */
+/**
+ * SQL: a sequence lies between the last event before one id and the first after another: requests at once may commit in
+ * another order than their ids have. Each bound is one step of the unique index on event.id.
+ */
 export function inRange(seq: string, from: string, to: string): string {
-  return `${seq} >= coalesce((SELECT seq FROM event WHERE id >= ${from} ORDER BY id LIMIT 1), ${Number.MAX_SAFE_INTEGER})
+  return `${seq} > coalesce((SELECT seq FROM event WHERE id < ${from} ORDER BY id DESC LIMIT 1), 0)
     AND ${seq} <= coalesce((SELECT seq FROM event WHERE id > ${to} ORDER BY id LIMIT 1), ${Number.MAX_SAFE_INTEGER})`;
 }

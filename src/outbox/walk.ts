@@ -12,7 +12,7 @@ import {
   learnStatements,
   ownAmong,
   type Proof,
-  STUCK_MS,
+  proofStatements,
   toRecorded,
   withAnswers,
   withStuck,
@@ -176,14 +176,10 @@ async function record(
   report: WalkReport,
 ): Promise<boolean> {
   const { learned, from, to, askedAt } = page;
-  const newest = Math.max(
-    0,
-    ...learned.filter(({ progress }) => progress === "success").map(({ createdAt }) => createdAt),
-  );
   const results = await batch<never>(env.DB, [
     ...learnStatements(learned, Date.now()),
     moveStatement(from, to),
-    ...(newest > 0 ? [proofStatement(newest, askedAt)] : []),
+    ...proofStatements(learned, askedAt),
   ]);
   const recorded = toRecorded(learned, results, outbox.endpoints, askedAt);
   if (recorded.tell.length > 0) await batch(env.DB, recorded.tell);
@@ -192,18 +188,6 @@ async function record(
   report.failed += recorded.failed;
   report.held += recorded.held;
   return (results[learnStatements([], 0).length] ?? []).length > 0;
-}
-
-// A proof must be old to count: the next one grows old behind it.
-const PROOF = `
-UPDATE cron_state SET
-  proof_made_at = iif(next_proof_seen_at <= ?2 - ${STUCK_MS}, next_proof_made_at, proof_made_at),
-  proof_seen_at = iif(next_proof_seen_at <= ?2 - ${STUCK_MS}, next_proof_seen_at, proof_seen_at),
-  next_proof_made_at = ?1, next_proof_seen_at = ?2
-WHERE next_proof_seen_at <= ?2 - ${STUCK_MS}`;
-
-function proofStatement(madeAt: number, seenAt: number): Statement {
-  return [PROOF, madeAt, seenAt];
 }
 
 async function move(db: D1Database, from: WalkPlace, to: WalkPlace): Promise<boolean> {

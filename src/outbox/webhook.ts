@@ -47,7 +47,7 @@ export type Webhook<R extends AnyResource, V extends Verb = Verb> =
   | (Verb extends V ? OfFurther<R> : never);
 
 /** The body of a `ping`. */
-export type PingWebhook = Body<"ping", { sequence: number }, unknown>;
+export type PingWebhook = Body<"ping", Logged, unknown>;
 
 const Sequence = z.int().check(z.gte(1));
 
@@ -62,7 +62,10 @@ function schemaOf({ event, description }: EventType, rest: Record<string, z.ZodM
 }
 
 /** The schema of a `ping`. */
-export const PingWebhook = schemaOf(PING, { sequence: Sequence });
+export const PingWebhook = schemaOf(PING, {
+  sequence: z.optional(Sequence),
+  test: z.optional(z.literal(true)),
+});
 
 /** The schema of a resource's webhooks of one event type: what a receiver may rely on. */
 export function webhookSchema(resource: AnyResource, type: EventType): z.ZodMiniObject {

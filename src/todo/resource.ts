@@ -1,12 +1,13 @@
 /** What the rest knows of todos. Event types and texts are the tutorial's. */
 import { defineResource, numberId } from "../outbox/outbox.ts";
-import { Todo } from "./schema.ts";
+import { NewTodo, Todo, TodoPatch } from "./schema.ts";
 
 /** The noun `todo`. */
 export const todo = defineResource({
   name: "todo",
   id: numberId,
   schema: Todo,
+  bodies: { create: NewTodo, update: TodoPatch },
   title: ({ item }) => item,
   example: {
     id: 1,

@@ -1,15 +1,15 @@
 /** /todo: HTTP in, HTTP out. */
 import { jsonText, newApp } from "../http.ts";
 import { change, list, numberId, read } from "../outbox/outbox.ts";
-import { EndpointQuery } from "../schema.ts";
+import { EndpointQuery, ListQuery, PAGE_MAX } from "../schema.ts";
 import { validBody, validPath, validQuery } from "../validate.ts";
 import { todo } from "./resource.ts";
-import { NewTodo, TODO_PAGE_MAX, type Todo, TodoListQuery, TodoPatch, TodoPath } from "./schema.ts";
+import { NewTodo, type Todo, TodoPatch, TodoPath } from "./schema.ts";
 
 /** Routes under /todo. */
 export const todoRoutes = newApp()
-  .get("/", validQuery(TodoListQuery), async (c) => {
-    const { limit = TODO_PAGE_MAX, cursor } = c.req.valid("query");
+  .get("/", validQuery(ListQuery), async (c) => {
+    const { limit = PAGE_MAX, cursor } = c.req.valid("query");
     return c.json(await list(c, todo, { limit, cursor }), 200);
   })
   .get("/:id", validPath(TodoPath), validQuery(EndpointQuery), async (c) => {

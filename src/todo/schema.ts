@@ -1,10 +1,8 @@
-/** A todo, what callers may send to /todo, and what they get. */
+/** A todo, and what callers may send to /todo. */
 import * as z from "zod/mini";
 import { numberId } from "../outbox/outbox.ts";
-import { Cursor, EndpointId, limitOf, notEmpty, pageOf, text } from "../schema.ts";
+import { notEmpty, text } from "../schema.ts";
 
-/** Most todos on one page: one KV list returns at most 1,000 keys. */
-export const TODO_PAGE_MAX = 1_000;
 /** Characters (code points) of a todo's text. */
 const ITEM_MAX_CHARS = 2_000;
 
@@ -30,16 +28,3 @@ export const TodoPatch = notEmpty(
 
 /** `:id` of a todo in a path. */
 export const TodoPath = z.object({ id: numberId.path });
-
-/** Query of GET /todo. */
-export const TodoListQuery = z.strictObject({
-  limit: limitOf(TODO_PAGE_MAX),
-  cursor: Cursor,
-  endpoint: z.optional(EndpointId),
-});
-
-/** Response to GET /todo. */
-export const TodoPage = pageOf(Todo);
-
-/** Response to POST /todo. */
-export const TodoAdded = z.object({ data: z.literal("Todo added"), todo: Todo });

@@ -110,6 +110,7 @@ export const CRON_SCENARIOS: Scenario[] = [
       await world.ask("POST", "/thing", { body: { id: 1 } });
       await pass(3 * MINUTE_MS);
       world.convoy.setActive("e2", true);
+      setTimeout(() => world.convoy.setActive("e1", true), 20 * MINUTE_MS);
     },
   ),
   cron(

@@ -52,6 +52,8 @@ export function createIsolate(stores: Stores): (around: Around) => Actor {
     DB: stores.d1.view(((call, run) => take("D1", verbsOf(call.sql), run)) as D1Around),
     CONVOY: { fetch: aroundConvoy(stores.convoy, take) },
     AUTH: "open",
+    // A test that is about further invocations says so.
+    HANDS: "0",
     CONVOY_BASE_URL: "http://convoy.test/api",
     CONVOY_API_KEY: "local",
     CONVOY_PROJECT_ID: "local",

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { vi } from "vitest";
 import { type Report, runCron, type Task } from "../../src/outbox/cron.ts";
-import type { Post, Posted } from "../../src/outbox/gateway.ts";
+import type { GatewayDelivery, Listed, Post, Posted, Window } from "../../src/outbox/gateway.ts";
 import { lendHand } from "../../src/outbox/hand.ts";
 import type { Bindings } from "../../src/settings.ts";
 import { type D1Double, openD1 } from "./d1-sqlite.ts";
@@ -46,6 +46,13 @@ export type CronWorld = {
   close: () => void;
 };
 
+/** As the gateway lists a delivery that has arrived; its id is its place in the list. */
+function arrived({ key, endpointId }: Post, place: number): GatewayDelivery {
+  const state = { progress: "success" as const, attempts: 1, nextTryAt: null };
+  const times = { createdAt: Date.now(), updatedAt: Date.now() };
+  return { id: String(place), key, endpointId, ...state, ...times, endpointActive: true };
+}
+
 /** Opens a world at the beginning of virtual time. */
 export function openCronWorld({ script, settings = {}, tasks = [] }: CronWorldOptions): CronWorld {
   startClock();
@@ -60,12 +67,29 @@ export function openCronWorld({ script, settings = {}, tasks = [] }: CronWorldOp
     new Promise<T>((resolve) => setTimeout(() => resolve(value), ms));
   const posts: SeenPost[] = [];
   const taken = new Set<string>();
-  const { outbox, bind } = scriptedOutbox((post) => {
+  const made: GatewayDelivery[] = [];
+  const take = (post: Post) => {
     posts.push({ ...post, at: Date.now() });
     const answer = script(post);
-    if (answer.kind === "accepted") taken.add(post.key.split(".")[0] ?? "");
+    if (answer.kind === "accepted") {
+      taken.add(post.key.split(".")[0] ?? "");
+      made.push(arrived(post, made.length));
+    }
     return later(LATENCY_MS.gateway, answer);
-  });
+  };
+  /** All that it took has arrived. */
+  const list = ({ fromMs, toMs, cursor, limit, endpointIds }: Window): Promise<Listed> => {
+    const hits = made.filter(
+      ({ createdAt, endpointId }, at) =>
+        createdAt >= fromMs &&
+        createdAt <= toMs &&
+        at >= Number(cursor ?? 0) &&
+        (endpointIds?.includes(endpointId) ?? true),
+    );
+    const next = hits[limit]?.id ?? null;
+    return later(LATENCY_MS.gateway, { kind: "page", deliveries: hits.slice(0, limit), next });
+  };
+  const { outbox, bind } = scriptedOutbox(take, list);
   let most = 0;
   /** What one invocation is given; its subrequests are counted. */
   const invocation = (): Bindings => {

@@ -13,38 +13,50 @@ export type Answered = {
 
 type Node = { [key: string]: Node };
 
-const root = buildDocument() as unknown as Node;
-const validators = new Map<Node, Validator>();
+/** Checks answers against a document: `undocumented` lists where an answer differs, `demand` throws if it does. */
+export type Checker = {
+  undocumented: (answer: Answered) => string[];
+  demand: (answer: Answered) => void;
+};
 
-/** @throws Error listing where the answer differs from the API document */
-export function demandDocumented(answer: Answered): void {
-  const wrong = undocumented(answer);
-  if (wrong.length === 0) return;
-  throw new Error(
-    `${answer.method} ${answer.path} ${answer.status} is not what the API document says:\n${wrong.join("\n")}\n${JSON.stringify(answer.body)}`,
-  );
+/** The check of answers against a document. */
+export function checkerOf(document: object): Checker {
+  const root = document as Node;
+  const valid = validatorsOf(root);
+  const undocumented = ({ method, path, status, headers, body }: Answered): string[] => {
+    // A CORS preflight is no API call.
+    if (method === "OPTIONS" && status === 204) return [];
+    const known = pathOf(root, path);
+    const operation = known?.[method === "HEAD" ? "get" : method.toLowerCase()];
+    if (!operation) return offTheMap(root, valid, { known, status, headers, body });
+    const response = deref(root, operation.responses?.[status]);
+    if (!response) return [`no answer ${status} is described`];
+    const schema = response.content?.["application/json"]?.schema;
+    return [
+      ...headerProblems(root, valid, response.headers ?? ({} as Node), headers),
+      ...(method === "HEAD" ? [] : valid(schema, body)),
+      ...typeProblem(headers),
+    ];
+  };
+  return {
+    undocumented,
+    demand(answer) {
+      const wrong = undocumented(answer);
+      if (wrong.length === 0) return;
+      throw new Error(
+        `${answer.method} ${answer.path} ${answer.status} is not what the API document says:\n${wrong.join("\n")}\n${JSON.stringify(answer.body)}`,
+      );
+    },
+  };
 }
 
-/** Where the answer differs from the document; empty if nowhere. */
-export function undocumented({ method, path, status, headers, body }: Answered): string[] {
-  // A CORS preflight is no API call.
-  if (method === "OPTIONS" && status === 204) return [];
-  const known = pathOf(path);
-  const operation = known?.[method === "HEAD" ? "get" : method.toLowerCase()];
-  if (!operation) return offTheMap(known, status, headers, body);
-  const response = deref(operation.responses?.[status]);
-  if (!response) return [`no answer ${status} is described`];
-  return [
-    ...headerProblems(response.headers ?? ({} as Node), headers),
-    ...(method === "HEAD"
-      ? []
-      : bodyProblems(response.content?.["application/json"]?.schema, body)),
-    ...typeProblem(headers),
-  ];
-}
+/** The check against this service's own document. */
+export const { undocumented, demand: demandDocumented } = checkerOf(buildDocument());
+
+type Off = { known: Node | undefined; status: number; headers: Headers; body: unknown };
 
 // What the document cannot describe, for want of an operation: 404, 405, and 4xx or 503 before routing.
-function offTheMap(known: Node | undefined, status: number, headers: Headers, body: unknown) {
+function offTheMap(root: Node, valid: Valid, { known, status, headers, body }: Off): string[] {
   const expected = known ? 405 : 404;
   const early = [401, 403, 413, 503].includes(status);
   const allowed = Object.keys(known ?? {}).map((name) => name.toUpperCase());
@@ -54,12 +66,12 @@ function offTheMap(known: Node | undefined, status: number, headers: Headers, bo
     ...(status === 405 && [...told].sort().join() !== [...allowed].sort().join()
       ? [`Allow: ${headers.get("Allow")}, not ${allowed.join(", ")}`]
       : []),
-    ...bodyProblems(root.components?.schemas?.Error, body),
+    ...valid(root.components?.schemas?.Error, body),
     ...typeProblem(headers),
   ];
 }
 
-function pathOf(path: string): Node | undefined {
+function pathOf(root: Node, path: string): Node | undefined {
   const { pathname } = new URL(`http://x.test${path}`);
   const fitting = Object.entries(root.paths ?? {}).filter(([template]) => fits(template, pathname));
   if (fitting.length === 0) return undefined;
@@ -75,12 +87,12 @@ function fits(template: string, pathname: string): boolean {
   return new RegExp(`^${pattern}$`).test(pathname);
 }
 
-function headerProblems(described: Node, headers: Headers): string[] {
+function headerProblems(root: Node, valid: Valid, described: Node, headers: Headers): string[] {
   return Object.entries(described).flatMap(([name, entry]) => {
-    const header = deref(entry);
+    const header = deref(root, entry);
     const value = headers.get(name);
     if (value === null) return header?.required ? [`no header ${name}`] : [];
-    return bodyProblems(header?.schema, value).map((problem) => `header ${name}: ${problem}`);
+    return valid(header?.schema, value).map((problem) => `header ${name}: ${problem}`);
   });
 }
 
@@ -89,18 +101,24 @@ function typeProblem(headers: Headers): string[] {
   return type?.startsWith("application/json") ? [] : [`Content-Type: ${type}`];
 }
 
-function bodyProblems(schema: Node | undefined, value: unknown): string[] {
-  if (!schema) return ["no schema is described"];
-  let validator = validators.get(schema);
-  if (!validator) {
-    validator = new Validator({ ...schema, components: root.components } as object, "2020-12");
-    validators.set(schema, validator);
-  }
-  const { valid, errors } = validator.validate(value);
-  return valid ? [] : errors.map((e) => `${e.instanceLocation}: ${e.error}`);
+/** What is wrong with a value, by its schema. */
+type Valid = (schema: Node | undefined, value: unknown) => string[];
+
+function validatorsOf(root: Node): Valid {
+  const validators = new Map<Node, Validator>();
+  return (schema, value) => {
+    if (!schema) return ["no schema is described"];
+    let validator = validators.get(schema);
+    if (!validator) {
+      validator = new Validator({ ...schema, components: root.components } as object, "2020-12");
+      validators.set(schema, validator);
+    }
+    const { valid, errors } = validator.validate(value);
+    return valid ? [] : errors.map((e) => `${e.instanceLocation}: ${e.error}`);
+  };
 }
 
-function deref(node: Node | undefined): Node | undefined {
+function deref(root: Node, node: Node | undefined): Node | undefined {
   const ref: unknown = node?.$ref;
   if (typeof ref !== "string") return node;
   const names = ref.slice(2).split("/");

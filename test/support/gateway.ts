@@ -20,10 +20,10 @@ import { part, thing } from "./thing.ts";
 
 /** What it answers; by default it accepts, lists nothing, and has nothing. */
 export type Script = {
-  post?: (post: Post) => Posted | Promise<Posted>;
-  list?: (window: Window) => Listed | Promise<Listed>;
-  find?: (key: string, endpointId: string) => Found | Promise<Found>;
-  attempts?: (id: string) => Attempts | Promise<Attempts>;
+  post?: ((post: Post) => Posted | Promise<Posted>) | undefined;
+  list?: ((window: Window) => Listed | Promise<Listed>) | undefined;
+  find?: ((key: string, endpointId: string) => Found | Promise<Found>) | undefined;
+  attempts?: ((id: string) => Attempts | Promise<Attempts>) | undefined;
 };
 
 /** The gateway, and what it was asked. */

@@ -1,15 +1,19 @@
 /** The local Convoy in a test's process: its API as its dashboard uses it, its inbox and its faults. */
+
+import type { InboxDelivery } from "../../local/convoy/inbox.ts";
 import { type ConvoyOptions, createConvoy, type Faults } from "../../local/convoy/index.ts";
-import type { ConvoyDouble } from "./convoy-double.ts";
+import type { ConvoyDouble, PostMade } from "./convoy-double.ts";
 
 /** An event as the inbox lists it. */
 type InboxEvent = {
   idempotency_key: string;
+  endpoint_id: string | null;
   is_duplicate: boolean;
   swallowed: boolean;
-  status: string;
   body: string;
 };
+
+const LISTED_MAX = 20_000;
 
 /** The local Convoy, and what only tests ask of it. Any answer that is not OK is thrown. */
 export type LocalConvoy = ConvoyDouble & {
@@ -40,23 +44,42 @@ export function localConvoy(options: ConvoyOptions = {}): LocalConvoy {
     ((await ask(method, path, body)) as { data: T } | undefined)?.data as T;
   const inbox = <T>(what: string, limit = 5_000) =>
     data<T[]>("GET", `/inbox/${what}?limit=${limit}`);
+  const posts: PostMade[] = [];
   return {
-    fetch: convoy.fetch,
+    posts,
+    async fetch(request) {
+      if (request.method === "POST" && new URL(request.url).pathname.endsWith("/events")) {
+        const body = (await request.clone().json()) as Record<string, string>;
+        const { idempotency_key: key = "", endpoint_id: endpointId = "" } = body;
+        posts.push({ key, endpointId, at: Date.now() });
+      }
+      return convoy.fetch(request);
+    },
     idle: convoy.idle,
     close: convoy.close,
     inbox,
-    async accepted() {
-      const all = await inbox<InboxEvent>("events");
-      return all
-        .filter(({ swallowed }) => !swallowed)
-        .map(({ idempotency_key: key, is_duplicate: duplicate, status, body }) => ({
-          key,
-          duplicate,
-          status,
-          body,
-        }));
+    async taken() {
+      const [events, deliveries] = [
+        await inbox<InboxEvent>("events", LISTED_MAX),
+        await inbox<InboxDelivery>("deliveries", LISTED_MAX),
+      ];
+      const byKey = Map.groupBy(deliveries, ({ idempotency_key }) => idempotency_key);
+      return events
+        .filter(({ swallowed, is_duplicate }) => !swallowed && !is_duplicate)
+        .map(({ idempotency_key: key, endpoint_id, body }) => {
+          const made = byKey.get(key) ?? [];
+          // One stuck in Processing has arrived all the same (recorded).
+          const arrived = made.filter(
+            ({ status, received_at }) =>
+              status === "Success" || (status === "Processing" && received_at !== null),
+          );
+          const status = made.find((one) => one.status === "Success")?.status ?? made[0]?.status;
+          const same = { key, endpointId: endpoint_id ?? "", body, arrivals: arrived.length };
+          return { ...same, status: status ?? null };
+        });
     },
     async reset() {
+      posts.length = 0;
       await ask("POST", "/inbox/reset");
     },
     api: (method, path, body) => data(method, `/api/v1/projects/${project}${path}`, body),

@@ -2,20 +2,19 @@
  * A Worker of the log alone: nouns that exist only in tests, and endpoints that are rows. What src/outbox/ promises, it
  * promises whatever is mounted on it.
  */
-import * as z from "zod/mini";
 import { connect } from "../../src/convoy/gateway.ts";
 import { onError, problem } from "../../src/errors.ts";
 import { newApp } from "../../src/http.ts";
 import { runCron, type Task } from "../../src/outbox/cron.ts";
 import type { Endpoints } from "../../src/outbox/endpoints.ts";
-import { change, delivery, event, type Guard, type Outbox, read } from "../../src/outbox/outbox.ts";
+import { lendHand } from "../../src/outbox/hand.ts";
+import { delivery, event, type Outbox } from "../../src/outbox/outbox.ts";
 import { deadOfEndpoint } from "../../src/outbox/removal.ts";
 import { registryOf } from "../../src/outbox/resource.ts";
-import { TASKS } from "../../src/outbox/tasks.ts";
 import type { Bindings } from "../../src/settings.ts";
 import { all, batch, run } from "../../src/storage.ts";
-import { validBody, validPath } from "../../src/validate.ts";
-import { part, Thing, thing } from "./thing.ts";
+import { parts, things } from "./log-routes.ts";
+import { part, thing } from "./thing.ts";
 
 /** What the platform calls. */
 export type WorkerCode = {
@@ -94,47 +93,6 @@ export const outbox: Outbox = {
   endpoints: rowEndpoints,
 };
 
-const ThingPath = z.object({ id: thing.id.path });
-const PartPath = z.object({ id: part.id.path });
-const Patch = z.partial(Thing);
-/** A part is sealed once: a change that depends on the current value. */
-const OPEN: Guard = { sql: "NOT (current.data ->> 'sealed')", error: "The part is sealed." };
-
-const things = newApp()
-  .get("/:id", validPath(ThingPath), async (c) => {
-    const found = await read(c, thing, c.req.valid("param").id);
-    return found === null ? c.json({ error: "Thing not found" }, 404) : c.body(found, 200);
-  })
-  .post("/", validBody(Patch), async (c) => {
-    const { id = thing.id.random(), name = "", size = 0 } = c.req.valid("json");
-    const made = { id, name, size };
-    const fresh = c.req.valid("json").id === undefined;
-    await change(c, thing, { change: "create", id, patch: made, fresh });
-    return c.json({ thing: made }, 201);
-  })
-  .put("/:id", validPath(ThingPath), validBody(Patch), async (c) => {
-    const { id } = c.req.valid("param");
-    const { data } = await change(c, thing, { change: "update", id, patch: c.req.valid("json") });
-    return c.json({ thing: data }, 200);
-  })
-  .delete("/:id", validPath(ThingPath), async (c) => {
-    await change(c, thing, { change: "delete", id: c.req.valid("param").id });
-    return c.json({}, 200);
-  });
-
-const parts = newApp()
-  .put("/:id", validPath(PartPath), async (c) => {
-    const { id } = c.req.valid("param");
-    await change(c, part, { change: "create", id, patch: { id, name: "lid", sealed: false } });
-    return c.json({}, 201);
-  })
-  .post("/:id/seal", validPath(PartPath), async (c) => {
-    const { id } = c.req.valid("param");
-    const what = { change: "update", type: "part.sealed", patch: { sealed: true } } as const;
-    await change(c, part, { ...what, id, guard: OPEN });
-    return c.json({}, 200);
-  });
-
 const endpoints = newApp()
   .post("/:id/:wanted", async (c) => {
     const wanted = c.req.param("wanted") === "pause" ? "paused" : "active";
@@ -175,5 +133,9 @@ const routed = app
 /** The Worker. The owner is whoever `X-Owner` says. */
 export const logWorker: WorkerCode = {
   fetch: (request, env, ctx) => routed.fetch(request, env, ctx),
-  scheduled: (_controller, env) => runCron(env, outbox, { tasks: [...TASKS, LOOK_AT_ENDPOINTS] }),
+  scheduled: (_controller, env) =>
+    runCron(env, outbox, {
+      tasks: [LOOK_AT_ENDPOINTS],
+      ask: (task) => lendHand(env, outbox, task),
+    }),
 };

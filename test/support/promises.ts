@@ -146,7 +146,8 @@ function wrongStatus(
   const succeeded = counted.some((one) => one.status === "Success");
   const why: Record<string, boolean> = {
     delivered: arrived,
-    failed: !succeeded && failing(endpoint) && taken.get(version)?.status === "Failure",
+    failed:
+      !succeeded && taken.get(version)?.status === "Failure" && (failing(endpoint) || isRemoved),
     dead: isRemoved || (!succeeded && refused(delivery)),
     held: active.get(endpoint) === false && !succeeded,
     pending: refused(delivery) && !isRemoved,

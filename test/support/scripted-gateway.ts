@@ -1,8 +1,8 @@
 /** An outbox whose gateway answers as a test says, by way of `env.CONVOY`, so that its calls are metered as Convoy's are. */
 import type { Endpoints } from "../../src/outbox/endpoints.ts";
-import type { Gateway, Post, Posted } from "../../src/outbox/gateway.ts";
+import type { Gateway, Listed, Post, Posted, Window } from "../../src/outbox/gateway.ts";
 import type { Outbox } from "../../src/outbox/outbox.ts";
-import { type Registry, registryOf } from "../../src/outbox/resource.ts";
+import { registryOf } from "../../src/outbox/resource.ts";
 import type { Bindings } from "../../src/settings.ts";
 import { thing } from "./thing.ts";
 
@@ -19,33 +19,37 @@ export const FAILED: Posted = {
   retryAfterMs: null,
 };
 
-/** The outbox; `posts`: what the gateway was asked to take, in order. */
+/** What the gateway lists; by default nothing. */
+export type ListScript = (window: Window) => Listed | Promise<Listed>;
+
+/** The outbox; `posts`: what the gateway was asked to take, in order. It finds nothing by its key. */
 export function scriptedOutbox(
   script: Script,
-  resources: Registry = registryOf([thing]),
+  list: ListScript = () => ({ kind: "page", deliveries: [], next: null }),
 ): { outbox: Outbox; posts: Post[]; bind: (env: Bindings) => Bindings } {
   const posts: Post[] = [];
   const answer = async (request: Request) => {
-    const post = (await request.json()) as Post;
-    posts.push(post);
-    return Response.json(await script(post));
+    const asked = (await request.json()) as { post: Post } | { window: Window };
+    if ("window" in asked) return Response.json(await list(asked.window));
+    posts.push(asked.post);
+    return Response.json(await script(asked.post));
   };
-  const unasked = () => {
-    throw new Error("The gateway was asked something that this test does not expect.");
-  };
-  const connect = ({ CONVOY }: Bindings): Gateway => ({
-    async post(post) {
-      const body = JSON.stringify(post);
+  const connect = ({ CONVOY }: Bindings): Gateway => {
+    const ask = async <T>(question: object): Promise<T> => {
+      const body = JSON.stringify(question);
       const sent = CONVOY?.fetch(new Request("http://gateway.test", { method: "POST", body }));
-      return (await (await sent)?.json()) as Posted;
-    },
-    list: unasked,
-    find: unasked,
-    attempts: unasked,
-  });
+      return (await (await sent)?.json()) as T;
+    };
+    return {
+      post: (post) => ask<Posted>({ post }),
+      list: (window) => ask<Listed>({ window }),
+      find: async () => ({ kind: "none" }),
+      attempts: async () => ({ kind: "attempts", attempts: [] }),
+    };
+  };
   return {
     posts,
-    outbox: { resources, connect, endpoints },
+    outbox: { resources: registryOf([thing]), connect, endpoints },
     bind: (env) => ({ ...env, CONVOY: { fetch: answer as unknown as Fetcher["fetch"] } }),
   };
 }

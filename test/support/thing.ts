@@ -12,6 +12,10 @@ export const thing = defineResource({
   name: "thing",
   id: numberId,
   schema: Thing,
+  bodies: {
+    create: z.strictObject({ id: z.optional(numberId.body), name: z.string(), size: z.int() }),
+    update: z.strictObject({ name: z.optional(z.string()), size: z.optional(z.int()) }),
+  },
   title: ({ name }) => name,
   example: { id: 1, name: "Spanner", size: 13 },
 });
@@ -28,6 +32,10 @@ export const part = defineResource({
   name: "part",
   id: partId,
   schema: Part,
+  bodies: {
+    create: z.strictObject({ id: z.optional(partId.body), name: z.string() }),
+    update: z.strictObject({ name: z.optional(z.string()) }),
+  },
   title: ({ name, sealed }) => `${name}${sealed ? " (sealed)" : ""}`,
   example: { id: "part_1", name: "Lid", sealed: false },
   types: {

@@ -3,10 +3,10 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env as testEnv } from "cloudflare:workers";
 import type { Faults } from "../../local/convoy/faults.ts";
 import type { InboxDelivery } from "../../local/convoy/inbox.ts";
-import type { Bindings, SettingName } from "../../src/config.ts";
-import type { EventRow } from "../../src/event/table.ts";
-import worker from "../../src/index.ts";
-import { demandDocumented } from "./documented.ts";
+import ownWorker from "../../src/index.ts";
+import type { DeliveryRow, EventRow } from "../../src/outbox/rows.ts";
+import type { Bindings, SettingName } from "../../src/settings.ts";
+import { type Checker, demandDocumented } from "./documented.ts";
 
 /** An answer whose waitUntil work may go on; `done` waits for it, and rejects if it does. */
 export type Reply = {
@@ -24,8 +24,13 @@ export function newEnv(settings: { [name in SettingName]?: string } = {}): Bindi
   return { ...rest, CONVOY_BASE_URL, ...settings };
 }
 
+/** What is called: by default the Worker, whose answers are as its document says. */
+export type Service = { worker: Pick<typeof ownWorker, "fetch">; demand: Checker["demand"] };
+
+const OWN: Service = { worker: ownWorker, demand: demandDocumented };
+
 /** `at`: the origin that is called. */
-type Sent = { headers?: Record<string, string>; json?: boolean; at?: string };
+type Sent = { headers?: Record<string, string>; json?: boolean; at?: string; service?: Service };
 
 /** Calls the Worker and does not wait for its waitUntil. A string or stream is sent as is, anything else as JSON. */
 export async function begin(
@@ -33,7 +38,7 @@ export async function begin(
   method: string,
   path: string,
   body?: unknown,
-  { headers = {}, json = true, at = "http://localhost" }: Sent = {},
+  { headers = {}, json = true, at = "http://localhost", service = OWN }: Sent = {},
 ): Promise<Reply> {
   const ctx = createExecutionContext();
   const raw = body === undefined || typeof body === "string" || body instanceof ReadableStream;
@@ -45,14 +50,14 @@ export async function begin(
     },
     body: raw ? (body ?? null) : JSON.stringify(body),
   });
-  const response = await worker.fetch(request as never, env as never, ctx);
+  const response = await service.worker.fetch(request as never, env as never, ctx);
   const text = await response.text();
   const answer = {
     status: response.status,
     headers: response.headers,
     body: text === "" ? undefined : JSON.parse(text),
   };
-  demandDocumented({ method, path, ...answer });
+  service.demand({ method, path, ...answer });
   return {
     ...answer,
     done: () => waitOnExecutionContext(ctx),
@@ -66,15 +71,20 @@ export async function call(...given: Parameters<typeof begin>): Promise<Reply> {
   return reply;
 }
 
-/** Runs the cron once. */
+/** Runs the cron once, without further hands. */
 export async function cron(env: Bindings): Promise<void> {
   const scheduledTime = Date.UTC(2026, 10, 24, 12, 1);
-  await worker.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, env);
+  const ctx = { waitUntil() {}, passThroughOnException() {}, props: {} } as never;
+  await ownWorker.scheduled({ scheduledTime, cron: "* * * * *", noRetry() {} }, env, ctx);
 }
 
 /** Creates an endpoint of the caller, at Convoy and in D1. @returns its id */
-export async function newEndpoint(env: Bindings, url = "https://receiver.example/hook") {
-  const reply = await call(env, "POST", "/endpoint", { name: "Receiver", url });
+export async function newEndpoint(
+  env: Bindings,
+  url = "https://receiver.example/hook",
+  sent: Sent = {},
+) {
+  const reply = await call(env, "POST", "/endpoint", { name: "Receiver", url }, sent);
   if (reply.status !== 201) throw new Error(`${reply.status} ${JSON.stringify(reply.body)}`);
   return String(reply.body["Endpoint ID"]);
 }
@@ -86,25 +96,34 @@ export async function foreignEndpoint(env: Bindings): Promise<string> {
   return id;
 }
 
-/** The log, in order. */
+/** The log's events, in order. */
 export async function log(env: Bindings): Promise<EventRow[]> {
   return (await env.DB.prepare("SELECT * FROM event ORDER BY seq").all<EventRow>()).results;
+}
+
+/** The log's deliveries, in order, with their events' ids. */
+export async function logged(env: Bindings): Promise<(DeliveryRow & { event_id: string })[]> {
+  const sql = `SELECT delivery.*, event.id AS event_id FROM delivery JOIN event ON seq = event_seq
+    ORDER BY event_seq, endpoint_id`;
+  return (await env.DB.prepare(sql).all<DeliveryRow & { event_id: string }>()).results;
 }
 
 /** Makes due what must still be posted or put into KV, as if leases, waits and Retry-After had run out. */
 export async function letTimePass(env: Bindings): Promise<void> {
   await env.DB.batch([
-    env.DB.prepare("UPDATE event SET due_at = 0 WHERE state = 'pending' OR stored = 0"),
-    env.DB.prepare("UPDATE cron_state SET closed_until = 0"),
+    env.DB.prepare("UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL"),
+    env.DB.prepare("UPDATE delivery SET due_at = 0 WHERE status = 'pending'"),
+    env.DB.prepare("UPDATE cron_state SET breaker_until = 0"),
   ]);
 }
 
-/** All of KV, and D1's events and endpoints: what a refused request must not change. */
+/** All of KV, and D1's events, deliveries and endpoints: what a refused request must not change. */
 export async function state(env: Bindings) {
   const { keys } = await env.KV.list();
   const values = await Promise.all(keys.map(async ({ name }) => [name, await env.KV.get(name)]));
   const { results } = await env.DB.prepare("SELECT * FROM endpoint ORDER BY id").all();
-  return { kv: keys, values, events: await log(env), endpoints: results };
+  const [events, delivered] = [await log(env), await logged(env)];
+  return { kv: keys, values, events, deliveries: delivered, endpoints: results };
 }
 
 /** An event that Convoy took, as its inbox lists it. */

@@ -250,7 +250,7 @@ export function openWorld<C extends ConvoyDouble = ModelConvoy>(
     endpoints(...given) {
       const insert = d1.sqlite.prepare(
         `INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, event_types, rate_requests,
-           rate_per_s, subscription_id, created_at, updated_at) VALUES (?, ?, ?, ?, 'https://e.test/', '', 10, ?, ?, ?, 's', 0, 0)`,
+           rate_per_s, created_at, updated_at) VALUES (?, ?, ?, ?, 'https://e.test/', '', 10, ?, ?, ?, 0, 0)`,
       );
       for (const one of given.map((each) => (typeof each === "string" ? { id: each } : each))) {
         const { id, owner = "default", paused, types, rate } = one as EndpointGiven;

@@ -1,19 +1,30 @@
-/** The cron as a whole: each task has its share, none stops another, and a run keeps to its limits. */
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { LEASE_MS } from "../../src/config.ts";
+/** The cron of the whole Worker: every task has its share, none stops another, and a run keeps to its limits. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { cronTasks } from "../../src/app.ts";
+import type { Report } from "../../src/outbox/cron.ts";
+import { TASKS } from "../../src/outbox/tasks.ts";
+import type { Bindings } from "../../src/settings.ts";
+import { StorageError } from "../../src/storage.ts";
 import { passTime } from "../support/cut-worker.ts";
-import { delivered, idOf, leaveBehind, publish, walkingNow } from "../support/events.ts";
+import { delivered, publish, walkingNow } from "../support/events.ts";
+import {
+  deliveryRows,
+  eventRows,
+  leaveChanges,
+  leaveDeliveries,
+  leaveEndpoints,
+} from "../support/log-rows.ts";
 import {
   acceptance,
   failing,
   type Operation,
   recording,
   refusalOf,
+  withConvoy,
 } from "../support/operations.ts";
-import { type ListedPage, scripted } from "../support/scripted-convoy.ts";
-import { call, cron, log, newEndpoint, newEnv } from "../support/worker.ts";
+import { call, cron, newEndpoint, newEnv } from "../support/worker.ts";
 
-let said: unknown[] = [];
+let said: { level: string; cron: Report }[] = [];
 beforeEach(() => {
   said = [];
   vi.spyOn(console, "error").mockImplementation(() => {});
@@ -22,156 +33,156 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers());
 
 const DAY_MS = 86_400_000;
-const finished = {
-  state: "confirmed",
-  accepted_at: 1,
-  occurred_at: 1,
-  due_at: null,
-  finished_at: 1,
-};
-const isPost = ({ on, what }: Operation) => on === "Convoy" && what.startsWith("POST /events");
-const isPut = ({ on, what }: Operation) => on === "KV" && /put|delete/.test(what);
+const isPost = ({ on, what }: Operation) => on === "Convoy" && what === "POST /events";
+const todoOf = (id: number) => JSON.stringify({ id, item: "x", completed: false });
 
-test("an idle run calls neither Convoy nor KV, leaves its state as it was, and logs that it ran", async () => {
+/** Something to do for each task. */
+async function leaveWork(env: Bindings): Promise<{ endpoint: string }> {
+  const endpoint = await newEndpoint(env);
+  const mine = { owner: "default", endpoint_id: endpoint };
+  const now = Date.now();
+  await leaveDeliveries(env.DB, [
+    { ...mine, status: "delivered", occurred_at: now - 10 * DAY_MS },
+    { ...mine, status: "held", endpoint_id: "paused", occurred_at: now - 31 * DAY_MS },
+    { ...mine, status: "sending", accepted_at: now - 3_600_000, looks: 1, occurred_at: now },
+    { ...mine, occurred_at: now },
+  ]);
+  const todo = { owner: "default", resource: "todo", resource_id: "7", occurred_at: now };
+  await leaveChanges(
+    env.DB,
+    [{ ...todo, change: "create", type: "created", data: todoOf(7) }],
+    100,
+  );
+  await publish(env);
+  await delivered(env, 1);
+  return { endpoint };
+}
+
+/** What each task says once it has done what was left. */
+const DONE: Record<string, object> = {
+  dispatch: { accepted: 1 },
+  project: { projected: 1 },
+  scrub: expect.any(Object),
+  walk: { pages: 1 },
+  lookUp: { again: 1 },
+  purge: { events: 1 },
+  held: { dead: 1 },
+  reconcile: { claimed: 1, done: 1 },
+};
+const OTHERS = [...TASKS, ...cronTasks];
+
+test("there is work for every task", () => {
+  expect(Object.keys(DONE)).toEqual(["dispatch", "project", ...OTHERS.map(({ name }) => name)]);
+});
+
+test("an idle run is one statement, and logs that it ran", async () => {
   const env = newEnv();
-  await leaveBehind(env, 3, () => ({
-    ...finished,
-    occurred_at: Date.now(),
-    finished_at: Date.now(),
-  }));
+  await newEndpoint(env);
+  await cron(env);
   await cron(env);
   said = [];
   const { env: watched, operations } = recording(env);
   const before = await env.DB.prepare("SELECT * FROM cron_state").first();
   await cron(watched);
-  expect(operations.filter(({ on }) => on !== "D1")).toEqual([]);
-  // The agenda, and what requests may have left since.
-  expect(operations.length).toBeLessThanOrEqual(4);
+  expect(operations.map(({ on }) => on)).toEqual(["D1"]);
   expect(await env.DB.prepare("SELECT * FROM cron_state").first()).toEqual(before);
-  expect(said).toEqual([
-    {
-      level: "info",
-      cron: { ms: expect.any(Number), subrequests: expect.any(Number), failed: [] },
-    },
-  ]);
+  const report = { at: expect.any(String), ms: expect.any(Number), subrequests: 1, failed: [] };
+  expect(said).toEqual([{ level: "info", cron: report }]);
+});
+
+test("one run does what every task has to do, and its report says so", async () => {
+  const env = newEnv({ SUBREQUEST_BUDGET: "200" });
+  await leaveWork(env);
+  await cron(walkingNow(env));
+  expect(said[0]?.cron).toMatchObject({ failed: [], ...DONE });
+  const statuses = (await deliveryRows(env.DB)).map(({ status }) => status);
+  // What is sent now may have arrived by the time of the walk; the one that Convoy has no more is posted again.
+  const sent = expect.stringMatching(/^(sending|delivered)$/);
+  expect(statuses).toEqual(["dead", "pending", sent, "delivered"]);
+});
+
+test("the free plan's budget is enough for each task to progress", async () => {
+  const env = newEnv();
+  await leaveWork(env);
+  const { env: watched, operations } = recording(walkingNow(env));
+  await cron(watched);
+  expect(operations.length).toBeLessThanOrEqual(45);
+  expect(said[0]?.cron).toMatchObject({ failed: [], ...DONE });
 });
 
 test("a Convoy that takes no events holds up no other task", async () => {
-  const env = newEnv();
-  const endpoint = await newEndpoint(env);
-  await leaveBehind(env, 32, (n) => (n <= 20 ? finished : { stored: 0 }));
-  await publish(env);
-  await delivered(env, 1);
-  const isToggle = ({ on, what }: Operation) => on === "Convoy" && /^PUT .*\/pause$/.test(what);
-  await call(failing(env, isToggle), "POST", `/endpoint/${endpoint}/pause`);
-  passTime(LEASE_MS + 1_000);
+  const env = newEnv({ SUBREQUEST_BUDGET: "200" });
+  const { endpoint } = await leaveWork(env);
+  const fields = { name: "another name" };
+  const isPut = ({ on, what }: Operation) => on === "Convoy" && what.startsWith("PUT");
+  const kept = await call(failing(env, isPut), "PUT", `/endpoint/${endpoint}`, fields);
+  expect(kept).toMatchObject({ status: 202, body: { pending: true } });
+  passTime(600_000);
   await cron(walkingNow(failing(env, isPost)));
-  const rows = await log(env);
-  // Projected, walked, moved, purged.
-  expect(rows.filter(({ stored }) => stored === 0)).toEqual([]);
-  expect(rows.map(({ state }) => state)).toEqual([...Array(12).fill("pending"), "confirmed"]);
-  expect((await call(env, "GET", `/endpoint/${endpoint}`)).body.status).toBe("paused");
+  const { dispatch, ...rest } = DONE;
+  expect(said[0]?.cron).toMatchObject({ failed: [], ...rest, dispatch: { accepted: 0 } });
+  const { body } = await call(env, "GET", `/endpoint/${endpoint}`);
+  expect(body).toMatchObject({ name: "another name", status: "active" });
+  expect(body.pending).toBeUndefined();
 });
 
-test.each([
-  ["posting", "event.stored IS stored.value"],
-  ["projecting", "AND event.stored = 0 AND event.due_at <= ?1"],
-  ["the purge", "batch"],
-])("losing D1 at %s fails the run, but the other tasks are done", async (what, sql) => {
+test.each(OTHERS)("losing D1 at $name fails the run, but all others are done", async (task) => {
   const env = newEnv({ SUBREQUEST_BUDGET: "200" });
-  await leaveBehind(env, 9, (n) => {
-    if (n <= 3) return finished;
-    return n <= 6 ? { stored: 0 } : { state: "accepted", accepted_at: 1, due_at: 1 };
-  });
-  const { env: convoy, keys } = scripted(env, {});
-  const lost = failing(
-    convoy,
-    (operation) =>
-      operation.on === "D1" &&
-      !operation.what.includes("AS to_post") &&
-      operation.what.includes(sql),
-  );
-  await expect(cron(lost)).rejects.toThrow(/D1/);
-  const rows = await log(env);
-  expect({
-    posting: keys.length < 3,
-    projecting: rows.some(({ stored }) => stored === 0),
-    "the purge": rows.some(({ occurred_at }) => occurred_at === 1),
-  }).toEqual({ posting: false, projecting: false, "the purge": false, [what]: true });
+  await leaveWork(env);
+  vi.spyOn(task, "run").mockRejectedValue(new StorageError("D1", "lost", "gone"));
+  await expect(cron(walkingNow(env))).rejects.toThrow("D1: gone");
+  const { [task.name]: _, ...rest } = DONE;
+  expect(said).toEqual([{ level: "error", cron: expect.any(Object) }]);
+  expect(said[0]?.cron).toMatchObject({ failed: [task.name], ...rest });
+  expect(said[0]?.cron[task.name]).toBeUndefined();
 });
 
 test("a run keeps to the free plan's 50 subrequests even if everything goes wrong at once", async () => {
   const env = newEnv();
-  await leaveBehind(env, 1_200, (n) => {
-    if (n <= 400) return { occurred_at: 1, attempts: n % 4, stored: 0 };
-    if (n <= 800) return { state: "accepted", accepted_at: 1, due_at: 2 };
-    return { ...finished, todo_id: 1 };
+  const owners = Array.from({ length: 20 }, (_, n) => `o${n}`);
+  await leaveEndpoints(
+    env.DB,
+    owners.map((owner) => ({ id: `${owner}1`, owner })),
+  );
+  await env.DB.prepare("UPDATE endpoint SET due_at = 1").run();
+  const ownerOf = (n: number) => owners[n % 20] ?? "";
+  const times = <T>(count: number, of: (n: number) => T) =>
+    Array.from({ length: count }, (_, n) => of(n));
+  await leaveDeliveries(env.DB, [
+    ...times(200, (n) => ({ owner: ownerOf(n), status: "delivered" as const })),
+    ...times(200, (n) => ({ owner: ownerOf(n), failures: n % 4 })),
+    ...times(200, (n) => ({ owner: ownerOf(n), status: "sending" as const, looks: n % 3 })),
+    ...times(50, (n) => ({ owner: ownerOf(n), status: "held" as const })),
+  ]);
+  await leaveChanges(
+    env.DB,
+    times(200, (n) => ({ owner: ownerOf(n), resource: "todo", resource_id: `${n}` })),
+    1_000,
+  );
+  let posts = 0;
+  let pages = 0;
+  const flapping = withConvoy(walkingNow(env), (request) => {
+    const { pathname } = new URL(request.url);
+    if (request.method === "POST" && pathname.endsWith("/events")) {
+      posts++;
+      if (posts % 7 === 3) return refusalOf(500, "");
+      return posts % 5 === 0 ? refusalOf(413, "") : acceptance();
+    }
+    if (!pathname.endsWith("/eventdeliveries")) return refusalOf(503, "");
+    // A list that never ends.
+    const pagination = { has_next_page: true, next_page_cursor: String(++pages) };
+    return acceptance({ content: [], pagination }, 200);
   });
-  const flapping = scripted(walkingNow(env), {
-    post: ({ key }) => {
-      const n = Number(key.slice(-12));
-      if (n % 7 === 3) return refusalOf(500, "");
-      return n % 5 === 0 ? refusalOf(413, "") : acceptance();
-    },
-    list: (query): ListedPage => {
-      const at = Number(query.get("next_page_cursor") ?? 0);
-      return { events: [{ idempotency_key: idOf(at) }], next: String(at + 1) };
-    },
-  });
+  const isPut = ({ on, what }: Operation) => on === "KV" && /put|delete/.test(what);
   for (let minute = 0; minute < 6; minute++) {
-    const { env: watched, operations } = recording(failing(flapping.env, isPut));
+    const { env: watched, operations } = recording(failing(flapping, isPut));
     await cron(watched);
-    expect(operations.length).toBeLessThanOrEqual(50);
+    expect(operations.length).toBeLessThanOrEqual(45);
+    expect(said.at(-1)?.cron.failed).toEqual([]);
     passTime(60_000);
   }
+  // It was no idle run.
+  expect([posts > 30, pages > 6]).toEqual([true, true]);
+  expect((await deliveryRows(env.DB)).some(({ status }) => status === "sending")).toBe(true);
+  expect((await eventRows(env.DB)).filter(({ projected }) => projected === 0)).toHaveLength(200);
 });
-
-describe("a slow Convoy", () => {
-  test("does not make a run take a minute: it records what it posted and hands back the rest", async () => {
-    const env = newEnv({ SUBREQUEST_BUDGET: "9000" });
-    await leaveBehind(env, 300);
-    const begun = Date.now();
-    const { env: slow, keys } = scripted(env, {
-      post() {
-        passTime(800);
-        return acceptance();
-      },
-    });
-    await cron(slow);
-    expect(Date.now() - begun).toBeLessThan(60_000);
-    expect(keys.length).toBeGreaterThan(20);
-    expect(keys.length).toBeLessThan(100);
-    for (const row of await log(env)) {
-      expect(row.state).toBe(keys.includes(row.id) ? "accepted" : "pending");
-      // Handed back, not held until its lease ends.
-      if (row.state === "pending") expect(row.due_at).toBeLessThanOrEqual(Date.now());
-    }
-  });
-});
-
-test.each([
-  ["time", "9000", 800],
-  ["subrequests", "45", 0],
-])(
-  "a backlog that uses all the %s it can get leaves the walk and KV their share",
-  async (_, budget, ms) => {
-    const env = newEnv({ SUBREQUEST_BUDGET: budget });
-    await leaveBehind(env, 301, (n) => {
-      const due_at = Date.now() + DAY_MS;
-      if (n === 301) return { state: "accepted", accepted_at: 1, due_at };
-      return n === 300 ? { state: "accepted", accepted_at: 1, stored: 0 } : {};
-    });
-    const { env: slow } = scripted(walkingNow(env), {
-      post() {
-        if (ms > 0) passTime(ms);
-        return acceptance();
-      },
-      list: () => ({ events: [{ idempotency_key: idOf(301) }] }),
-    });
-    await cron(slow);
-    const rows = await log(env);
-    expect(rows.some(({ state, attempts }) => state === "pending" && attempts === 0)).toBe(true);
-    expect(rows[299]).toMatchObject({ stored: 1 });
-    expect(rows[300]).toMatchObject({ state: "confirmed" });
-  },
-);

@@ -1,10 +1,22 @@
 /** Whatever is missing or broken is a 503 that names the fix; no secret is ever shown. */
 import { describe, expect, test, vi } from "vitest";
-import type { Bindings } from "../../src/config.ts";
+import type { Bindings } from "../../src/settings.ts";
 import { failing, type Operation } from "../support/operations.ts";
-import { accepted, call, cron, letTimePass, log, newEnv, state } from "../support/worker.ts";
+import {
+  accepted,
+  call,
+  cron,
+  letTimePass,
+  log,
+  logged,
+  newEndpoint,
+  newEnv,
+  state,
+} from "../support/worker.ts";
 
 const HOOK = { name: "Hook", url: "https://receiver.example/" };
+/** The path of a delivery that nobody has. */
+const DELIVERY = "/delivery/0193f0a0-0000-7000-8000-000000000000.x";
 const changes: [string, string, unknown][] = [
   ["POST", "/todo", { item: "x" }],
   ["POST", "/todo", { id: 2, item: "x" }],
@@ -18,12 +30,23 @@ test.each([
   ["GET", "/endpoint/x", undefined],
   ["POST", "/endpoint", HOOK],
   ["POST", "/endpoint/x/ping", undefined],
+  ["POST", "/endpoint/x/test", { type: "created" }],
   ["GET", "/event", undefined],
+  ["GET", "/event/x", undefined],
+  ["GET", "/event/summary", undefined],
+  ["POST", "/event/x/replay", undefined],
+  ["GET", "/delivery", undefined],
+  ["GET", "/delivery/poll", undefined],
+  ["GET", DELIVERY, undefined],
+  ["POST", `${DELIVERY}/resend`, undefined],
+  ["POST", "/delivery/resend", {}],
 ] as [string, string, unknown][])(
   "%s %s without tables is a 503 that names the command to run",
   async (method, path, body) => {
     const env = newEnv();
-    await env.DB.exec("DROP TABLE event; DROP TABLE endpoint");
+    await env.DB.exec(
+      "DROP VIEW outbox_endpoint; DROP TABLE event; DROP TABLE delivery; DROP TABLE endpoint",
+    );
     const reply = await call(env, method, path, body);
     expect(reply).toMatchObject({
       status: 503,
@@ -82,17 +105,20 @@ describe("while KV is down", () => {
     "%s %s succeeds if only the put fails, and KV catches up later",
     async (method, path, body) => {
       const env = newEnv();
+      await newEndpoint(env);
       await call(env, "POST", "/todo", { id: 1, item: "old" });
       const reply = await call(failing(env, isWrite, { error }), method, path, body);
       expect(reply.status).toBeLessThan(300);
-      expect((await log(env)).at(-1)).toMatchObject({ stored: 0, state: "accepted" });
+      expect((await log(env)).at(-1)).toMatchObject({ projected: 0 });
+      // Whether KV has it is nothing to the receivers.
+      expect((await logged(env)).at(-1)).toMatchObject({ status: "sending" });
       await letTimePass(env);
       await cron(env);
       const row = (await log(env)).at(-1);
-      expect(row).toMatchObject({ stored: 1, id: reply.headers.get("X-Event-Id") });
-      const read = await call(env, "GET", `/todo/${row?.todo_id}`);
+      expect(row).toMatchObject({ projected: 1, id: reply.headers.get("X-Event-Id") });
+      const read = await call(env, "GET", `/todo/${row?.resource_id}`);
       expect(read.status).toBe(method === "DELETE" ? 404 : 200);
-      if (row?.todo) expect(read.body).toEqual(JSON.parse(row.todo));
+      if (row?.data) expect(read.body).toEqual(JSON.parse(row.data));
     },
   );
 
@@ -104,7 +130,7 @@ describe("while KV is down", () => {
     });
     await call(once, "POST", "/todo", { id: 1, item: "x" });
     expect(puts).toBe(2);
-    expect(await log(env)).toMatchObject([{ stored: 1, state: "accepted" }]);
+    expect(await log(env)).toMatchObject([{ projected: 1 }]);
     expect((await call(env, "GET", "/todo/1")).status).toBe(200);
   });
 });
@@ -116,6 +142,10 @@ describe("while D1 is down", () => {
     ["POST", "/endpoint", HOOK],
     ["POST", "/endpoint/x/ping", undefined],
     ["GET", "/event", undefined],
+    ["GET", "/delivery", undefined],
+    ["GET", "/delivery/poll", undefined],
+    ["POST", "/delivery/resend", {}],
+    ["POST", "/todo", { item: "x" }],
   ])("%s %s is a 503", async (method, path, body) => {
     const reply = await call(down(newEnv()), method, path, body);
     expect(reply).toMatchObject({
@@ -164,7 +194,7 @@ test("an endpoint's secret is in the answer to its creation and nowhere else", a
     await call(env, "GET", "/endpoint"),
     await call(env, "GET", `/endpoint/${id}`),
     await call(env, "PUT", `/endpoint/${id}`, { name: "y" }),
-    await call(env, "GET", `/endpoint/${id}/delivery`),
+    await call(env, "GET", "/delivery"),
     await call(env, "GET", "/event"),
     await call(env, "POST", "/endpoint", { ...HOOK, secret, url: 7 }),
   ].map(({ body }) => body);

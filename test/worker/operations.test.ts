@@ -1,6 +1,7 @@
 /** What each request costs before its answer, and that no answer waits for Convoy. */
 import { describe, expect, test, vi } from "vitest";
-import { todoKey } from "../../src/todo/kv.ts";
+import { valueKey } from "../../src/outbox/store.ts";
+import { todo } from "../../src/todo/resource.ts";
 import {
   acceptance,
   around,
@@ -15,18 +16,19 @@ import {
   cron,
   letTimePass,
   log,
+  logged,
   newEndpoint,
   newEnv,
   setFaults,
 } from "../support/worker.ts";
 
-/** KV's methods as they are, the statement that commits as `commit`. */
-const short = ({ on, what }: Operation) =>
-  `${on} ${on !== "D1" ? what : what.includes("INSERT INTO event") ? "commit" : what}`;
+/** KV's methods as they are; a batch, which is a transaction, as `batch`. */
+const short = ({ on, what }: Operation) => `${on} ${what}`;
 
 const READ = "KV get";
 const LIST = "KV list";
-const COMMIT = "D1 commit";
+/** The event and its deliveries: one transaction. */
+const COMMIT = "D1 batch";
 const costs: [string, string, unknown, string[]][] = [
   ["GET", "/todo/1", undefined, [READ]],
   ["GET", "/todo/2", undefined, [READ]],
@@ -50,9 +52,8 @@ describe.each(["", "?endpoint"])("with %j", (query) => {
       let done = false;
       const watched = around(env, async (operation, run) => {
         const name = short(operation);
-        const inWaitUntil = operation.on === "Convoy" || !expected.includes(name);
-        if (inWaitUntil) await answered;
-        else if (!done) operations.push(name);
+        if (!done && name === expected[operations.length]) operations.push(name);
+        else await answered;
         return run();
       });
       const reply = await begin(watched, method, `${path}${endpoint}`, body);
@@ -100,24 +101,26 @@ describe("while Convoy hangs", () => {
 
   test("the change still reaches KV, and its row says so before Convoy answers", async () => {
     const env = newEnv();
+    await newEndpoint(env);
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const hanging = withConvoy(env, async () => {
       await released;
       return acceptance();
     });
     const reply = await begin(hanging, "POST", "/todo", { id: 1, item: "x" });
-    await vi.waitFor(
-      async () => expect(await log(env)).toMatchObject([{ stored: 1, state: "pending" }]),
-      { timeout: 20_000 },
-    );
-    expect(await env.KV.get(todoKey("default", 1))).not.toBeNull();
+    await vi.waitFor(async () => expect(await log(env)).toMatchObject([{ projected: 1 }]), {
+      timeout: 20_000,
+    });
+    expect(await logged(env)).toMatchObject([{ status: "pending" }]);
+    expect(await env.KV.get(valueKey(todo, "default", "1"))).not.toBeNull();
     release();
     await reply.done();
-    expect(await log(env)).toMatchObject([{ stored: 1, state: "accepted" }]);
+    expect(await logged(env)).toMatchObject([{ status: "sending" }]);
   });
 
   test("an event that Convoy dropped arrives once, when Convoy is back and the cron runs", async () => {
     const env = newEnv();
+    const endpoint = await newEndpoint(env);
     await setFaults(env, { drop: true });
     const { headers, status } = await call(env, "POST", "/todo", { id: 1, item: "x" });
     expect(status).toBe(201);
@@ -128,13 +131,36 @@ describe("while Convoy hangs", () => {
       await cron(env);
     }
     expect((await accepted(env)).map((event) => event.idempotency_key)).toEqual([
-      headers.get("X-Event-Id"),
+      `${headers.get("X-Event-Id")}.${endpoint}`,
     ]);
   });
 });
 
 test("a request refused for its token or path costs no operation", async () => {
   const { env, operations } = recording({ ...newEnv(), AUTH: "jwt", AUTH_SECRET: "x".repeat(32) });
-  for (const path of ["/todo", "/todo/1", "/endpoint", "/nowhere"]) await call(env, "GET", path);
+  for (const path of ["/todo", "/todo/1", "/endpoint", "/delivery", "/nowhere"]) {
+    await call(env, "GET", path);
+  }
   expect(operations).toEqual([]);
+});
+
+test("a change of an owner without endpoints posts nothing", async () => {
+  const { env, operations } = recording(newEnv());
+  const { status } = await call(env, "POST", "/todo", { item: "x" });
+  expect(status).toBe(201);
+  expect(operations.filter(({ on }) => on === "Convoy")).toEqual([]);
+  expect(await logged(env)).toEqual([]);
+});
+
+test("a change is posted once to each endpoint that takes its type", async () => {
+  const env = newEnv();
+  const all = await newEndpoint(env);
+  const some = { name: "n", url: "https://receiver.example/2", event_types: ["deleted"] };
+  await call(env, "POST", "/endpoint", some);
+  const named = await call(env, "POST", "/endpoint", { ...some, event_types: ["created"] });
+  const { headers } = await call(env, "POST", "/todo", { item: "x" });
+  const id = headers.get("X-Event-Id");
+  expect((await accepted(env)).map((one) => one.idempotency_key).sort()).toEqual(
+    [`${id}.${all}`, `${id}.${named.body["Endpoint ID"]}`].sort(),
+  );
 });

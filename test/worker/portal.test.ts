@@ -1,9 +1,9 @@
 /** POST /portal-link, and what the token in a link gives access to. */
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
-import type { Bindings } from "../../src/config.ts";
+import type { Bindings } from "../../src/settings.ts";
 import { as, newPair, publicJwk, signWith, TEST_SECRET } from "../support/token.ts";
-import { call, newEnv } from "../support/worker.ts";
+import { call, newEndpoint, newEnv, setFaults } from "../support/worker.ts";
 
 beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
 
@@ -122,7 +122,7 @@ describe("the token of a link", () => {
     .filter((route) => !route.startsWith("ALL "))
     .map((route) => route.replace(/:\w+/g, "1"));
   const OPEN = ["GET /health", "GET /"];
-  const isInside = (route: string) => /^\w+ \/(endpoint|event)(\/|$)/.test(route);
+  const isInside = (route: string) => /^\w+ \/(endpoint|event|delivery)(\/|$)/.test(route);
   const outside = ROUTES.filter((route) => !isInside(route) && !OPEN.includes(route));
   /** Other spellings of what it does not open, and what might be mistaken for what it does. */
   const DISGUISED = [
@@ -132,6 +132,8 @@ describe("the token of a link", () => {
       "/endpoints",
       "/endpoint-x",
       "/eventual",
+      "/delivery-x",
+      "/deliverys",
       "/health?deep",
       "/health?deep=/event",
       "/portal-link/",
@@ -140,7 +142,7 @@ describe("the token of a link", () => {
   const count = { inside: 0, outside: 0, letThrough: 0 };
   afterAll(() => console.info(`portal token: ${JSON.stringify(count)}`));
 
-  test("opens every route under /endpoint and /event", async () => {
+  test("opens every route under /endpoint, /event and /delivery", async () => {
     const env = jwtEnv();
     const sent = bearer(await linked(env));
     for (const route of ROUTES.filter(isInside)) {
@@ -181,27 +183,51 @@ describe("the token of a link", () => {
 
   test("shows nothing that belongs to another owner", async () => {
     const env = jwtEnv();
-    await call(env, "POST", "/todo", { item: "of bob" }, await as("bob"));
-    const { body } = await call(env, "GET", "/event", undefined, await as("bob"));
+    const bob = await as("bob");
+    await newEndpoint(env, undefined, bob);
+    await call(env, "POST", "/todo", { item: "of bob" }, bob);
     const sent = bearer(await linked(env));
-    expect((await call(env, "GET", "/event", undefined, sent)).body).toEqual({ data: [] });
-    const at = `/event/${body.data[0].id}`;
-    expect((await call(env, "GET", at, undefined, sent)).status).toBe(404);
-    expect((await call(env, "POST", `${at}/replay`, undefined, sent)).status).toBe(404);
+    for (const list of ["/event", "/delivery", "/endpoint"]) {
+      const { body } = await call(env, "GET", list, undefined, bob);
+      expect(body.data).toHaveLength(1);
+      expect((await call(env, "GET", list, undefined, sent)).body).toEqual({ data: [] });
+      const at = `${list}/${body.data[0].id}`;
+      expect((await call(env, "GET", at, undefined, bob)).status).toBe(200);
+      expect((await call(env, "GET", at, undefined, sent)).status).toBe(404);
+      const action = { "/event": "replay", "/delivery": "resend", "/endpoint": "pause" }[list];
+      expect((await call(env, "POST", `${at}/${action}`, undefined, sent)).status).toBe(404);
+    }
+  });
+
+  test("lists no other owner's rows, whatever its scopes", async () => {
+    const env = jwtEnv();
+    for (const scope of ["portal", "portal operator"]) {
+      const sent = await as("alice", { scope });
+      for (const list of ["/event", "/delivery", "/endpoint"]) {
+        const reply = await call(env, "GET", `${list}?owner=*`, undefined, sent);
+        expect({ list, scope, status: reply.status }).toEqual({ list, scope, status: 403 });
+      }
+    }
   });
 });
 
-test("GET /event/summary says how many events wait, since when and why, and how many are dead", async () => {
-  const env = newEnv({ CONVOY_BASE_URL: "http://down.test/api" });
+test("GET /event/summary says how many deliveries wait, since when and why, and how many are lost", async () => {
+  const env = newEnv();
+  const endpoint = await newEndpoint(env);
+  await setFaults(env, { status: 500 });
   for (const id of [1, 2, 3]) await call(env, "POST", "/todo", { id, item: "x" });
-  await env.DB.prepare(
-    "UPDATE event SET state = 'dead', due_at = NULL, finished_at = 1 WHERE todo_id = 3",
-  ).run();
-  await env.DB.prepare(
-    "UPDATE event SET occurred_at = occurred_at - 60000 WHERE todo_id = 1",
-  ).run();
+  await setFaults(env, {});
+  await env.DB.batch([
+    env.DB.prepare("UPDATE event SET occurred_at = occurred_at - 60000 WHERE seq = 1"),
+    env.DB.prepare(
+      "UPDATE delivery SET status = 'dead', due_at = NULL, finished_at = 1 WHERE event_seq = 3",
+    ),
+  ]);
+  await call(env, "POST", `/endpoint/${endpoint}/pause`);
+  await call(env, "POST", "/todo", { id: 4, item: "x" });
   const { status, body } = await call(env, "GET", "/event/summary");
-  expect([status, body.pending, body.dead]).toEqual([200, 2, 1]);
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ pending: 2, sending: 0, held: 1, failed: 0, dead: 1 });
   expect(body.oldest_pending_ms).toBeGreaterThanOrEqual(60_000);
-  expect(body.errors).toEqual([{ error: expect.stringMatching(/Convoy/), events: 2 }]);
+  expect(body.errors).toEqual([{ error: "Convoy answered 500", deliveries: 2 }]);
 });

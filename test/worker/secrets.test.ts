@@ -1,10 +1,11 @@
 /** What no answer and no log line may contain: keys, secrets, tokens, stacks, queries. */
 import { afterAll, beforeEach, expect, test, vi } from "vitest";
 import { app } from "../../src/app.ts";
-import type { Bindings } from "../../src/config.ts";
+import type { Bindings } from "../../src/settings.ts";
+import { delivered } from "../support/events.ts";
 import { around } from "../support/operations.ts";
 import { as } from "../support/token.ts";
-import { begin, call, cron, newEndpoint, newEnv, setFaults } from "../support/worker.ts";
+import { call, cron, newEndpoint, newEnv, setFaults, state } from "../support/worker.ts";
 
 /** Every secret of the run; none is part of a word that may be shown. */
 const SECRETS = {
@@ -12,6 +13,7 @@ const SECRETS = {
   AUTH_SECRET: "auth-5b2d8e41aa-5b2d8e41aa-5b2d8e41aa",
   endpoint: "whsec-7c1e90d3bb",
   rotated: "whsec-a84f26c0dd",
+  header: "header-e2b7f0916c",
 };
 const lines: string[] = [];
 let seen = 0;
@@ -40,10 +42,10 @@ function expectClean(what: string, written: string) {
 }
 
 /** Calls each route with good and bad ids and bodies, as the owner of `id`. */
-async function walk(env: Bindings, headers: Record<string, string>, id: string) {
-  const event = (await begin(env, "POST", "/todo", { item: "x" }, { headers })).headers;
-  const ids = [id, event.get("X-Event-Id") ?? "none", "missing", "%00", "'", "a".repeat(300)];
-  const bodies = [undefined, {}, "{", "null", { item: "x" }, { name: "n", url: "ftp://x" }];
+async function walk(env: Bindings, { headers, id, delivery }: Made) {
+  const [event = ""] = delivery.split(".");
+  const ids = [id, delivery, event, "missing", "%00", "'", "a".repeat(300)];
+  const bodies = [undefined, {}, {}, "{", "null", { item: "x" }, { name: "n", url: "ftp://x" }];
   for (const { method, path } of app.routes.filter((route) => route.method !== "ALL")) {
     for (const [at, one] of ids.entries()) {
       // Rotation by the owner returns a secret: it has its own test.
@@ -59,14 +61,17 @@ async function walk(env: Bindings, headers: Record<string, string>, id: string) 
   }
 }
 
+type Made = { headers: { authorization: string }; id: string; delivery: string };
+
+/** An endpoint with secrets, and a delivery that it got. */
 async function makeEnv() {
   const env = newEnv({ AUTH: "jwt", AUTH_SECRET: SECRETS.AUTH_SECRET });
   const { headers } = await as("alice", {}, SECRETS.AUTH_SECRET);
   const token = headers.authorization.split(" ")[1];
-  const fields = { name: "n", url: "https://receiver.example/", secret: SECRETS.endpoint };
-  const made = await call(env, "POST", "/endpoint", fields, {
-    headers,
-  });
+  const url = "https://receiver.example/";
+  const sent = { "X-Api-Key": SECRETS.header };
+  const fields = { name: "n", url, secret: SECRETS.endpoint, headers: sent };
+  const made = await call(env, "POST", "/endpoint", fields, { headers });
   expect(made.body.secret).toBe(SECRETS.endpoint);
   const id = made.body["Endpoint ID"] as string;
   const rotation = { secret: SECRETS.rotated };
@@ -76,7 +81,12 @@ async function makeEnv() {
   });
   expect(rotated.body.secret).toBe(SECRETS.rotated);
   expect(JSON.stringify(rotated.body)).not.toContain(SECRETS.endpoint);
-  return { env, headers, id, token };
+  const added = await call(env, "POST", "/todo", { item: "x" }, { headers });
+  const [arrived] = await delivered(env, 1);
+  // It is sent, and shown to nobody but the receiver.
+  expect(JSON.stringify(arrived?.headers)).toContain(SECRETS.header);
+  const delivery = `${added.headers.get("X-Event-Id")}.${id}`;
+  return { env, headers, id, delivery, token };
 }
 
 // The local Convoy's key is fixed; the Worker has another, which is replaced on the way.
@@ -96,16 +106,21 @@ function withKey(env: Bindings): Bindings {
 }
 
 test("no route's answers or log lines contain a secret, a stack or a query, nor the log a token", async () => {
-  const { env, headers, id, token } = await makeEnv();
-  await walk(withKey(env), headers, id);
+  const made = await makeEnv();
+  const { env, headers, delivery, token } = made;
+  const shown = await call(withKey(env), "GET", `/delivery/${delivery}`, undefined, { headers });
+  expect(shown.body.attempts_made[0].request_headers).toMatchObject({ "X-Api-Key": "[hidden]" });
+  await walk(withKey(env), made);
   await cron(withKey(env));
   for (const line of lines) expectClean("the log", line);
+  expectClean("D1 and KV", JSON.stringify(await state(env)));
   expect(lines.join("\n")).not.toContain(token);
 });
 
 test("the same holds if Convoy refuses the key and repeats it", async () => {
-  const { env, headers, id } = await makeEnv();
-  await walk({ ...env, CONVOY_API_KEY: SECRETS.CONVOY_API_KEY }, headers, id);
+  const made = await makeEnv();
+  const { env } = made;
+  await walk({ ...env, CONVOY_API_KEY: SECRETS.CONVOY_API_KEY }, made);
   const repeats = `dial postgres://convoy:${SECRETS.CONVOY_API_KEY}@db ${SECRETS.endpoint}`;
   for (const status of [400, 401, 403, 404, 409, 500, 503]) {
     await setFaults(env, { status, message: repeats });
@@ -118,13 +133,14 @@ test("the same holds if Convoy refuses the key and repeats it", async () => {
 });
 
 test("the same holds for answers if a store fails with a secret in its message", async () => {
-  const { env, headers, id } = await makeEnv();
+  const { env, headers, id, delivery } = await makeEnv();
   const message = `D1_ERROR: near "${SECRETS.AUTH_SECRET}" at SELECT x\n    at run (index.ts:1:1)`;
   const broken = around(withKey(env), async ({ on }, run) => {
     if (on === "Convoy") return run();
     throw new Error(message);
   });
-  for (const path of ["/todo", "/todo/1", `/endpoint/${id}`, "/event", "/health?deep"]) {
+  const paths = ["/todo", "/todo/1", `/endpoint/${id}`, "/event", "/delivery", "/health?deep"];
+  for (const path of [...paths, `/delivery/${delivery}`, "/delivery/poll"]) {
     const reply = await call(broken, "GET", path, undefined, { headers });
     expect(reply.status).toBe(503);
     expectClean(path, JSON.stringify([...reply.headers, reply.body]));

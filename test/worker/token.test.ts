@@ -86,7 +86,7 @@ const ROUTES = [
 const owned = ROUTES.filter(([, path]) => path !== "/health" && path !== "/").concat([
   ["GET", "/health?deep"],
 ]);
-const inPortal = ([, path]: [string, string]) => /^\/(endpoint|event)\b/.test(path);
+const inPortal = ([, path]: [string, string]) => /^\/(endpoint|event|delivery)\b/.test(path);
 
 const secretEnv = () => newEnv({ AUTH: "jwt", AUTH_SECRET: TEST_SECRET });
 const portalEnv = () => newEnv({ AUTH: "jwt", ...JWKS, PORTAL_SECRET: OTHER });
@@ -120,7 +120,7 @@ describe.each([
         if (reply.status !== 403) count.letThrough++;
         expect(reply).toMatchObject({
           status: 403,
-          body: { error: expect.stringContaining("/endpoint and /event") },
+          body: { error: expect.stringContaining("/endpoint, /event and /delivery") },
         });
       }
       expect(await state(env)).toEqual(before);

@@ -1,6 +1,6 @@
 /** What the rest knows of invoices: text ids, and `invoice.paid` beside the types that every noun has. */
 import { defineResource, type Guard } from "../../../src/outbox/outbox.ts";
-import { Invoice, invoiceId } from "./schema.ts";
+import { Invoice, InvoicePatch, invoiceId, NewInvoice } from "./schema.ts";
 
 const example: Invoice = {
   id: "inv_1",
@@ -14,6 +14,7 @@ export const invoice = defineResource({
   name: "invoice",
   id: invoiceId,
   schema: Invoice,
+  bodies: { create: NewInvoice, update: InvoicePatch },
   title: ({ customer, amount_cents }) => `${customer}: ${(amount_cents / 100).toFixed(2)}`,
   example,
   types: {

@@ -1,21 +1,21 @@
-/** An invoice, what callers may send to /invoice, and what they get. */
+/** An invoice, and what callers may send to /invoice. */
 import * as z from "zod/mini";
 import { textId } from "../../../src/outbox/outbox.ts";
-import { Cursor, EndpointId, Limit, notEmpty, pageOf, text } from "../../../src/schema.ts";
+import { notEmpty, text } from "../../../src/schema.ts";
 
 const CUSTOMER_MAX_CHARS = 200;
 
 /** How an invoice's id is written. */
 export const invoiceId = textId("inv_");
 
-/** An invoice as stored and returned. */
+/** An invoice as stored and as the API returns it. */
 export const Invoice = z.object({
   id: invoiceId.body,
   customer: z.string(),
   amount_cents: z.int(),
   status: z.enum(["open", "paid"]),
 });
-/** An invoice as stored and returned. */
+/** An invoice as stored and as the API returns it. */
 export type Invoice = z.infer<typeof Invoice>;
 
 const Customer = text(1, CUSTOMER_MAX_CHARS);
@@ -36,16 +36,3 @@ export const InvoicePatch = notEmpty(
 
 /** `:id` of an invoice in a path. */
 export const InvoicePath = z.object({ id: invoiceId.path });
-
-/** Query of GET /invoice. */
-export const InvoiceListQuery = z.object({
-  limit: Limit,
-  cursor: Cursor,
-  endpoint: z.optional(EndpointId),
-});
-
-/** Response to GET /invoice. */
-export const InvoicePage = pageOf(Invoice);
-
-/** Response to POST /invoice. */
-export const InvoiceAdded = z.object({ data: z.literal("Invoice added"), invoice: Invoice });

@@ -1,49 +1,36 @@
 /** /note: HTTP in, HTTP out. */
-import { json, jsonText, newApp, requireJson, valid } from "../../../src/http.ts";
+import { jsonText, newApp } from "../../../src/http.ts";
 import { change, list, numberId, read } from "../../../src/outbox/outbox.ts";
-import { EndpointQuery } from "../../../src/schema.ts";
+import { EndpointQuery, ListQuery, PAGE_DEFAULT } from "../../../src/schema.ts";
+import { validBody, validPath, validQuery } from "../../../src/validate.ts";
 import { note } from "./resource.ts";
-import { NewNote, type Note, NoteListQuery, NotePatch, NotePath } from "./schema.ts";
-
-const PAGE_DEFAULT = 100;
+import { NewNote, type Note, NotePatch, NotePath } from "./schema.ts";
 
 /** Routes under /note. */
 export const noteRoutes = newApp()
-  .get("/", valid("query", NoteListQuery), async (c) => {
+  .get("/", validQuery(ListQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor } = c.req.valid("query");
-    return json(await list(c, note, { limit, cursor }), 200);
+    return c.json(await list(c, note, { limit, cursor }), 200);
   })
-  .get("/:id", valid("param", NotePath), valid("query", EndpointQuery), async (c) => {
+  .get("/:id", validPath(NotePath), validQuery(EndpointQuery), async (c) => {
     const found = await read(c, note, c.req.valid("param").id);
     if (found === null) return c.json({ error: "Note not found" }, 404);
-    return jsonText<Note, 200>(found, 200);
+    return jsonText<Note, 200>(c, found, 200);
   })
-  .post("/", requireJson, valid("query", EndpointQuery), valid("json", NewNote), async (c) => {
-    const sent = c.req.valid("json");
-    const { id = numberId.random(), title, body = "", pinned = false } = sent;
+  .post("/", validQuery(EndpointQuery), validBody(NewNote), async (c) => {
+    const { id = numberId.random(), title, body = "", pinned = false } = c.req.valid("json");
     const made: Note = { id, title, body, pinned };
-    const fresh = sent.id === undefined;
-    const { eventId } = await change(c, note, { change: "create", id, patch: made, fresh });
-    const headers = { "X-Event-Id": eventId, Location: `/note/${id}` };
-    return json({ data: "Note added", note: made }, 201, headers);
+    const fresh = c.req.valid("json").id === undefined;
+    await change(c, note, { change: "create", id, patch: made, fresh });
+    return c.json({ data: "Note added", note: made }, 201, { Location: `/note/${id}` });
   })
-  .put(
-    "/:id",
-    requireJson,
-    valid("param", NotePath),
-    valid("query", EndpointQuery),
-    valid("json", NotePatch),
-    async (c) => {
-      const { id } = c.req.valid("param");
-      const patch = c.req.valid("json");
-      const { eventId } = await change(c, note, { change: "update", id, patch });
-      const data = `Note with id ${id} has been updated.`;
-      return json({ data }, 200, { "X-Event-Id": eventId });
-    },
-  )
-  .delete("/:id", valid("param", NotePath), valid("query", EndpointQuery), async (c) => {
+  .put("/:id", validPath(NotePath), validQuery(EndpointQuery), validBody(NotePatch), async (c) => {
     const { id } = c.req.valid("param");
-    const { eventId } = await change(c, note, { change: "delete", id });
-    const data = `Note with id ${id} has been removed.`;
-    return json({ data }, 200, { "X-Event-Id": eventId });
+    await change(c, note, { change: "update", id, patch: c.req.valid("json") });
+    return c.json({ data: `Note with id ${id} has been updated.` }, 200);
+  })
+  .delete("/:id", validPath(NotePath), validQuery(EndpointQuery), async (c) => {
+    const { id } = c.req.valid("param");
+    await change(c, note, { change: "delete", id });
+    return c.json({ data: `Note with id ${id} has been removed.` }, 200);
   });

@@ -1,19 +1,19 @@
-/** A note, what callers may send to /note, and what they get. */
+/** A note, and what callers may send to /note. */
 import * as z from "zod/mini";
 import { numberId } from "../../../src/outbox/outbox.ts";
-import { Cursor, EndpointId, Limit, notEmpty, pageOf, text } from "../../../src/schema.ts";
+import { notEmpty, text } from "../../../src/schema.ts";
 
 const TITLE_MAX_CHARS = 200;
 const BODY_MAX_CHARS = 2_000;
 
-/** A note as stored and returned. */
+/** A note as stored and as the API returns it. */
 export const Note = z.object({
   id: numberId.body,
   title: z.string(),
   body: z.string(),
   pinned: z.boolean(),
 });
-/** A note as stored and returned. */
+/** A note as stored and as the API returns it. */
 export type Note = z.infer<typeof Note>;
 
 const Title = text(1, TITLE_MAX_CHARS);
@@ -39,16 +39,3 @@ export const NotePatch = notEmpty(
 
 /** `:id` of a note in a path. */
 export const NotePath = z.object({ id: numberId.path });
-
-/** Query of GET /note. */
-export const NoteListQuery = z.object({
-  limit: Limit,
-  cursor: Cursor,
-  endpoint: z.optional(EndpointId),
-});
-
-/** Response to GET /note. */
-export const NotePage = pageOf(Note);
-
-/** Response to POST /note. */
-export const NoteAdded = z.object({ data: z.literal("Note added"), note: Note });

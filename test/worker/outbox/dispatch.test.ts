@@ -3,7 +3,7 @@ import { env as testEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { metered, meterOf } from "../../../src/meter.ts";
 import type { KeptBreaker } from "../../../src/outbox/breaker.ts";
-import { dispatch } from "../../../src/outbox/dispatch.ts";
+import { dispatch, postAsHand } from "../../../src/outbox/dispatch.ts";
 import type { Posted } from "../../../src/outbox/gateway.ts";
 import { keyOf } from "../../../src/outbox/rows.ts";
 import { LEASE_MS } from "../../../src/outbox/write.ts";
@@ -26,6 +26,7 @@ const NOW = Date.UTC(2026, 10, 24, 12);
 const CLOSED: KeptBreaker = { state: "closed", until: 0 };
 const OPEN: KeptBreaker = { state: "open", until: 0 };
 const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"], now: NOW }));
 afterEach(() => void vi.useRealTimers());
@@ -114,6 +115,14 @@ describe("a run", () => {
     }
   });
 
+  test("keeps to it also where it would record alongside, though six posts are under way", async () => {
+    await leave(["a", "b"], 400);
+    for (let subrequests = 101; subrequests < 108; subrequests++) {
+      const { spent } = await dispatchOnce({ subrequests });
+      expect(spent).toBeLessThanOrEqual(subrequests);
+    }
+  });
+
   test("posts 29 of a backlog with 31 subrequests", async () => {
     await leave(["a"], 60);
     const { report, spent } = await dispatchOnce({ subrequests: 31 });
@@ -182,6 +191,32 @@ describe("a run", () => {
   });
 });
 
+test("what is held for an endpoint that is activated costs six row writes until the gateway has it", async () => {
+  await leave(["a", "b"], 1);
+  await runStatement(DB, "DELETE FROM delivery");
+  await leaveDeliveries(
+    DB,
+    Array.from({ length: 500 }, () => ({ status: "held" })),
+    100,
+  );
+  let written = 0;
+  const counting = (given: Bindings): Bindings => ({
+    ...given,
+    DB: {
+      prepare: (sql: string) => given.DB.prepare(sql),
+      async batch(statements: D1PreparedStatement[]) {
+        const results = await given.DB.batch(statements);
+        for (const { meta } of results) written += meta.rows_written;
+        return results;
+      },
+    } as unknown as D1Database,
+  });
+  const { report } = await dispatchOnce({ subrequests: 9_000, around: counting });
+  expect(report).toMatchObject({ accepted: 500 });
+  // Out of one index, into another, twice; the turn at each claim.
+  expect(written).toBeLessThanOrEqual(500 * 6 + 10);
+}, 60_000);
+
 describe("a failure", () => {
   test("backs off if something got through, else is due in the next run", async () => {
     await leave(["a", "b"], 1);
@@ -215,6 +250,28 @@ describe("a failure", () => {
     pass(1_000);
     await dispatchOnce({ script: refusing("a") });
     expect(await own()).toBe((first ?? 0) + 1);
+  });
+
+  test("is its own if another's was accepted since it last failed, however long ago", async () => {
+    await leave(["a"], 1);
+    await leaveDeliveries(DB, [{ owner: "b", status: "sending" }], 20);
+    for (const [ago, expected] of [
+      [21, 0],
+      [19, 1],
+    ] as const) {
+      await runStatement(
+        DB,
+        "UPDATE delivery SET accepted_at = ?1 WHERE event_seq = 20",
+        NOW - ago * MINUTE_MS,
+      );
+      await runStatement(
+        DB,
+        "UPDATE delivery SET due_at = 1, failed_at = ?1 WHERE event_seq = 1",
+        NOW - 20 * MINUTE_MS,
+      );
+      await dispatchOnce({ script: refusing("a") });
+      expect((await deliveryRows(DB))[0]?.own_failures).toBe(expected);
+    }
   });
 
   test("before its first one: since its post began, minus a minute", async () => {
@@ -374,6 +431,43 @@ describe("no more requests in this invocation", () => {
     for (const row of rows.filter(({ status }) => status === "pending")) {
       expect(row).toMatchObject({ due_at: NOW, failures: 0, error: null });
     }
+  });
+});
+
+describe("a hand", () => {
+  const hand = async (script: Script) => {
+    const { outbox, posts, bind } = scriptedOutbox(script);
+    const own = bind(env);
+    const run = { env: own, outbox, settings: settingsOf(env), gateway: outbox.connect(own) };
+    const budget = shareOf(meterOf(200), 0, Number.POSITIVE_INFINITY);
+    return { report: await postAsHand(run, { turn: "", failuresMax: 5 }, budget), posts };
+  };
+
+  test("stops after five failures in a row, whoever's, and leaves the breaker alone", async () => {
+    await leave(["a", "b"], 50);
+    const { report, posts } = await hand(() => FAILED);
+    expect(report).toMatchObject({ accepted: 0, problem: "5 failures in a row" });
+    // Those that were under way.
+    expect(posts.length).toBeLessThanOrEqual(10);
+    expect(await keptBreaker()).toEqual({ breaker: "closed", breaker_until: 0 });
+    const waiting = (await deliveryRows(DB)).filter(({ failed_at }) => failed_at === null);
+    expect(waiting.every(({ due_at }) => (due_at ?? 0) <= NOW)).toBe(true);
+  });
+
+  test("does not stop for failures between successes, or for what is too large", async () => {
+    await leave(["a", "b"], 30);
+    const tooLarge: Posted = { kind: "too large", error: "413" };
+    expect((await hand(() => tooLarge)).report.posted).toBe(60);
+    await runStatement(DB, "DELETE FROM delivery");
+    await leaveDeliveries(
+      DB,
+      Array.from({ length: 60 }, () => ({})),
+      1_000,
+    );
+    let n = 0;
+    const { report } = await hand(() => (++n % 4 === 0 ? ACCEPTED : FAILED));
+    expect(report.posted).toBe(60);
+    expect(report).not.toHaveProperty("problem");
   });
 });
 

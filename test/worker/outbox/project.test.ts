@@ -134,7 +134,7 @@ describe("KV that refuses", () => {
     Array.from({ length: count }, (_, n) => ({ owner, resource_id: String(n + 1) }));
 
   test("every put: few are tried, and all are due in the next run or at once", async () => {
-    await leaveChanges(DB, many(60, "a"));
+    await leaveChanges(DB, many(250, "a"));
     const { env: watched, operations } = recording(failing(env, isPut));
     expect(await project(200, watched)).toMatchObject({ puts: 0, projected: 0 });
     expect(operations.filter(isPut).length).toBeLessThanOrEqual(8);
@@ -178,6 +178,17 @@ describe("owners take turns", () => {
     const rows = (await eventRows(DB)).filter(({ projected }) => projected === 1);
     expect(rows.map(({ owner }) => owner)).toEqual(["b", "c"]);
   });
+});
+
+test("in a long run, too, every owner has its turn before one has a second", async () => {
+  const owners = Array.from({ length: 150 }, (_, n) => `o${String(n).padStart(3, "0")}`);
+  await leaveChanges(
+    DB,
+    owners.flatMap((owner) => ["1", "2"].map((resource_id) => ({ owner, resource_id }))),
+  );
+  await project(160);
+  const done = (await eventRows(DB)).filter(({ projected }) => projected === 1);
+  expect(new Set(done.map(({ owner }) => owner)).size).toBe(150);
 });
 
 test("a run keeps to its budget, and hands back what it could not put", async () => {

@@ -17,6 +17,7 @@ const named = (name: string, more: object = {}) =>
     name,
     id: numberId,
     schema: Value,
+    bodies: { create: Value, update: z.object({}) },
     title: ({ id }) => String(id),
     example: { id: 1 },
     ...more,

@@ -1,7 +1,6 @@
 /** Values in KV: keys, metadata, and how few operations a read costs. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/config.ts";
 import type { AnyResource } from "../../../src/outbox/resource.ts";
 import {
   listAll,
@@ -12,6 +11,7 @@ import {
   valueKey,
   writeValue,
 } from "../../../src/outbox/store.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import { failing, recording } from "../../support/operations.ts";
 import { part, type Thing, thing } from "../../support/thing.ts";
 

@@ -1,9 +1,10 @@
 /** What is in KV stays valid: 0.1.0 wrote these keys, values and metadata, byte for byte. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import type { Bindings } from "../../../src/config.ts";
 import { listAll, listValues, readValue, writeValue } from "../../../src/outbox/store.ts";
+import type { Bindings } from "../../../src/settings.ts";
 import { todo } from "../../../src/todo/resource.ts";
+import { call, newEnv } from "../../support/worker.ts";
 
 const { KV } = testEnv as unknown as Bindings;
 
@@ -43,5 +44,17 @@ describe.each(WRITTEN)("$key", ({ key, value, metadata }) => {
     const written = await KV.getWithMetadata(key);
     expect(written.value).toBe(value);
     expect(JSON.stringify(written.metadata)).toBe(metadata);
+  });
+
+  test("can be changed and removed, though the log has forgotten it", async () => {
+    const env = newEnv();
+    await env.KV.put(key, value, { metadata: JSON.parse(metadata) });
+    const path = `/todo/${kept.id}`;
+    expect((await call(env, "GET", path)).body).toEqual(kept);
+    expect((await call(env, "POST", "/todo", kept)).status).toBe(409);
+    expect((await call(env, "PUT", path, { item: "y" })).status).toBe(200);
+    expect(await env.KV.get(key, "json")).toEqual({ ...kept, item: "y" });
+    expect((await call(env, "DELETE", path)).status).toBe(200);
+    expect((await env.KV.list()).keys).toEqual([]);
   });
 });

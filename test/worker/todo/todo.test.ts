@@ -1,6 +1,14 @@
 /** /todo: the tutorial's calls and what they answer. */
 import { describe, expect, test } from "vitest";
-import { call, foreignEndpoint, log, newEndpoint, newEnv, state } from "../../support/worker.ts";
+import {
+  call,
+  foreignEndpoint,
+  log,
+  logged,
+  newEndpoint,
+  newEnv,
+  state,
+} from "../../support/worker.ts";
 
 const ITEM = "Setup a convoy webhook project and publish my first webhook";
 
@@ -154,7 +162,9 @@ describe("with the caller's own endpoint", () => {
       expect(reply.status).toBe(404);
       expect(reply.body).toEqual({ data: "Todo with id 9 not found.", error: "Todo not found" });
       const rows = await log(env);
-      expect(rows).toMatchObject([{ type: "failed", endpoint_id: endpoint, todo_id: 9 }]);
+      const about = { resource: "todo", resource_id: "9", change: null, data: null };
+      expect(rows).toMatchObject([{ type: "failed", ...about }]);
+      expect(await logged(env)).toMatchObject([{ type: "failed", endpoint_id: endpoint }]);
       expect(reply.headers.get("X-Event-Id")).toBe(rows[0]?.id);
       expect((await env.KV.list()).keys).toEqual([]);
     },

@@ -1,0 +1,35 @@
+/** The typed client of three nouns, and the types of their webhooks. Checked by tsc in `npm run check`; never run. */
+import { hc } from "hono/client";
+import type { AppType } from "../../examples/notes/app.ts";
+import type { invoice } from "../../examples/notes/invoice/resource.ts";
+import type { note } from "../../examples/notes/note/resource.ts";
+import type { Webhook } from "../../src/outbox/webhook.ts";
+
+const client = hc<AppType>("http://127.0.0.1:8080");
+
+/** Valid calls, and answers narrowed by their status. */
+export async function right(): Promise<string | number | boolean | null> {
+  const made = await client.note.$post({ json: { title: "x" }, query: {} });
+  if (made.status === 201) return (await made.json()).note.pinned;
+  const paid = await client.invoice[":id"].pay.$post({ param: { id: "inv_1" }, query: {} });
+  if (paid.status === 200) return (await paid.json()).data;
+  const one = await client.invoice[":id"].$get({ param: { id: "inv_1" }, query: {} });
+  if (one.status === 200) return (await one.json()).amount_cents;
+  const page = await client.delivery.$get({ query: { status: "failed", type: "invoice.paid" } });
+  return (await page.json()).cursor ?? null;
+}
+
+/** Invalid calls. */
+export async function wrong(): Promise<void> {
+  // @ts-expect-error: a field of the todo
+  await client.note.$post({ json: { item: "x" }, query: {} });
+  // @ts-expect-error: a note cannot be paid
+  await client.note[":id"].pay.$post({ param: { id: "1" }, query: {} });
+}
+
+/** Narrowing by `event`, over two nouns' webhooks that have the same one: by their key. */
+export function receive(webhook: Webhook<typeof note> | Webhook<typeof invoice>): string {
+  if (webhook.event === "invoice.paid") return String(webhook.invoice.id);
+  if (webhook.event !== "created") return webhook.description;
+  return "note" in webhook ? webhook.note.title : webhook.invoice.customer;
+}
