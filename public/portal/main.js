@@ -157,8 +157,25 @@ function skip(event) {
 const root = document.getElementById("app");
 let shown;
 
+let isDrawing = false;
+let isAgain = false;
+
 function draw() {
-  render(page(), root);
+  // To remove the focused element is a blur, whose handler may change what is being drawn.
+  if (isDrawing) {
+    isAgain = true;
+    return;
+  }
+  isDrawing = true;
+  try {
+    render(page(), root);
+  } finally {
+    isDrawing = false;
+  }
+  if (isAgain) {
+    isAgain = false;
+    queueMicrotask(draw);
+  }
   const dialog = root.querySelector("dialog");
   const kind = state.ended || !forms ? undefined : state.dialog?.kind;
   if (kind !== shown) {
