@@ -34,9 +34,9 @@ app.post(
     }
     const event = parse(body);
     if (typeof event?.event !== "string") return c.json({ error: "body is not an event" }, 400);
-    // retrieved, ping, failure and future types do not change the list. No 204: if a server adds
+    // retrieved, ping, failure and future types do not change the list, nor does a test. No 204: if a server adds
     // Content-Encoding to the empty body, as `wrangler dev` does, Convoy fails and tries again.
-    const changes = ["created", "updated", "deleted"].includes(event.event);
+    const changes = ["created", "updated", "deleted"].includes(event.event) && event.test !== true;
     if (!changes || event.sequence === undefined) return c.json({ result: "ignored" });
     const change = Change.safeParse(event);
     if (!change.success) {

@@ -32,24 +32,24 @@ function creations(nouns: Registry): Links {
   return Object.fromEntries(ids.map((one) => [one, { endpoint: byId.id }]));
 }
 
-/** Routes under /endpoint that create, change and remove endpoints. */
-export const endpointOperations = (nouns: Registry): Operation[] => [
-  {
-    method: "get",
-    path: "/endpoint",
-    id: "listEndpoints",
-    tag,
-    summary: "List endpoints",
-    query: EndpointListQuery,
-    answers: {
-      200: {
-        description: "A page.",
-        schema: ["EndpointPage", "OwnedEndpointPage"],
-        example: { data: [EXAMPLE_ENDPOINT] },
-      },
+const LIST: Operation = {
+  method: "get",
+  path: "/endpoint",
+  id: "listEndpoints",
+  tag,
+  summary: "List endpoints",
+  query: EndpointListQuery,
+  answers: {
+    200: {
+      description: "A page.",
+      schema: ["EndpointPage", "OwnedEndpointPage"],
+      example: { data: [EXAMPLE_ENDPOINT] },
     },
   },
-  {
+};
+
+function creation(nouns: Registry): Operation {
+  return {
     method: "post",
     path: "/endpoint",
     id: "createEndpoint",
@@ -77,7 +77,10 @@ export const endpointOperations = (nouns: Registry): Operation[] => [
       },
     },
     errors: [409, 502],
-  },
+  };
+}
+
+const REST: Operation[] = [
   {
     method: "post",
     path: "/endpoint/sync",
@@ -139,3 +142,8 @@ export const endpointOperations = (nouns: Registry): Operation[] => [
     errors: [404],
   },
 ];
+
+/** Routes under /endpoint that create, change and remove endpoints. */
+export function endpointOperations(nouns: Registry): Operation[] {
+  return [LIST, creation(nouns), ...REST];
+}

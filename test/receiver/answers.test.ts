@@ -75,6 +75,8 @@ test.each<[string, object]>([
   ["failure of a read", { ...webhook({ event: "failure" }), sequence: undefined }],
   ["a future type", webhook({ event: "archived" })],
   ["a change without sequence", { ...webhook(), sequence: undefined }],
+  ["a test", { ...webhook(), sequence: undefined, test: true }],
+  ["a test, whatever else it says", { ...webhook({ sequence: 99 }), test: true }],
 ])("what does not change the list is a 200 with a body: %s", async (_name, body) => {
   await receiver.post(webhook({ event_id: "first", sequence: 1 }));
   const before = await receiver.list();

@@ -60,7 +60,9 @@ export function workerOf(nouns: Sample[]): WorkerCode {
 /** All that a noun is tried with, in a world that has no call yet. */
 export function testResource(world: World, sample: Sample): void {
   describe(`/${sample.resource.name}`, () => {
-    testAnswers(world, sample);
+    testLife(world, sample);
+    testWebhooks(world, sample);
+    testRefusals(world, sample);
     testCrashes(world, sample);
     testRaces(world, sample);
     if (sample.rules) testRules(world, sample, sample.rules);
@@ -116,8 +118,8 @@ async function expectPromisesKept(world: World): Promise<void> {
   expect(await brokenPromises(world)).toEqual([]);
 }
 
-function testAnswers(world: World, sample: Sample): void {
-  const { resource, defaults, update, bad } = sample;
+function testLife(world: World, sample: Sample): void {
+  const { resource, defaults, update } = sample;
   const { name, label, verbs } = resource;
   const path = pathOf(sample);
 
@@ -125,10 +127,8 @@ function testAnswers(world: World, sample: Sample): void {
     await world.reset();
     world.endpoints("e1");
     const made = { ...defaults, ...withId(sample) };
-    const answers: Call[] = [];
     const ask = async (method: string, url: string, body?: Value) => {
       const call = await world.ask(method, url, body ? { body } : {});
-      answers.push(call);
       await pass(FRESH_MS);
       return call;
     };
@@ -161,7 +161,9 @@ function testAnswers(world: World, sample: Sample): void {
     }
     expect(ids.size).toBe(4);
   });
+}
 
+function testWebhooks(world: World, sample: Sample): void {
   test("is told of as the types of its webhooks say", async () => {
     const said: { event: string }[] = [];
     const query = "?endpoint=e1";
@@ -170,32 +172,38 @@ function testAnswers(world: World, sample: Sample): void {
       await setup(world, sample);
       await world.ask(method, pathOf(sample, action) + query, body ? { body } : {});
       await pass(FRESH_MS);
-      await world.ask("GET", path + query);
-      await world.ask("GET", `/${name}${query}`);
+      await world.ask("GET", pathOf(sample) + query);
+      await world.ask("GET", `/${sample.resource.name}${query}`);
       await world.rest();
       const taken = await world.convoy.taken();
       said.push(...taken.map((one) => JSON.parse(one.body) as { event: string }));
     }
     expect(new Set(said.map(({ event }) => event))).toEqual(
-      new Set([...resource.types.values()].map(({ event }) => event)),
+      new Set([...sample.resource.types.values()].map(({ event }) => event)),
     );
-    for (const one of said) {
-      const fitting = [...resource.types.values()].filter((type) => {
-        const schema = z.strictObject(webhookSchema(resource, type).shape);
-        // Parsing drops what a schema does not have, however deep.
-        return isDeepStrictEqual(schema.safeParse(one).data, one);
-      });
-      expect(fitting.map(({ event }) => event)).toEqual([one.event]);
-    }
+    for (const one of said) expect(fitting(sample, one)).toEqual([one.event]);
   });
+}
 
+/** The events whose webhooks may be such a body, and have nothing else. */
+function fitting({ resource }: Sample, body: object): string[] {
+  const types = [...resource.types.values()].filter((type) => {
+    const schema = z.strictObject(webhookSchema(resource, type).shape);
+    // Parsing drops what a schema does not have, however deep.
+    return isDeepStrictEqual(schema.safeParse(body).data, body);
+  });
+  return types.map(({ event }) => event);
+}
+
+function testRefusals(world: World, sample: Sample): void {
+  const { resource, bad } = sample;
   test.each([
     ...bad.create.map((body) => ["POST", body] as const),
     ...bad.update.map((body) => ["PUT", body] as const),
   ])("refuses %s %j, and nothing has happened", async (method, body) => {
     await world.reset();
     await setup(world, sample);
-    const url = method === "POST" ? `/${name}` : path;
+    const url = method === "POST" ? `/${resource.name}` : pathOf(sample);
     expect((await world.ask(method, url, { body })).status).toBe(400);
     expect(world.history()).toHaveLength(1);
   });
