@@ -14,14 +14,17 @@ import { deliveryOperations } from "./routes/delivery.ts";
 import { endpointOperations } from "./routes/endpoint.ts";
 import { ENDPOINT_LIFE } from "./routes/endpoint-life.ts";
 import { eventOperations } from "./routes/event.ts";
-import { OTHER } from "./routes/other.ts";
+import { OTHER, rebuildOperation } from "./routes/other.ts";
 import { webhooks } from "./webhooks.ts";
 
 /** The nouns' routes beside their five, documented by hand. */
 const FURTHER: Operation[] = [];
 
-/** Every route, in the order of the document. */
-export function operationsOf(nouns: Registry, further: Operation[]): Operation[] {
+/** Every route, in the order of the document. `further`: the nouns' beside their five. */
+export function operationsOf(
+  nouns: Registry = resources,
+  further: Operation[] = FURTHER,
+): Operation[] {
   return [
     ...[...nouns.values()].flatMap(nounOperations),
     ...further,
@@ -30,6 +33,7 @@ export function operationsOf(nouns: Registry, further: Operation[]): Operation[]
     ...deliveryOperations(nouns),
     ...eventOperations(nouns),
     ...OTHER,
+    rebuildOperation(nouns),
   ];
 }
 
@@ -48,7 +52,7 @@ function tagsOf(nouns: Registry) {
 }
 
 /** The document as JSON: what /openapi.json serves. `further`: the nouns' routes beside their five. */
-export function buildDocument(nouns: Registry = resources, further: Operation[] = FURTHER) {
+export function buildDocument(nouns: Registry = resources, further?: Operation[]) {
   const operations = operationsOf(nouns, further);
   return {
     openapi: "3.1.1",

@@ -48,10 +48,10 @@ export async function readJson(c: Context): Promise<void> {
   keep(c, text);
 }
 
-/** Like readJson, but an empty body, whatever its type, is read as `{}`. */
+/** Like readJson, but no body, whatever its type, is read as `{}`; `null` is none: generated clients send it. */
 export async function readJsonIfAny(c: Context): Promise<void> {
   const text = await readText(c);
-  if (text.trim() === "") return keep(c, "{}");
+  if (["", "null"].includes(text.trim())) return keep(c, "{}");
   await checkType(c);
   keep(c, text);
 }

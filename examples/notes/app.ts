@@ -14,7 +14,8 @@ import { noteRoutes } from "./note/routes.ts";
 export const resources = registryOf([todo, note, invoice]);
 
 const outbox = createOutbox(resources);
-const app = createApp(outbox)
+/** All routes. */
+export const app = createApp(outbox)
   .route("/todo", todoRoutes)
   .route("/note", noteRoutes)
   .route("/invoice", invoiceRoutes);

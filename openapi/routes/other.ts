@@ -1,7 +1,9 @@
 /** Health and the portal. */
 import { HealthQuery } from "../../src/health.ts";
+import type { Registry } from "../../src/outbox/outbox.ts";
 import { Rebuild } from "../../src/outbox/schema.ts";
 import { NewPortalLink } from "../../src/portal-link.ts";
+import { exampleEvent } from "../examples.ts";
 import type { Operation } from "../operation.ts";
 
 /** Health and the portal. */
@@ -69,7 +71,12 @@ export const OTHER: Operation[] = [
       },
     },
   },
-  {
+];
+
+/** POST /rebuild. */
+export function rebuildOperation(nouns: Registry): Operation {
+  const { resource, resource_id } = exampleEvent(nouns);
+  return {
     method: "post",
     path: "/rebuild",
     id: "rebuild",
@@ -83,10 +90,10 @@ export const OTHER: Operation[] = [
         description: "A page: what was compared and what differed.",
         schema: "Rebuilt",
         example: {
-          data: [{ owner: "alice", resource: "todo", resource_id: "1", log: 12, kv: null }],
+          data: [{ owner: "alice", resource, resource_id, log: 12, kv: null }],
           checked: 100,
         },
       },
     },
-  },
-];
+  };
+}

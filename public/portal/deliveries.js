@@ -25,11 +25,13 @@ export const titleOf = ({ title, event_type: type }) => title ?? (type === "ping
 export const statusPill = (delivery) =>
   pill(toneOf(delivery.status), delivery.status, meaningOf(delivery));
 
-function tries({ attempts, next_try_at: next, status }) {
+function tries(delivery) {
+  const { attempts, next_try_at: next, status } = delivery;
   if (status === "held") return nothing;
   const made = attempts > 0 ? count(attempts, "try", "tries") : "";
-  const due =
-    next && !["delivered", "failed", "dead"].includes(status) ? `next ${upcoming(next)}` : "";
+  // Of one that has not been posted yet it is only a lease.
+  const isDue = next && (status === "sending" || (status === "pending" && delivery.error));
+  const due = isDue ? `next ${upcoming(next)}` : "";
   return [made, due].filter(Boolean).join(", ");
 }
 

@@ -19,7 +19,7 @@ import { nameOf, needNames } from "./records.js";
 import { href } from "./route.js";
 import { serviceNote } from "./service.js";
 import { answer, failure, load, need, press } from "./store.js";
-import { isFinal, meaningOf, toneOf } from "./words.js";
+import { isFinal, meaningOf, outcome, toneOf } from "./words.js";
 
 const at = (id) => path("delivery", id);
 
@@ -46,10 +46,6 @@ async function sendAgain(id) {
   if (done) learn([done.delivery]);
   await read(id);
 }
-
-/** A receiver's answer, or why there was none. */
-export const outcome = ({ http_status: http, error }) =>
-  http ? `HTTP ${http}` : error || "No answer";
 
 function attempt(one, index) {
   const isGood = one.http_status >= 200 && one.http_status < 300 && !one.error;
@@ -146,8 +142,9 @@ export const deliveryView = {
       }
       return html`${up}${error ? failed(error, "The delivery cannot be shown.", () => void read(id)) : loading()}`;
     }
-    const { status, next_try_at: next } = delivery;
-    const due = next && !isFinal(delivery) ? ` Next try: ${upcoming(next)}.` : "";
+    const { status, next_try_at: next, error: why } = delivery;
+    const isDue = next && (status === "sending" || (status === "pending" && why));
+    const due = isDue ? ` Next try: ${upcoming(next)}.` : "";
     return html`
       ${up}
       <header class="head">

@@ -1,9 +1,8 @@
 // One endpoint: how it does, what can be done about it, and its deliveries.
 import { path } from "./api.js";
 import { deliveryList, filters } from "./deliveries.js";
-import { outcome } from "./delivery.js";
+import { openDialog } from "./dialog.js";
 import { count, exact, took } from "./format.js";
-import { follow, openEdit, openRemove, openRotate, openTest } from "./forms.js";
 import { COUNTED, deliveryOf, listOf, shownOf } from "./lists.js";
 import { html, nothing } from "./lit-html/lit-html.js";
 import {
@@ -18,18 +17,18 @@ import {
   section,
 } from "./parts.js";
 import { picture } from "./picture.js";
-import { ENDPOINTS, endpointOf, endpoints, needNames, refreshEndpoints } from "./records.js";
+import { ENDPOINTS, endpointOf, endpoints, needNames, refreshEndpoints, types } from "./records.js";
 import { openResend } from "./resend.js";
 import { href } from "./route.js";
 import { serviceNote } from "./service.js";
-import { answer, failure, load, press, state } from "./store.js";
-import { endpointPill, isFinal, meaningOf, notesOf, toneOf } from "./words.js";
+import { answer, failure, followTest, load, press, state } from "./store.js";
+import { endpointPill, isFinal, meaningOf, notesOf, outcome, toneOf } from "./words.js";
 
 const move = (id, to, words) => () => press("POST", path("endpoint", id, to), undefined, words);
 
 async function ping(id) {
   const sent = await press("POST", path("endpoint", id, "ping"), undefined, () => "Ping sent");
-  if (sent) follow(id, sent, "Ping");
+  if (sent) followTest(id, sent, "Ping");
 }
 
 function actions(endpoint) {
@@ -38,13 +37,13 @@ function actions(endpoint) {
     pending || record?.pending ? `${name} will be active soon` : `${name} is active`;
   return html`<div class="actions">
     <button type="button" class="primary" @click=${() => void ping(id)}>Send a ping</button>
-    <button type="button" @click=${() => openTest(endpoint)}>Send a test event …</button>
+    <button type="button" @click=${() => openDialog("test", { endpoint, type: types()?.[0]?.type ?? "ping" })}>Send a test event …</button>
     ${status === "active" ? html`<button type="button" @click=${move(id, "pause", () => `${name} is paused`)}>Pause</button>` : nothing}
     ${status === "paused" || status === "disabled" ? html`<button type="button" @click=${move(id, "activate", activated)}>Activate</button>` : nothing}
     <button type="button" @click=${() => openResend({ endpoint: id })}>Resend failed …</button>
-    <button type="button" @click=${() => openEdit(endpoint)}>Edit</button>
-    <button type="button" @click=${() => openRotate(endpoint)}>Rotate secret</button>
-    <button type="button" class="danger" @click=${() => openRemove(endpoint)}>Remove</button>
+    <button type="button" @click=${() => openDialog("edit", { endpoint, all: endpoint.event_types === null })}>Edit</button>
+    <button type="button" @click=${() => openDialog("rotate", { endpoint })}>Rotate secret</button>
+    <button type="button" class="danger" @click=${() => openDialog("remove", { endpoint })}>Remove</button>
   </div>`;
 }
 
@@ -82,7 +81,7 @@ function about(endpoint) {
     url,
     description,
     http_timeout: timeout,
-    event_types: types,
+    event_types: taken,
     header_names: names,
     rate_limit: limit,
   } = endpoint;
@@ -90,7 +89,7 @@ function about(endpoint) {
     ${facts([
       ["URL", html`<code>${url}</code> ${copyButton("Copy", "the URL", url)}`],
       ["Description", description],
-      ["Event types", types ? types.join(", ") : "all"],
+      ["Event types", taken ? taken.join(", ") : "all"],
       ["Timeout", `${timeout} s for an answer`],
       [
         "Header",

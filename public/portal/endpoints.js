@@ -1,6 +1,6 @@
 // All endpoints: what each is, whether its deliveries arrive, and what waits for it.
+import { openDialog } from "./dialog.js";
 import { count, number, span } from "./format.js";
-import { openCreate } from "./forms.js";
 import { repeat } from "./lit-html/directives/repeat.js";
 import { html, nothing } from "./lit-html/lit-html.js";
 import { choice, empty, failed, loading, note, pill } from "./parts.js";
@@ -102,7 +102,7 @@ export const endpointsView = {
     const { q = "", sort = "" } = query;
     const [, order] = ORDERS[sort] ?? ORDERS[""];
     const shown = (all ?? []).filter((one) => matches(one, q)).sort(order);
-    const add = html`<button type="button" class="primary" @click=${openCreate}>Add endpoint</button>`;
+    const add = html`<button type="button" class="primary" @click=${() => openDialog("create", { all: true })}>Add endpoint</button>`;
     return html`
       <header class="head"><h1>Endpoints</h1>${all?.length ? add : nothing}</header>
       ${serviceNote()}

@@ -110,7 +110,7 @@ export const eventView = {
         ${copyButton("Copy id", "the event's id", id)}
       </div>
       ${section("deliveries", "Deliveries", deliveries.length === 0 ? empty("None", MEANINGS.none) : html`<ol class="list">${deliveries.map((one) => line(one, id))}</ol>`)}
-      ${event.data === null ? nothing : section("data", "Data", html`<div class="padded stack">${code("Data", text)}</div>`, copyButton("Copy", "the data", text))}
+      ${event.data === null ? nothing : section("data", "Data", html`<div class="padded stack">${code("Data of the event", text)}</div>`, copyButton("Copy", "the data", text))}
       <section class="card padded" aria-label="About the event">
         ${facts([
           ["Event", html`<code>${event.id}</code>`],

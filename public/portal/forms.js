@@ -1,4 +1,4 @@
-// The dialogs about endpoints: a new one, a change, another secret, a removal, a test event.
+// The dialogs, read when the first one is opened: a new endpoint, a change, another secret, a removal, a test event.
 import { path } from "./api.js";
 import { closeDialog, field, frame, openDialog, wrongWith } from "./dialog.js";
 import { exact } from "./format.js";
@@ -8,24 +8,11 @@ import { ENDPOINTS, types } from "./records.js";
 import { resendDialog } from "./resend.js";
 import { href } from "./route.js";
 import { SNIPPETS } from "./snippets.js";
-import { act, change, copy, load, say, state } from "./store.js";
+import { act, change, copy, followTest, load, say, state } from "./store.js";
 
 const HOUR_MS = 3_600_000;
 /** The API's default overlap of the old secret and the new one. */
 const OVERLAP_H = 24;
-
-/** Asks for a new endpoint. */
-export const openCreate = () => openDialog("create", { all: true });
-/** Asks what to change about an endpoint. */
-export const openEdit = (endpoint) =>
-  openDialog("edit", { endpoint, all: endpoint.event_types === null });
-/** Asks how long the old secret stays valid, then shows the new one. */
-export const openRotate = (endpoint) => openDialog("rotate", { endpoint });
-/** Asks whether to remove an endpoint. */
-export const openRemove = (endpoint) => openDialog("remove", { endpoint });
-/** Asks which test event to send. */
-export const openTest = (endpoint) =>
-  openDialog("test", { endpoint, type: types()?.[0]?.type ?? "ping" });
 
 /** A whole number as a number, anything else ("10s", "1m30s", nonsense) as typed: the API checks it. */
 const numeric = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : text);
@@ -102,18 +89,10 @@ async function remove() {
   say(`${endpoint.name} has been removed`);
 }
 
-/** Notes a ping or test event, which the page follows. */
-export function follow(endpointId, { event_id: eventId }, name) {
-  state.tests.set(endpointId, { id: `${eventId}.${endpointId}`, name });
-}
-
 async function test() {
   const { endpoint, type } = state.dialog;
-  follow(
-    endpoint.id,
-    await act("POST", path("endpoint", endpoint.id, "test"), { type }),
-    `Test of ${type}`,
-  );
+  const sent = await act("POST", path("endpoint", endpoint.id, "test"), { type });
+  followTest(endpoint.id, sent, `Test of ${type}`);
   closeDialog();
   say("Test event sent");
 }

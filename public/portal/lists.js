@@ -8,7 +8,7 @@ import { isFinal } from "./words.js";
 const PAGE = 25;
 export const COUNTED = 100;
 /** Most deliveries that a poll watches. */
-const WATCHED = 20;
+const WATCHED = 15;
 /** Rows that are added at a time. */
 const OLDER = 50;
 /** Pages that are read at once if a filter finds little: each looks at 1,000 rows of the log. */
@@ -114,6 +114,16 @@ async function compare(list) {
   list.isMore = data.every(({ id }) => list.news.includes(id));
 }
 
+/** Reads again how those are that a list shows, after many were changed at once. */
+export async function readAgain(list) {
+  if (!list.isRead) return;
+  const limit = Math.min(Math.max(list.ids.length, 1), COUNTED);
+  const { data } = await ask("GET", pathOf(list, limit));
+  learn(data);
+  add(list, data);
+  change({});
+}
+
 function add(list, data) {
   const { until } = list.filter;
   const fresh = data.filter(
@@ -133,7 +143,7 @@ export function questionOf(list) {
     return { filter: {}, watched: open.slice(0, WATCHED).map(({ sequence }) => ({ sequence })) };
   }
   const { status, endpoint, type } = list.filter;
-  const shown = shownOf(list).slice(0, COUNTED);
+  const shown = [...list.news.map(deliveryOf), ...shownOf(list)].slice(0, COUNTED);
   const watched = shown.filter((one) => isLost(list) || !isFinal(one)).slice(0, WATCHED);
   return { after: list.after, filter: { status, endpoint, type }, watched };
 }

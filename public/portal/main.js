@@ -1,42 +1,83 @@
 // The portal: connects the views, the address, the session and the polls.
-import { deliveriesView } from "./deliveries.js";
-import { deliveryView } from "./delivery.js";
 import { onCancel, onClose } from "./dialog.js";
-import { endpointView } from "./endpoint.js";
-import { endpointsView } from "./endpoints.js";
-import { eventView } from "./event.js";
-import { eventsView } from "./events.js";
 import { number, span } from "./format.js";
-import { dialogContent } from "./forms.js";
 import { forgetLists } from "./lists.js";
 import { html, nothing, render } from "./lit-html/lit-html.js";
-import { operatorView } from "./operator.js";
+import { failed, loading } from "./parts.js";
 import { look, lookNow, lookSoon, setView } from "./poll.js";
 import { roundNote } from "./resend.js";
 import { href, routeOf } from "./route.js";
 import { isDown } from "./service.js";
 import { bearer, claims, takeToken } from "./session.js";
-import { change, forget, leave, setUp, state } from "./store.js";
-import { typesView } from "./types.js";
+import { change, forget, leave, say, setUp, state } from "./store.js";
 
 /** How long before the link expires to announce it. */
 const ENDS_SOON_MS = 10 * 60_000;
 
+/** The views, each read when it is first shown: [tab, how]. */
 const VIEWS = {
-  deliveries: deliveriesView,
-  delivery: deliveryView,
-  endpoints: endpointsView,
-  endpoint: endpointView,
-  events: eventsView,
-  event: eventView,
-  types: typesView,
-  operators: operatorView,
+  deliveries: ["deliveries", async () => (await import("./deliveries.js")).deliveriesView],
+  delivery: ["deliveries", async () => (await import("./delivery.js")).deliveryView],
+  endpoints: ["endpoints", async () => (await import("./endpoints.js")).endpointsView],
+  endpoint: ["endpoints", async () => (await import("./endpoint.js")).endpointView],
+  events: ["events", async () => (await import("./events.js")).eventsView],
+  event: ["events", async () => (await import("./event.js")).eventView],
+  types: ["types", async () => (await import("./types.js")).typesView],
+  operators: ["operators", async () => (await import("./operator.js")).operatorView],
 };
+const ABOUT_ONE = ["delivery", "endpoint", "event"];
 
-const viewOf = ({ view, id }) => {
-  const isWhole = !["delivery", "endpoint", "event"].includes(view) || id;
-  return (isWhole && VIEWS[view]) || deliveriesView;
-};
+const read = new Map();
+let forms;
+
+const nameOf = ({ view, id }) =>
+  VIEWS[view] && (id || !ABOUT_ONE.includes(view)) ? view : "deliveries";
+
+/** A view that is being read, or cannot be. */
+const waiting = (tab, error) => ({
+  title: "Webhooks",
+  tab,
+  open() {},
+  asks: () => ({}),
+  draw: () =>
+    error
+      ? failed({ message: "Is this machine online?" }, "The page cannot be read.", () =>
+          location.reload(),
+        )
+      : loading(),
+});
+
+function viewOf(route) {
+  const name = nameOf(route);
+  const [tab] = VIEWS[name];
+  return read.get(name) ?? waiting(tab);
+}
+
+/** Reads a view's code, and says what it needs if it is still in front. */
+async function enter(route) {
+  const name = nameOf(route);
+  const [tab, how] = VIEWS[name];
+  if (!read.has(name)) {
+    const view = await how().catch((error) => waiting(tab, error));
+    read.set(name, view);
+  }
+  if (route !== state.route || state.ended) return;
+  read.get(name).open(route);
+  change({});
+  lookNow();
+}
+
+/** The open dialog's content; its code is read when the first one is opened. */
+function dialogContent() {
+  if (!state.dialog) return nothing;
+  if (forms) return forms.dialogContent();
+  const fail = () => say("The page cannot be read. Is this machine online?");
+  import("./forms.js").then((code) => {
+    forms = code;
+    draw();
+  }, fail);
+  return nothing;
+}
 
 function ended({ message }) {
   const isExpired = /expired/.test(message);
@@ -118,7 +159,7 @@ let shown;
 function draw() {
   render(page(), root);
   const dialog = root.querySelector("dialog");
-  const kind = state.ended ? undefined : state.dialog?.kind;
+  const kind = state.ended || !forms ? undefined : state.dialog?.kind;
   if (kind !== shown) {
     if (!kind) {
       dialog.close();
@@ -136,7 +177,7 @@ function draw() {
 /** Where each address was scrolled to, so that Back finds the place again. */
 const places = new Map();
 
-function go() {
+async function go() {
   const isNew = takeToken();
   if (isNew) {
     forget();
@@ -148,9 +189,8 @@ function go() {
   if (isMoved) places.set(`${was.view}/${was.id}`, scrollY);
   leave();
   change({ route, ...(isMoved ? { pointed: undefined } : {}) });
-  if (!state.ended) viewOf(route).open(route);
-  if (JSON.stringify(route) !== JSON.stringify(was) || isNew) lookNow();
-  if (!isMoved) return;
+  await enter(route);
+  if (!isMoved || route !== state.route) return;
   // Back in a list, the focus is on what was opened from it.
   const from = document.getElementById(`row-${was.id}`);
   scrollTo(0, from ? (places.get(`${route.view}/${route.id}`) ?? 0) : 0);
@@ -159,10 +199,9 @@ function go() {
 
 setUp(draw, lookSoon);
 setView(() => viewOf(state.route).asks(state.route));
-addEventListener("hashchange", go);
+addEventListener("hashchange", () => void go());
 document.addEventListener("visibilitychange", () => void look());
 takeToken();
 state.route = routeOf(location.hash);
 draw();
-viewOf(state.route).open(state.route);
-lookNow();
+void enter(state.route);

@@ -1,7 +1,7 @@
 // One request asks what is new and how far things are. It comes often while something happens, seldom while nothing
 // does, and not at all while the page is hidden.
 import { ask } from "./api.js";
-import { learn, questionOf, takeNews } from "./lists.js";
+import { learn, questionOf, readAgain, takeNews } from "./lists.js";
 import { change, note, now, state } from "./store.js";
 
 /** Time to the next poll after the reader has changed something, and for how many polls. */
@@ -99,6 +99,13 @@ export function lookSoon() {
   quick = QUICK_POLLS;
   pause = BUSY_MS;
   void look();
+}
+
+/** After many were changed at once: reads again what the view in front shows of them. */
+export async function lookAgain() {
+  const { list } = view();
+  if (list) await readAgain(list);
+  lookSoon();
 }
 
 /** Polls now, since another view asks something else. */

@@ -5,7 +5,7 @@ import { count, exact, number } from "./format.js";
 import { parametersOf } from "./lists.js";
 import { html, nothing } from "./lit-html/lit-html.js";
 import { choice, note } from "./parts.js";
-import { lookSoon } from "./poll.js";
+import { lookAgain } from "./poll.js";
 import { endpoints, nameOf } from "./records.js";
 import { href } from "./route.js";
 import { act, change, state } from "./store.js";
@@ -82,7 +82,7 @@ async function send() {
       change({ round: { ...state.round, queued, total: Math.max(queued, state.round.total) } });
     });
     change({ round: { ...state.round, total, queued: total, isQueued: true } });
-    lookSoon();
+    await lookAgain();
     void follow();
   } catch (error) {
     change({ round: { ...state.round, error: error.message } });

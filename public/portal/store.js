@@ -134,6 +134,11 @@ export function forget() {
   state.tests.clear();
 }
 
+/** Notes a ping or test event, whose delivery the page follows. */
+export function followTest(endpointId, { event_id: eventId }, name) {
+  state.tests.set(endpointId, { id: `${eventId}.${endpointId}`, name });
+}
+
 let saidTimer;
 
 /** Shows a brief message at the bottom of the page. */

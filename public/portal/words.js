@@ -49,6 +49,10 @@ export function meaningOf({ status, error, attempts }) {
 export const lastAnswer = ({ last_http_status: http, error }) =>
   error || (http === null ? "" : `HTTP ${http}`);
 
+/** What a receiver answered to a try, or why there was no answer. */
+export const outcome = ({ http_status: http, error }) =>
+  http ? `HTTP ${http}` : error || "No answer";
+
 /** What an event's status says about its deliveries. */
 export function sumOf({ status, deliveries }) {
   if (status === "none") return "No endpoint wanted it";

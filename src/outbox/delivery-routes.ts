@@ -37,7 +37,11 @@ export const delivery = newApp()
     const news = await poll(c.env.DB, owner, { after, status, endpoint, type, watched });
     const outbox = c.get("outbox");
     const known = news.watched.map((row) => ({ ...row, id: row.id ?? "" }));
-    const { seen, error } = await look(c.env, outbox, owner, [...known, ...news.rows]);
+    const { seen, error } = await look(c.env, outbox, owner, [
+      ...known,
+      ...news.rows,
+      ...news.sending,
+    ]);
     return c.json(
       {
         ...toPolled(news, error !== null),

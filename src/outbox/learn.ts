@@ -249,6 +249,15 @@ export function proofStatements(learned: Learned[], askedAt: number): Statement[
   return made.length > 0 ? [[PROOF, Math.max(...made), askedAt]] : [];
 }
 
+/** Whether what the gateway did last for an endpoint, of these, was to deliver. */
+function arrivedLast(learned: Learned[], endpointId: string): boolean {
+  const tried = learned.filter(
+    (one) => one.endpointId === endpointId && (one.progress === "success" || isRefused(one)),
+  );
+  const last = Math.max(...tried.map(({ updatedAt }) => updatedAt));
+  return tried.some(({ progress, updatedAt }) => progress === "success" && updatedAt === last);
+}
+
 /** What a batch that begins with the statements of `learnStatements` or `finalStatements` recorded. */
 export function toRecorded(
   learned: Learned[],
@@ -256,11 +265,11 @@ export function toRecorded(
   endpoints: Endpoints,
   askedAt: number,
 ): Recorded {
-  const reports = [...refused, ...failed, ...delivered].map(({ endpoint_id, error }) => ({
-    endpointId: endpoint_id,
-    at: askedAt,
-    error,
-  }));
+  const reports = [...refused, ...failed, ...delivered].flatMap(({ endpoint_id, error }) => {
+    const isArrived = arrivedLast(learned, endpoint_id);
+    const said = { endpointId: endpoint_id, at: askedAt, error: isArrived ? null : error };
+    return isArrived === (error === null) ? [said] : [];
+  });
   const seen = new Map<string, boolean>();
   for (const { endpointId, endpointActive } of learned) {
     if (endpointActive !== null) seen.set(endpointId, endpointActive);

@@ -7,6 +7,7 @@ import type { Attempt, Gateway, GatewayDelivery } from "./gateway.ts";
 import {
   CLOCK_SKEW_MS,
   finalStatements,
+  type Learned,
   ownAmong,
   proofStatements,
   toRecorded,
@@ -23,11 +24,13 @@ const LIMIT = 100;
 const ENDPOINTS_MAX = 40;
 // Failed ones whose last answer is asked for.
 const ANSWERS_MAX = 3;
+// What one look is about was taken within this time.
+const WINDOW_MS = 600_000;
 // Owners whose last look an isolate remembers.
 const REMEMBERED_MAX = 500;
 
 /** What a look showed, by key; `error`: why the gateway did not answer the last one. */
-export type Seen = { seen: Map<string, GatewayDelivery>; error: string | null };
+export type Seen = { seen: Map<string, Learned>; error: string | null };
 
 type Look = Seen & { at: number };
 
@@ -62,7 +65,7 @@ export async function look(
   owner: string,
   rows: Lookable[],
 ): Promise<Seen> {
-  const sending = rows.filter(({ status }) => status === "sending");
+  const sending = together(rows.filter(({ status }) => status === "sending"));
   const known = looks.get(env.DB) ?? new Map<string, Look>();
   looks.set(env.DB, known);
   const last = known.get(owner);
@@ -89,6 +92,12 @@ export async function look(
   return mine;
 }
 
+/** Those that the gateway took about when it took the newest: one page of its list has them. The others are looked up. */
+function together(rows: Lookable[]): Lookable[] {
+  const newest = Math.max(...rows.map(({ accepted_at }) => accepted_at ?? 0));
+  return rows.filter(({ accepted_at }) => (accepted_at ?? 0) >= newest - WINDOW_MS);
+}
+
 function remember(known: Map<string, Look>, owner: string, mine: Look): void {
   known.delete(owner);
   known.set(owner, mine);
@@ -103,7 +112,7 @@ async function record(
   owner: string,
   rows: Lookable[],
   deliveries: GatewayDelivery[],
-): Promise<Map<string, GatewayDelivery>> {
+): Promise<Map<string, Learned>> {
   const keys = new Set(rows.map(presentKey));
   const learned = ownAmong(deliveries).filter(({ key }) => keys.has(key));
   const isFinal = learned.filter(
@@ -119,7 +128,8 @@ async function record(
     const { tell } = toRecorded(final, results, outbox.endpoints, now);
     if (tell.length > 0) await batch(env.DB, tell);
   }
-  return new Map(learned.map((one) => [one.key, one]));
+  // Those that ended, with what their endpoints answered.
+  return new Map([...learned, ...final].map((one) => [one.key, one]));
 }
 
 // The attempts of this many of a delivery's newest keys are shown.
@@ -127,7 +137,7 @@ const SHOWN_KEYS_MAX = 3;
 
 /** The attempts of a delivery, oldest first; or why the gateway does not say. `now`: what it says of the present key. */
 export type Looked = {
-  now: GatewayDelivery | null;
+  now: Learned | null;
   attempts: Attempt[] | null;
   error: string | null;
 };
@@ -145,13 +155,25 @@ export async function lookAtOne(
   );
   const silent = shown.find(({ error }) => error !== null);
   if (silent) return { now: null, attempts: null, error: silent.error };
-  const now = shown.at(-1)?.delivery ?? null;
+  const found = shown.at(-1)?.delivery;
+  const now = found ? await recordOne(env, outbox, row, found) : null;
+  return { now, attempts: shown.flatMap(({ attempts }) => attempts), error: null };
+}
+
+/** Never rejects: what could not be recorded is shown all the same. */
+async function recordOne(
+  env: Bindings,
+  outbox: Outbox,
+  row: DeliveryOfEvent,
+  found: GatewayDelivery,
+): Promise<Learned | null> {
   try {
-    if (now) await record(env, outbox, row.owner, [row], [now]);
+    const learned = await record(env, outbox, row.owner, [row], [found]);
+    return learned.get(presentKey(row)) ?? null;
   } catch (error) {
     logError({ delivery: presentKey(row) }, error);
+    return ownAmong([found])[0] ?? null;
   }
-  return { now, attempts: shown.flatMap(({ attempts }) => attempts), error: null };
 }
 
 async function attemptsOf(gateway: Gateway, { id, endpoint_id }: DeliveryOfEvent, version: number) {

@@ -7,8 +7,10 @@ import { type DeliveryOfEvent, EVENT_OF, type Place } from "./lists.ts";
 import type { DeliveryRow, DeliveryStatus } from "./rows.ts";
 
 /** Most deliveries that one poll looks at for new ones, and most that it watches. */
-export const POLL_NEWS = 25;
+export const POLL_NEWS = 15;
 export const POLL_WATCHED = 50;
+/** Most of those being sent that it asks the gateway about, beside those that are watched. */
+const POLL_SENDING = 5;
 /** Most of what waits that one poll counts. */
 export const POLL_WAITING = 10;
 
@@ -33,10 +35,18 @@ export type News = {
   after: number;
   watched: WatchedRow[];
   failing: { endpoints: number; latest: number | null };
-  /** What the gateway has not taken; `failures`: how often posts failed that may be the gateway's fault. */
-  waiting: { deliveries: number; since: number; error: string | null; failures: number } | null;
+  /** What the gateway has not taken; `isBlocked`: a post failed, and it may be the gateway's fault. */
+  waiting: { deliveries: number; since: number; error: string | null; isBlocked: boolean } | null;
+  /** The newest that the gateway has: asked for whether they are shown or not, so that a failure is seen at once. */
+  sending: SendingRow[];
   isBreakerOpen: boolean;
 };
+
+/** A delivery that is being sent, with its event's id. */
+export type SendingRow = Pick<
+  DeliveryRow,
+  "event_seq" | "endpoint_id" | "key_version" | "accepted_at"
+> & { id: string; status: "sending" };
 
 const isLost = (status: DeliveryStatus | null) => status === "failed" || status === "dead";
 
@@ -70,15 +80,22 @@ const WATCHED = `SELECT d.event_seq, d.endpoint_id, d.status, d.key_version, d.s
 const FAILING = `SELECT count(*) AS n, max(failing_since) AS at FROM outbox_endpoint
   WHERE owner = ?1 AND failing_since IS NOT NULL`;
 
-const WAITING = `SELECT d.error, d.failures - d.own_failures AS failures, event.occurred_at AS at FROM (
-    SELECT event_seq, error, failures, own_failures FROM delivery
+// Blocked: a post failed, and neither the delivery nor what became of an earlier key is to blame.
+const WAITING = `SELECT d.error, d.blocked, event.occurred_at AS at FROM (
+    SELECT event_seq, error, error IS NOT NULL AND own_failures = 0 AND discards = 0 AND stuck = 0 AS blocked FROM delivery
     WHERE owner = ?1 AND status = 'pending' ORDER BY due_at LIMIT ?2 + 1
+  ) AS d JOIN event ON event.seq = d.event_seq`;
+
+// Served by delivery_sending.
+const SENDING = `SELECT d.event_seq, d.endpoint_id, d.key_version, d.accepted_at, d.status, event.id FROM (
+    SELECT event_seq, endpoint_id, key_version, accepted_at, status FROM delivery
+    WHERE owner = ?1 AND status = 'sending' ORDER BY due_at DESC LIMIT ?2
   ) AS d JOIN event ON event.seq = d.event_seq`;
 
 const BREAKER = "SELECT breaker = 'open' AS n FROM cron_state";
 
 type Key = Pick<DeliveryRow, "event_seq" | "endpoint_id">;
-type Waits = { error: string | null; failures: number; at: number };
+type Waits = { error: string | null; blocked: number; at: number };
 
 /** The answer to an owner's question. A second statement reads what is new, if anything is. @throws StorageError */
 export async function poll(db: D1Database, owner: string, question: Question): Promise<News> {
@@ -93,8 +110,9 @@ export async function poll(db: D1Database, owner: string, question: Question): P
     [FAILING, owner],
     [WAITING, owner, POLL_WAITING],
     [BREAKER],
+    [SENDING, owner, POLL_SENDING],
   ]);
-  const [keys = [], newest, seen = [], failing, waits = [], breaker] = results;
+  const [keys = [], newest, seen = [], failing, waits = [], breaker, sending = []] = results;
   const numberOf = (found?: { n: number | null }[]) => found?.[0]?.n ?? 0;
   const isKnown = (key: Key) =>
     watched.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);
@@ -110,6 +128,7 @@ export async function poll(db: D1Database, owner: string, question: Question): P
       latest: (failing as { at: number | null }[] | undefined)?.[0]?.at ?? null,
     },
     waiting: waitingOf(waits),
+    sending,
     isBreakerOpen: numberOf(breaker) === 1,
   };
 }
@@ -130,6 +149,6 @@ function waitingOf(waits: Waits[]): News["waiting"] {
     deliveries: waits.length,
     since: oldest.at,
     error: waits.find(({ error }) => error !== null)?.error ?? null,
-    failures: Math.max(...waits.map(({ failures }) => failures)),
+    isBlocked: waits.some(({ blocked }) => blocked === 1),
   };
 }

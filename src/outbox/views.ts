@@ -1,6 +1,7 @@
 /** Rows of the log as the API returns them. */
 import type { Delivery, DeliveryProgress, LoggedEvent, Polled } from "./answers.ts";
-import type { GatewayDelivery, Progress } from "./gateway.ts";
+import type { Progress } from "./gateway.ts";
+import type { Learned } from "./learn.ts";
 import type { DeliveryOfEvent, EventWithCounts, Place } from "./lists.ts";
 import { type News, POLL_WAITING } from "./poll.ts";
 import type { Registry } from "./resource.ts";
@@ -18,19 +19,22 @@ const SHOWN: Record<Progress, DeliveryStatus> = {
 /** The part of a delivery that changes; `now`: what the gateway says about its present key. */
 export function toProgress(
   row: Omit<DeliveryRow, "owner" | "type">,
-  now: GatewayDelivery | undefined,
+  now: Learned | undefined,
 ): DeliveryProgress {
   const isLive = now !== undefined && row.status === "sending";
-  const status = isLive ? SHOWN[now.progress] : row.status;
-  const isFinal = isLive && status !== "sending";
+  const { resends, last_http_status, error } = row;
+  const next_try_at = isoOrNull(nextTryAt(row, now));
+  if (!isLive) {
+    const { status, attempts } = row;
+    const finished_at = isoOrNull(row.finished_at);
+    return { status, attempts, resends, last_http_status, error, next_try_at, finished_at };
+  }
+  const status = SHOWN[now.progress];
   return {
-    status,
-    attempts: isLive ? now.attempts : row.attempts,
-    resends: row.resends,
-    last_http_status: row.last_http_status,
-    error: row.error,
-    next_try_at: isoOrNull(nextTryAt(row, now)),
-    finished_at: isoOrNull(isFinal ? now.updatedAt : row.finished_at),
+    ...{ status, attempts: now.attempts, resends, next_try_at },
+    last_http_status: now.lastHttpStatus ?? last_http_status,
+    error: status === "delivered" ? null : (now.answered ?? error),
+    finished_at: isoOrNull(status === "sending" ? null : now.updatedAt),
   };
 }
 
@@ -38,7 +42,7 @@ export function toProgress(
 export function toDelivery(
   resources: Registry,
   row: DeliveryOfEvent,
-  now: GatewayDelivery | undefined,
+  now: Learned | undefined,
 ): Delivery {
   return {
     id: `${row.id}.${row.endpoint_id}`,
@@ -65,7 +69,7 @@ export function withoutContents<Shown extends { title: unknown; data?: unknown }
 /** When a pending one is posted, or the gateway tries again. */
 function nextTryAt(
   { status, due_at }: Pick<DeliveryRow, "status" | "due_at">,
-  now: GatewayDelivery | undefined,
+  now: Learned | undefined,
 ): number | null {
   if (status === "pending") return due_at;
   return status === "sending" && now?.progress === "unfinished" ? now.nextTryAt : null;
@@ -111,7 +115,7 @@ function titleOf(
 /** A poll's answer, but for the deliveries. `isSilent`: the gateway does not answer a look. */
 export function toPolled(news: News, isSilent: boolean): Omit<Polled, "data" | "watched"> {
   const { after, hasMore, failing, waiting, isBreakerOpen } = news;
-  const isDown = isSilent || isBreakerOpen || (waiting?.failures ?? 0) > 0;
+  const isDown = isSilent || isBreakerOpen || waiting?.isBlocked === true;
   return {
     after,
     has_more: hasMore,

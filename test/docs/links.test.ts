@@ -2,7 +2,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { SETTING_NAMES } from "../../src/config.ts";
+import { SETTING_NAMES } from "../../src/settings.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const DOCUMENTS = globSync(["*.md", "docs/*.md", "examples/**/*.md", ".github/**/*.md"], {

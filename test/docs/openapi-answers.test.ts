@@ -24,9 +24,9 @@ describe("the check of answers", () => {
       "the fixed path before the pattern",
       {
         method: "POST",
-        path: "/event/replay",
+        path: "/delivery/resend",
         status: 202,
-        body: { data: "x", replayed: 0 },
+        body: { resent: 0 },
       },
     ],
     [
@@ -42,7 +42,7 @@ describe("the check of answers", () => {
       "a wrong method on a path that also fits a pattern",
       {
         method: "DELETE",
-        path: "/event/replay",
+        path: "/delivery/resend",
         status: 405,
         headers: { Allow: "GET, HEAD, POST" },
         body: { error: "x" },

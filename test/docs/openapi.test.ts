@@ -2,20 +2,38 @@
 import { Validator } from "@cfworker/json-schema";
 import { createConfig, lintFromString } from "@redocly/openapi-core";
 import { describe, expect, it } from "vitest";
-import { buildDocument, OPERATIONS, toTemplate } from "../../openapi/document.ts";
-import { CATALOGUE } from "../../openapi/webhooks.ts";
-import { app } from "../../src/app.ts";
-import { toConvoyEvent } from "../../src/event/message.ts";
-import type { EventType } from "../../src/event/schema.ts";
+import { resources as three, app as threeNouns } from "../../examples/notes/app.ts";
+import { INVOICE } from "../../examples/notes/invoice/document.ts";
+import { buildDocument, operationsOf, toTemplate } from "../../openapi/document.ts";
+import { catalogueOf } from "../../openapi/webhooks.ts";
+import { app as own } from "../../src/app.ts";
+import { registryOf } from "../../src/outbox/outbox.ts";
+import { resources } from "../../src/resources.ts";
+import { thing } from "../support/thing.ts";
 
-const document = buildDocument();
+const DOCUMENTS = [
+  {
+    of: "this service",
+    app: own,
+    operations: operationsOf(),
+    document: buildDocument(),
+    nouns: resources,
+  },
+  {
+    of: "a todo, a note and an invoice",
+    app: threeNouns,
+    operations: operationsOf(three, INVOICE),
+    document: buildDocument(three, INVOICE),
+    nouns: three,
+  },
+];
 
-describe("the API document", () => {
+describe.each(DOCUMENTS)("the API document of $of", ({ app, operations, document, nouns }) => {
   it("describes every route of the app, and no other", () => {
     const routes = app.routes
       .filter(({ method }) => method !== "ALL")
       .map(({ method, path: at }) => `${method} ${toTemplate(at)}`);
-    const described = OPERATIONS.map((o) => `${o.method.toUpperCase()} ${toTemplate(o.path)}`);
+    const described = operations.map((o) => `${o.method.toUpperCase()} ${toTemplate(o.path)}`);
     expect([...described].sort()).toEqual([...new Set(routes)].sort());
   });
 
@@ -30,16 +48,24 @@ describe("the API document", () => {
 
   it("keeps $ref out of the webhooks, which Convoy's importer does not follow", () => {
     expect(JSON.stringify(document.webhooks)).not.toContain("$ref");
-    expect(Object.keys(document.webhooks).sort()).toEqual(
-      ["created", "deleted", "failed", "ping", "retrieved", "updated"].sort(),
-    );
+    const types = [...nouns.values()].flatMap(({ types }) => [...types.keys()]);
+    expect(Object.keys(document.webhooks).sort()).toEqual(["ping", ...types].sort());
   });
 
-  it.each(examples())("gives an example that fits its schema: %s", (_, schema, example) => {
-    const { valid, errors } = validate(schema, example);
-    expect(errors.map((e) => `${e.instanceLocation} ${e.error}`)).toEqual([]);
-    expect(valid).toBe(true);
-  });
+  it.each(examplesIn(document))(
+    "gives an example that fits its schema: %s",
+    (_, schema, example) => {
+      expect(wrongWith(document, schema, example)).toEqual([]);
+    },
+  );
+
+  it.each(catalogueOf(nouns))(
+    "gives an example of $name with no field beyond its schema",
+    ({ schema, example }) => {
+      const strict = { ...schema, additionalProperties: false };
+      expect(wrongWith(document, strict, example)).toEqual([]);
+    },
+  );
 
   it("gives each whole number that 32 bits do not hold the format int64, and no other", () => {
     const found = { int64: 0, plain: 0 };
@@ -56,50 +82,79 @@ describe("the API document", () => {
     });
     expect(found.int64).toBeGreaterThan(10);
     expect(found.plain).toBeGreaterThan(3);
-    expect(document.paths["/todo/{id}"]?.get).toMatchObject({
-      parameters: [{ schema: { type: "integer", format: "int64" } }, {}],
-    });
+  });
+
+  it("gives ids that are numbers the format int64, and those that are text their pattern", () => {
+    const pattern = "^inv_[A-Za-z0-9_-]{1,64}$";
+    const ids = {
+      todo: { type: "integer", format: "int64" },
+      note: { type: "integer", format: "int64" },
+      invoice: { type: "string", pattern },
+    };
+    for (const name of nouns.keys()) {
+      expect(document.paths[`/${name}/{id}`]?.get).toMatchObject({
+        parameters: [{ name: "id", schema: ids[name as keyof typeof ids] }, {}],
+      });
+    }
   });
 
   it("has more than 30 examples", () => {
-    expect(examples().length).toBeGreaterThan(30);
+    expect(examplesIn(document).length).toBeGreaterThan(30);
   });
 });
 
-describe("a webhook as sent", () => {
-  const todo = { id: 1, item: "x", completed: true };
-  const sent: [EventType, string | null, number | null, number | undefined][] = [
-    ["ping", null, null, 1],
-    ["created", JSON.stringify(todo), 1, 2],
-    ["updated", JSON.stringify(todo), 1, 3],
-    ["deleted", null, 1, 4],
-    ["failed", null, 1, 5],
-    ["failed", null, 1, undefined],
-    ["retrieved", JSON.stringify(todo), 1, undefined],
-    ["retrieved", null, null, undefined],
-  ];
-
-  it.each(sent)("of type %s fits its schema in the catalogue and has no other fields", (...row) => {
-    const [type, text, todoId, seq] = row;
-    const { data } = toConvoyEvent({
-      id: "019ab5e1-6c00-7d2e-8f10-2b6f0c9a4d31",
-      owner: "o",
-      type,
-      endpoint_id: "e",
-      occurred_at: 0,
-      todo_id: todoId,
-      todo: text,
-      ...(seq === undefined ? {} : { seq }),
+describe("a noun in the document", () => {
+  const words = (names: string[]) =>
+    names.map((name) => {
+      const label = (name.charAt(0).toUpperCase() + name.slice(1)).replaceAll("_", " ");
+      const one = { ...thing, name, label };
+      return operationsOf(registryOf([one]), [])
+        .slice(0, 2)
+        .map(({ id, summary }) => [id, summary]);
     });
-    const schema = CATALOGUE.find(({ name }) => name === type)?.schema as object;
-    const { errors } = validate({ ...schema, additionalProperties: false }, data);
-    expect(errors.map((e) => `${e.instanceLocation} ${e.error}`)).toEqual([]);
+
+  it("is called by its name, in one and in many", () => {
+    expect(words(["invoice", "line_item", "category", "box", "day"])).toEqual([
+      [
+        ["listInvoices", "List invoices"],
+        ["getInvoice", "Read an invoice"],
+      ],
+      [
+        ["listLineItems", "List line items"],
+        ["getLineItem", "Read a line item"],
+      ],
+      [
+        ["listCategories", "List categories"],
+        ["getCategory", "Read a category"],
+      ],
+      [
+        ["listBoxes", "List boxes"],
+        ["getBox", "Read a box"],
+      ],
+      [
+        ["listDays", "List days"],
+        ["getDay", "Read a day"],
+      ],
+    ]);
+  });
+
+  it("cannot be called like one of the API's own answers", () => {
+    const attempt = { ...thing, name: "attempt", label: "Attempt" };
+    expect(() => buildDocument(registryOf([attempt]), [])).toThrow(
+      "Two schemas of the API document are named Attempt: rename the noun.",
+    );
+  });
+
+  it("is the only one that its document names", () => {
+    const { paths, tags } = buildDocument(registryOf([thing]), []);
+    expect(JSON.stringify({ paths, tags })).not.toMatch(/"\/?todo|Todos|[a-z]Todo\b/);
   });
 });
 
-function validate(schema: object, value: unknown) {
+function wrongWith(document: { components: object }, schema: object, value: unknown): string[] {
   const whole = { ...schema, components: document.components };
-  return new Validator(whole, "2020-12", false).validate(value);
+  const { errors } = new Validator(whole, "2020-12", false).validate(value);
+  return errors.map((e) => `${e.instanceLocation} ${e.error}`);
 }
 
 function walkNodes(node: unknown, visit: (node: Record<string, unknown>) => void): void {
@@ -109,7 +164,7 @@ function walkNodes(node: unknown, visit: (node: Record<string, unknown>) => void
 }
 
 /** Every example beside a schema, wherever it is in the document. */
-function examples(): [string, object, unknown][] {
+function examplesIn(document: object): [string, object, unknown][] {
   const found: [string, object, unknown][] = [];
   walk(document, "");
   return found;

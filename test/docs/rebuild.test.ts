@@ -25,8 +25,12 @@ beforeAll(async () => {
     asked.push({ path: request.url ?? "", token, body });
     const page = body?.cursor
       ? { data: [], checked: 3 }
-      : { data: [{ owner: "alice", todo_id: 1, log: 5, kv: null }], checked: 100, cursor: "next" };
-    const health = { unstored: { changes: 0, oldest_ms: null } };
+      : {
+          data: [{ owner: "alice", resource: "todo", resource_id: "1", log: 5, kv: null }],
+          checked: 100,
+          cursor: "next",
+        };
+    const health = { unprojected: { changes: 0, oldest_ms: null } };
     const refused = token === "bad";
     response.writeHead(refused ? 403 : 200, { "Content-Type": "application/json" });
     response.end(JSON.stringify(refused ? { error: "No." } : body ? page : health));
@@ -49,7 +53,9 @@ function run(args: string[], env: Record<string, string>) {
 
 test("npm run rebuild goes through all pages as an operator, prints what differed, and waits for KV", async () => {
   const { code, output } = await run([], { AUTH_SECRET });
-  expect(output).toContain('{"owner":"alice","todo_id":1,"log":5,"kv":null}');
+  expect(output).toContain(
+    '{"owner":"alice","resource":"todo","resource_id":"1","log":5,"kv":null}',
+  );
   expect(output).toContain("103 todos compared, 1 differed.");
   expect(output).toContain("KV has the last change of every todo.");
   expect(code).toBe(0);

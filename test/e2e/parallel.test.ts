@@ -67,8 +67,8 @@ test("concurrent updates of item and of completed lose neither", async () => {
   expect(todo).toEqual({ id, item: "After", completed: true });
   // The merge itself is in the log, and its last row holds both.
   const last = await system.db
-    .prepare("SELECT todo FROM event WHERE todo_id = ? ORDER BY seq DESC LIMIT 1")
-    .bind(id)
-    .first<{ todo: string }>();
-  expect(JSON.parse(last?.todo ?? "")).toEqual({ id, item: "After", completed: true });
+    .prepare("SELECT data FROM event WHERE resource_id = ? ORDER BY seq DESC LIMIT 1")
+    .bind(String(id))
+    .first<{ data: string }>();
+  expect(JSON.parse(last?.data ?? "")).toEqual({ id, item: "After", completed: true });
 });

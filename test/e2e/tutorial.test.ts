@@ -58,7 +58,7 @@ test("the tutorial's two commands end in one webhook with a valid signature, kep
     endpoint_id: id,
     url: "https://webhook.site/40984a4e-7b36-41fb-a234-9c2006bac8b5",
     event_type: "created",
-    idempotency_key: added.headers.get("x-event-id"),
+    idempotency_key: `${added.headers.get("x-event-id")}.${id}`,
     signature: { valid: true },
     attempts: 1,
     kept: true,
@@ -69,6 +69,20 @@ test("the tutorial's two commands end in one webhook with a valid signature, kep
     event_id: added.headers.get("x-event-id"),
     todo: { id: 1, item: "Setup a convoy webhook project and publish my first webhook" },
   });
+
+  // A look at it shows what became of it, attempt by attempt.
+  const path = `/delivery/${added.headers.get("x-event-id")}.${id}`;
+  const shown = await until("its end", async () => {
+    const { body } = await system.call("GET", path);
+    return body.status === "delivered" && body;
+  });
+  expect(shown).toMatchObject({
+    title: "Setup a convoy webhook project and publish my first webhook",
+    body: JSON.parse(delivery?.body ?? ""),
+    attempts_made: [{ http_status: 200 }],
+  });
+  const event = await system.call("GET", `/event/${added.headers.get("x-event-id")}`);
+  expect(event.body).toMatchObject({ status: "delivered", deliveries: [{ endpoint_id: id }] });
 
   // Nothing was left undone: a sweep changes nothing.
   await system.letTimePass();

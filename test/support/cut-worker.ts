@@ -44,20 +44,9 @@ export function passTime(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
 }
 
-/** An endpoint as D1 records it. */
-export type Recorded = {
-  id: string;
-  owner: string;
-  name: string;
-  url: string;
-  status: string;
-  paused_at: number | null;
-  subscription_id: string | null;
-};
-
-/** All endpoint records of D1. */
-export async function records(env: Bindings): Promise<Recorded[]> {
-  return (await env.DB.prepare("SELECT * FROM endpoint ORDER BY id").all<Recorded>()).results;
+/** All endpoint records of D1, removed ones and unfinished creations, too. */
+export async function records(env: Bindings): Promise<EndpointRow[]> {
+  return (await env.DB.prepare("SELECT * FROM endpoint ORDER BY id").all<EndpointRow>()).results;
 }
 
 /** The parts of a listed endpoint or subscription that tests read. */
@@ -65,11 +54,12 @@ export type AtConvoy = {
   uid: string;
   owner_id?: string;
   name: string;
+  url: string;
   status: string;
   endpoint_metadata?: { uid: string };
 };
 
-/** Calls the test's Convoy directly, as its portal would. @returns its `data` */
+/** Calls the test's Convoy directly, as its dashboard would. @returns its `data` */
 export async function atConvoy<T>(
   env: Bindings,
   method: string,
@@ -88,10 +78,20 @@ export async function atConvoy<T>(
 
 /** All endpoints, or all subscriptions, that Convoy has. */
 export async function listAtConvoy(env: Bindings, what: "endpoints" | "subscriptions") {
-  return (await atConvoy<{ content: AtConvoy[] }>(env, "GET", `/${what}?perPage=100`)).content;
+  return (await atConvoy<{ content: AtConvoy[] }>(env, "GET", `/${what}?perPage=1000`)).content;
 }
 
-/** Where D1 and Convoy differ: each record should be an endpoint with the same status and one subscription. */
+/** What only Convoy itself, or a licence, can do to an endpoint; without `set`, it is back from a backup. */
+export async function inConvoy(env: Bindings, id: string, set?: object): Promise<void> {
+  const path = `/inbox/endpoints/${id}${set ? "" : "/restore"}`;
+  const method = set ? "PUT" : "POST";
+  const body = set ? JSON.stringify(set) : null;
+  const response = await fetch(new URL(path, env.CONVOY_BASE_URL).href, { method, body });
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  await response.body?.cancel();
+}
+
+/** Where what is wanted and Convoy differ: each record should be an endpoint there, with one subscription. */
 export async function differencesOf(env: Bindings): Promise<string[]> {
   const rows = await records(env);
   const there = await listAtConvoy(env, "endpoints");
@@ -99,13 +99,14 @@ export async function differencesOf(env: Bindings): Promise<string[]> {
   return [
     ...rows.flatMap((row) => {
       const same = there.find(({ uid }) => uid === row.id);
+      if (row.wanted === "removed") return same ? [`Convoy still has ${row.name}`] : [];
+      if (row.wanted === "creating") return [`${row.name} is still being created`];
       const of = subscriptions.filter((one) => one.endpoint_metadata?.uid === row.id);
-      if (!same) return [`D1 has ${row.status} ${row.name}, Convoy not`];
+      if (!same) return [`Convoy lacks ${row.name}`];
+      if (row.due_at !== null) return [`${row.name} is due`];
       if (of.length !== 1) return [`${row.name} has ${of.length} subscriptions`];
-      if (of[0]?.uid !== row.subscription_id) return [`${row.name}: subscription not recorded`];
-      return same.status === row.status
-        ? []
-        : [`${row.name}: ${row.status}, at Convoy ${same.status}`];
+      const isSame = same.name === row.name && same.url === row.url;
+      return isSame ? [] : [`${row.name} ${row.url}, at Convoy ${same.name} ${same.url}`];
     }),
     ...there
       .filter(({ uid }) => !rows.some(({ id }) => id === uid))

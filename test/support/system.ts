@@ -21,7 +21,7 @@ export type System = {
   sweep(): Promise<void>;
   /** The Worker's own database. */
   db: D1Database;
-  /** Makes everything due, as if all leases and waits had run out. */
+  /** Makes due what is still to be posted or put into KV, as if all leases and waits had run out. */
   letTimePass(): Promise<void>;
   close(): Promise<void>;
 };
@@ -57,7 +57,11 @@ export async function startSystem(
       if (outcome !== "ok") throw new Error(`The scheduled run ended with "${outcome}".`);
     },
     async letTimePass() {
-      await db.prepare("UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL").run();
+      await db.batch([
+        db.prepare("UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL"),
+        db.prepare("UPDATE delivery SET due_at = 0 WHERE status = 'pending'"),
+        db.prepare("UPDATE cron_state SET breaker_until = 0"),
+      ]);
     },
     async close() {
       await harness.close();

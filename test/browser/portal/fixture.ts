@@ -135,8 +135,8 @@ export async function startFixture() {
     const fresh = world.deliveries.filter((one) => (lost || isNew(one)) && matches(query)(one));
     const failing = world.endpoints.flatMap(({ failing_since: at }) => (at ? [at] : []));
     return {
-      data: fresh.slice(-25).reverse(),
-      has_more: !lost && fresh.length > 25,
+      data: fresh.slice(-15).reverse(),
+      has_more: !lost && fresh.length > 15,
       after: world.deliveries.at(-1)?.sequence ?? 0,
       watched: world.deliveries.filter((one) =>
         places.includes(`${one.sequence}.${one.endpoint_id}`),

@@ -87,7 +87,7 @@ export function sizesTests(visit: Visit) {
     fixture.world.attempts = [
       {
         ...{ at: new Date(Date.now() - 400 * 24 * HOUR_MS).toISOString(), took_ms: 61_000 },
-        ...{ http_status: 500, response: HOSTILE.join("\\n"), error: EVIL, request_headers },
+        ...{ http_status: 500, response: HOSTILE.join("\n"), error: EVIL, request_headers },
         response_headers: { [`X-${"a".repeat(300)}`]: "b".repeat(500) },
       },
     ];
@@ -104,7 +104,7 @@ export function sizesTests(visit: Visit) {
     // Not today's: with year and zone.
     await has(
       page.locator(".attempt"),
-      /[A-Z][a-z]{2} \\d+, 20\\d\\d, \\d\\d:\\d\\d:\\d\\d (UTC|GMT|[A-Z])/,
+      /[A-Z][a-z]{2} \d+, 20\d\d, \d\d:\d\d:\d\d (UTC|GMT|[A-Z])/,
     );
     await page.locator("summary").first().click();
     await expectAccessible(page, "a hostile delivery");

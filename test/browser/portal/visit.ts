@@ -43,7 +43,7 @@ export async function openPortal(browser: Browser, url: string, options: VisitOp
 function waysOn(page: Page) {
   return {
     button: (name: string | RegExp) => page.getByRole("button", { name, exact: true }),
-    link: (name: string | RegExp) => page.getByRole("link", { name }),
+    link: (name: string | RegExp) => page.getByRole("link", { name }).first(),
     dialog: () => page.getByRole("dialog"),
     deliveries: () => page.locator(".row.delivery"),
     row: (text: string) => page.locator(".row", { hasText: text }),

@@ -34,10 +34,10 @@ afterEach(() => {
 
 test("a call carries key, version and minified JSON, and follows no redirect", async () => {
   const { convoy, requests } = fake(() => acceptance());
-  const event = { key: "k", type: "created", target: { ownerId: "me" }, data: { a: [1, 2] } };
+  const event = { key: "k", type: "created", endpointId: "e", data: { a: [1, 2] } };
   expect(await postEvent(convoy, event)).toMatchObject({ ok: true, status: 201 });
   const [request] = requests;
-  expect(request?.url).toBe("https://c.test/api/v1/projects/my%2Fproject/events/fanout");
+  expect(request?.url).toBe("https://c.test/api/v1/projects/my%2Fproject/events");
   expect(Object.fromEntries(request?.headers ?? [])).toEqual({
     authorization: "Bearer local",
     "content-type": "application/json",
@@ -45,7 +45,7 @@ test("a call carries key, version and minified JSON, and follows no redirect", a
   });
   expect(request?.redirect).toBe("manual");
   expect(await request?.text()).toBe(
-    '{"owner_id":"me","event_type":"created","idempotency_key":"k","data":{"a":[1,2]}}',
+    '{"endpoint_id":"e","event_type":"created","idempotency_key":"k","data":{"a":[1,2]}}',
   );
 });
 
@@ -111,7 +111,7 @@ test("a call without an answer times out, and its request is aborted", async () 
         request.signal.addEventListener("abort", () => reject(request.signal.reason));
       }),
   );
-  const event = { key: "k", type: "ping", target: { endpointId: "e" }, data: {} };
+  const event = { key: "k", type: "ping", endpointId: "e", data: {} };
   let answer: unknown;
   const posted = postEvent(convoy, event).then((given) => {
     answer = given;

@@ -65,6 +65,17 @@ test("an endpoint fails from the first refusal on, not only once the gateway has
   expect(again.reported).toMatchObject([{ error: "The endpoint has not taken it yet." }]);
 });
 
+test("of what arrived and what did not, the last counts", async () => {
+  await leaveDeliveries(DB, [sending(), sending()]);
+  const arrived = listed(1, { progress: "success", updatedAt: 60 });
+  const failed = listed(2, { progress: "failure", updatedAt: 70 });
+  const { reported } = await learn([arrived, failed], attempt(500));
+  expect(reported).toMatchObject([{ endpointId: "a1", error: "The endpoint answered 500." }]);
+  await leaveDeliveries(DB, [sending(), sending()], 3);
+  const again = [listed(3, { progress: "failure", updatedAt: 80 }), listed(4, { updatedAt: 90 })];
+  expect((await learn(again, attempt(500))).reported).toMatchObject([{ error: null }]);
+});
+
 test("the gateway is asked about one delivery of each endpoint, and no more than the budget allows", async () => {
   const endpoints = ["a1", "a2", "a3", "a4"];
   const deliveries = [...endpoints, "a1"].map((endpointId, at) =>
