@@ -108,7 +108,7 @@ export async function runChaos({ rounds, seed, onRound }: ChaosOptions): Promise
 async function sweepUntilDone(sweep: () => Promise<void>, convoy: ServedInbox, log: LogRow[]) {
   for (let sweeps = 0; sweeps < SWEEPS_MAX; sweeps++) {
     await sweep();
-    const accepted = new Set((await convoy.events()).map((event) => event.idempotency_key));
+    const accepted = new Set((await convoy.events()).map(eventIdOf));
     if (log.every(({ id }) => accepted.has(id))) break;
   }
   await convoy.idle();
@@ -126,7 +126,7 @@ type Evidence = {
 async function judge({ acknowledged, log, todos, convoy, receiver }: Evidence) {
   const committed = new Set(log.map(({ id }) => id));
   const accepted = count(
-    (await convoy.events()).filter((e) => !e.is_duplicate).map((e) => e.idempotency_key),
+    (await convoy.events()).filter(({ is_duplicate }) => !is_duplicate).map(eventIdOf),
   );
   const delivered = count(
     receiver.received.filter((one) => one.refused === undefined).map((one) => one.body.event_id),
@@ -148,6 +148,11 @@ async function judge({ acknowledged, log, todos, convoy, receiver }: Evidence) {
       ...kv.filter((id) => !expected.has(id)).map((id) => `todo ${id} in KV`),
     ],
   };
+}
+
+/** A key is of one endpoint, and there is one: with its event's id it has that of the delivery. */
+function eventIdOf({ idempotency_key }: { idempotency_key: string }): string {
+  return idempotency_key.split(".")[0] ?? "";
 }
 
 function count(ids: string[]): Map<string, number> {
