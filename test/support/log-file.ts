@@ -7,7 +7,6 @@ import { DatabaseSync } from "node:sqlite";
 export type LogRow = {
   seq: number;
   id: string;
-  /** Null: it changes nothing. */
   change: string | null;
   resource_id: string | null;
   /** The todo's JSON after the change; null when it was deleted. */
@@ -15,7 +14,7 @@ export type LogRow = {
 };
 
 /**
- * The whole log, oldest first; also ends every lease and wait in it, but not those of what Convoy has.
+ * The whole log, oldest first; also ends every lease and wait in it.
  * @param state wrangler's state directory; no workerd may be running on it
  */
 export function readLogAndLetTimePass(state: string): LogRow[] {
@@ -25,12 +24,9 @@ export function readLogAndLetTimePass(state: string): LogRow[] {
   const db = new DatabaseSync(path.join(folder, file));
   try {
     db.exec(`UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL;
-      UPDATE delivery SET due_at = 0 WHERE status = 'pending';
-      UPDATE cron_state SET breaker_until = 0`);
-    const rows = db
-      .prepare("SELECT seq, id, change, resource_id, data FROM event ORDER BY seq")
-      .all();
-    return rows as LogRow[];
+      UPDATE delivery SET due_at = 0 WHERE status = 'pending'; UPDATE cron_state SET breaker_until = 0`);
+    const sql = "SELECT seq, id, change, resource_id, data FROM event ORDER BY seq";
+    return db.prepare(sql).all() as LogRow[];
   } finally {
     db.close();
   }
