@@ -90,6 +90,7 @@ class OneLife {
   private troubled = 0;
   private n = 0;
   private together: Call[] = [];
+  private touched = new Set<string>();
   private readonly world: LifeWorld;
   private readonly trace: string[] = [];
 
@@ -142,6 +143,7 @@ class OneLife {
       const together = this.chance(25) ? 3 : 1;
       const actors: Actor[] = [];
       this.together = [];
+      this.touched.clear();
       for (let k = 0; k < together; k++) actors.push(...(await this.act()));
       await goOnUntil(() => actors.every((actor) => actor.idle()));
       if (this.chance(50)) await pass(this.random() * this.pick([1_000, 30_000, 3 * MINUTE_MS]));
@@ -263,10 +265,10 @@ class OneLife {
     };
   }
 
-  /** Of calls that began together any may be the last. */
+  /** Of what happens at once any may be the last. */
   private isAlone({ id }: Known, call: Call): boolean {
     const others = this.together.filter((other) => other !== call);
-    return others.every(({ url }) => !url.includes(id));
+    return !this.touched.has(id) && others.every(({ url }) => !url.includes(id));
   }
 
   private byCaller(one: Known): Actor {
@@ -325,6 +327,7 @@ class OneLife {
   /** Something in Convoy's dashboard; what it sets may win or lose. */
   private async inDashboard(one: Known): Promise<void> {
     const { convoy } = this.world;
+    this.touched.add(one.id);
     const api = <T>(method: string, path: string, body?: object) =>
       this.whenUp<T>(() => convoy.api<T>(method, path, body));
     const path = `/endpoints/${one.id}`;
