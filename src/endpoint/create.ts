@@ -32,8 +32,8 @@ import {
 
 // After this the cron takes a creation to be cut off.
 const CREATION_MS = 5 * 60_000;
-// Longest time of the call that creates: Convoy pings an https URL for up to 10 s.
-const CALL_MS = 20_000;
+// Convoy makes it by then, even if late; a creation that began later is no longer under way when this one is cut off.
+const MADE_MS = 3 * 60_000;
 const CLOCK_SKEW_MS = 60_000;
 // Of an owner's endpoints at Convoy, the newest so many are searched: 1 KB each.
 const LIST_MAX = 1_000;
@@ -104,7 +104,7 @@ export function isMadeBy(draft: Draft, item: ConvoyEndpoint): boolean {
     item.name === draft.name &&
     item.url === draft.url &&
     after > -CLOCK_SKEW_MS &&
-    after < CALL_MS + CLOCK_SKEW_MS
+    after < MADE_MS + CLOCK_SKEW_MS
   );
 }
 
