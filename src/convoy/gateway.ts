@@ -56,9 +56,13 @@ async function list(convoy: Convoy, window: Window): Promise<Listed> {
   return { kind: "page", deliveries: items.flatMap(toDelivery), next };
 }
 
-/** Whether it answered, but not with a page: for that one page, or because it cannot answer at all. */
-function isUnreadable({ status }: Failure): boolean {
-  return status !== null && status !== 401 && status !== 403 && status !== 429;
+/**
+ * Whether it answered, but not with a page, or took too long over it: for that one page, or because it cannot answer at
+ * all.
+ */
+function isUnreadable({ status, message }: Failure): boolean {
+  if (status === null) return message === "TimeoutError";
+  return status !== 401 && status !== 403 && status !== 429;
 }
 
 async function find(convoy: Convoy, key: string, endpointId: string): Promise<Found> {

@@ -13,6 +13,8 @@ import { frailty, type Pace, playOut } from "../support/turns.ts";
 import { pass } from "../support/virtual-clock.ts";
 import { type Call, openWorld } from "../support/world.ts";
 
+/** Fixed in CI: a failure there is one here. */
+const SEEDED = { seed: Number(process.env.SEED ?? 1) };
 const SCHEDULES = Number(process.env.RACES ?? 250);
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -84,7 +86,7 @@ it(`keeps its promises on ${SCHEDULES} schedules`, { timeout: 3_600_000 }, async
       total.deliveries += world.deliveries().length;
     }),
     // Shrinking takes minutes, so only SHRINK=1 does it; a failure's seed and path are printed.
-    { numRuns: SCHEDULES, endOnFailure: !process.env.SHRINK },
+    { numRuns: SCHEDULES, ...SEEDED, endOnFailure: !process.env.SHRINK },
   );
   console.info(`races: ${JSON.stringify(total)}, 0 broken`);
 });

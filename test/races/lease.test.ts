@@ -13,6 +13,8 @@ afterAll(() => world.close());
 
 /** Longer than a lease (src/outbox/write.ts). */
 const LEASE_OVER_MS = 95_000;
+/** Fixed in CI: a failure there is one here. */
+const SEEDED = { seed: Number(process.env.SEED ?? 1) };
 const SCHEDULES = Number(process.env.RACES ?? 200);
 
 const cast = fc.record({
@@ -66,6 +68,6 @@ test(`a worker that is back after its lease breaks no promise: ${SCHEDULES} sche
       await world.rest();
       expect(await brokenPromises(world)).toEqual([]);
     }),
-    { numRuns: SCHEDULES, endOnFailure: true },
+    { numRuns: SCHEDULES, ...SEEDED, endOnFailure: true },
   );
 });

@@ -12,6 +12,8 @@ const world = openWorld({ settings: { RETENTION_DAYS: "1" } });
 afterAll(() => world.close());
 
 const MINUTE_MS = 60_000;
+/** Fixed in CI: a failure there is one here. */
+const SEEDED = { seed: Number(process.env.SEED ?? 1) };
 const SCHEDULES = Number(process.env.RACES ?? 120);
 
 const cast = fc.record({
@@ -62,6 +64,6 @@ test(`walks, look-ups and resends at once deliver each once: ${SCHEDULES} schedu
       const keys = world.deliveries().map(({ key_version, resends }) => key_version - resends);
       expect(Math.max(...keys)).toBe(0);
     }),
-    { numRuns: SCHEDULES, endOnFailure: true },
+    { numRuns: SCHEDULES, ...SEEDED, endOnFailure: true },
   );
 });

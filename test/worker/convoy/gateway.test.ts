@@ -145,6 +145,21 @@ describe("the list", () => {
     ["a forbidden one", () => refusalOf(403, ""), "silent"],
     ["a limit", () => refusalOf(429, ""), "silent"],
     ["another project", () => pageOf([{ ...ITEM, project_id: "other" }]), "silent"],
+    [
+      "no connection",
+      () => {
+        throw new TypeError("fetch failed");
+      },
+      "silent",
+    ],
+    // A page that is too slow each time must not stop the walk for ever: a smaller one may do.
+    [
+      "a timeout",
+      () => {
+        throw new DOMException("", "TimeoutError");
+      },
+      "unreadable",
+    ],
     ["an error", () => refusalOf(500, ""), "unreadable"],
     ["something that is no page", () => acceptance({ content: [] }, 200), "unreadable"],
   ])("answered with %s is no page", async (_, answer, kind) => {
