@@ -73,7 +73,7 @@ const GUARDED: Scenario[] = ["once", "again"].map((what) => ({
   takes: "D1 INSERT INTO event",
   async setup(world) {
     world.endpoints("e1");
-    await world.ask("PUT", "/part/part_1");
+    await world.ask("POST", "/part", { body: { id: "part_1" } });
     if (what === "again") await world.ask("POST", "/part/part_1/seal");
   },
   act: (world, actor) => {

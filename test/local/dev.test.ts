@@ -13,6 +13,8 @@ import { devSettings, devToken, usesLocalConvoy } from "../../local/dev/settings
 import { claimState } from "../../local/dev/sharing.ts";
 import { welcome } from "../../local/dev/welcome.ts";
 import { install, missing, tooOld } from "../../scripts/install.mjs";
+import { KEY_SETTINGS, type Keys } from "../../src/keys.ts";
+import { settingsOf } from "../../src/settings.ts";
 import { verifyToken } from "../../src/token.ts";
 import { freePort } from "../support/processes.ts";
 
@@ -50,7 +52,11 @@ describe("with AUTH=jwt", () => {
       const settings = devSettings({ AUTH: "jwt", ...environment }, "http://c", vars);
       if (environment?.AUTH_SECRET || vars?.AUTH_SECRET) expect(settings.AUTH_SECRET).toBe(secret);
       const token = (await devToken(settings)) ?? "";
-      expect(await verifyToken(settings, token)).toMatchObject({ owner: "me", operator: false });
+      const { auth } = settingsOf(settings, KEY_SETTINGS);
+      expect(await verifyToken(auth as Keys, token)).toMatchObject({
+        owner: "me",
+        operator: false,
+      });
       const text = welcome({ port: 1, inboxUrl: undefined, token });
       expect(text.split(`-H 'Authorization: Bearer ${token}'`)).toHaveLength(3);
     }

@@ -99,7 +99,7 @@ function begin(kind: Kind, name: string, actor: Actor, random: () => number): vo
     update: () => call("PUT", "/thing/1", { name: `changed by ${name}` }),
     grow: () => call("PUT", "/thing/1?endpoint=e2", { size: 9 }),
     delete: () => call("DELETE", "/thing/1"),
-    make: () => call("PUT", "/part/part_1"),
+    make: () => call("POST", "/part", { id: "part_1" }),
     seal: () => call("POST", "/part/part_1/seal"),
     cron: () => setTimeout(() => void actor.scheduled(Date.now()), afterMs),
     resend: () => last && call("POST", `/delivery/${last.id}.e2/resend`),

@@ -3,7 +3,9 @@ import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { toConvoyEvent, WORDS } from "../../src/event/message.ts";
+import { bodyOf, postOf } from "../../src/outbox/message.ts";
+import { eventTypesOf } from "../../src/outbox/resource.ts";
+import { resources } from "../../src/resources.ts";
 import { RECEIVER } from "../support/receiver.ts";
 import { block, DOC, EXAMPLE } from "./document.ts";
 
@@ -15,49 +17,47 @@ test.skipIf(!openssl)("the example's shell command prints its signature", () => 
   expect(EXAMPLE.header).toBe(`t=${EXAMPLE.nowS},v1=${claimed}`);
 });
 
-test("the example is the body that this product posts", () => {
+/** A change of a todo, as the log has it. */
+function changeOf(type: string, todo: { id: number }) {
+  const what = { resource: "todo", resource_id: String(todo.id), data: JSON.stringify(todo) };
+  return { type, ...what, test: 0 as const };
+}
+
+test("the example is what this product posts", () => {
   const body = JSON.parse(EXAMPLE.body);
-  const { data } = toConvoyEvent({
+  const [, key = "", endpoint = ""] = /Idempotency-Key: (.*\.(\w+))/.exec(EXAMPLE.head) ?? [];
+  const event = {
+    ...changeOf("created", body.todo),
     id: body.event_id,
-    owner: "o",
-    type: "created",
-    endpoint_id: null,
     occurred_at: Date.parse(body.occurred_at),
-    todo_id: body.todo.id,
-    todo: JSON.stringify(body.todo),
     seq: body.sequence,
-  });
-  expect(JSON.stringify(data)).toBe(EXAMPLE.body);
-  expect(EXAMPLE.head).toContain(`X-Convoy-Idempotency-Key: ${body.event_id}`);
+  };
+  const post = postOf(event, endpoint, 0, resources);
+  expect(JSON.stringify(post.body)).toBe(EXAMPLE.body);
+  expect(post.key).toBe(key);
 });
 
 test("the table of fields has every field and every event of this product, and no other", () => {
   const rows = [...DOC.matchAll(/^\| `(\w+)` \| (.*?) \| (.*) \|$/gm)];
-  expect(rows.map(([, field]) => field)).toEqual(Object.keys(JSON.parse(EXAMPLE.body)));
+  const example = JSON.parse(EXAMPLE.body);
+  const event = { ...changeOf("created", example.todo), id: "x", occurred_at: 0, seq: 1 };
+  const tested = bodyOf({ ...event, test: 1 }, resources);
+  const fields = new Set([...Object.keys(example), ...Object.keys(tested)]);
+  expect(rows.map(([, field]) => field).sort()).toEqual([...fields].sort());
   const events = [...rows[0]![3]!.matchAll(/`(\w+)`/g)].map(([, event]) => event);
   expect(events.sort()).toEqual(
-    Object.values(WORDS)
+    eventTypesOf(resources)
       .map(({ event }) => event)
       .sort(),
   );
 });
 
 test("the largest body stays under the promised 16 KiB", () => {
-  const todo = JSON.stringify({
-    id: Number.MAX_SAFE_INTEGER,
-    item: "\u0001".repeat(2_000),
-    completed: false,
-  });
-  const source = {
-    id: "x".repeat(36),
-    owner: "o",
-    endpoint_id: null,
-    occurred_at: 0,
-    todo_id: 1,
-    todo,
-  };
-  const { data } = toConvoyEvent({ ...source, type: "updated", seq: Number.MAX_SAFE_INTEGER });
-  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(16 * 1024);
+  const item = "\u0001".repeat(2_000);
+  const todo = { id: Number.MAX_SAFE_INTEGER, item, completed: false };
+  const event = { ...changeOf("updated", todo), id: "x".repeat(36), occurred_at: 0 };
+  const body = bodyOf({ ...event, seq: Number.MAX_SAFE_INTEGER }, resources);
+  expect(Buffer.byteLength(JSON.stringify(body))).toBeLessThan(16 * 1024);
 });
 
 test("the ordering statement is the receiver's own", () => {

@@ -5,7 +5,7 @@ import path from "node:path";
 import type { Faults } from "../../local/convoy/faults.ts";
 import { migrate } from "../../local/dev/worker.ts";
 import { allTodos, createEndpoint } from "./client.ts";
-import { localSettings, type ServedInbox, startConvoy } from "./convoy-inbox.ts";
+import { type InboxEvent, localSettings, type ServedInbox, startConvoy } from "./convoy-inbox.ts";
 import { type HttpReceiver, startHttpReceiver } from "./http-receiver.ts";
 import { startKillable } from "./killable.ts";
 import { runLoad } from "./load.ts";
@@ -108,7 +108,7 @@ export async function runChaos({ rounds, seed, onRound }: ChaosOptions): Promise
 async function sweepUntilDone(sweep: () => Promise<void>, convoy: ServedInbox, log: LogRow[]) {
   for (let sweeps = 0; sweeps < SWEEPS_MAX; sweeps++) {
     await sweep();
-    const accepted = new Set((await convoy.events()).map((event) => event.idempotency_key));
+    const accepted = new Set((await convoy.events()).map(eventOf));
     if (log.every(({ id }) => accepted.has(id))) break;
   }
   await convoy.idle();
@@ -126,7 +126,7 @@ type Evidence = {
 async function judge({ acknowledged, log, todos, convoy, receiver }: Evidence) {
   const committed = new Set(log.map(({ id }) => id));
   const accepted = count(
-    (await convoy.events()).filter((e) => !e.is_duplicate).map((e) => e.idempotency_key),
+    (await convoy.events()).filter((event) => !event.is_duplicate).map(eventOf),
   );
   const delivered = count(
     receiver.received.filter((one) => one.refused === undefined).map((one) => one.body.event_id),
@@ -148,6 +148,11 @@ async function judge({ acknowledged, log, todos, convoy, receiver }: Evidence) {
       ...kv.filter((id) => !expected.has(id)).map((id) => `todo ${id} in KV`),
     ],
   };
+}
+
+/** The event of a delivery, whichever its key. */
+function eventOf({ idempotency_key }: InboxEvent): string {
+  return idempotency_key.split(".")[0] ?? "";
 }
 
 function count(ids: string[]): Map<string, number> {

@@ -7,10 +7,10 @@ import { DatabaseSync } from "node:sqlite";
 export type LogRow = {
   seq: number;
   id: string;
-  type: string;
-  todo_id: number | null;
+  change: string | null;
+  resource_id: string | null;
   /** The todo's JSON after the change; null when it was deleted. */
-  todo: string | null;
+  data: string | null;
 };
 
 /**
@@ -23,9 +23,10 @@ export function readLogAndLetTimePass(state: string): LogRow[] {
   if (file === undefined) throw new Error(`No D1 database in ${folder}`);
   const db = new DatabaseSync(path.join(folder, file));
   try {
-    db.exec("UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL");
-    const rows = db.prepare("SELECT seq, id, type, todo_id, todo FROM event ORDER BY seq").all();
-    return rows as LogRow[];
+    db.exec(`UPDATE event SET due_at = 0 WHERE due_at IS NOT NULL;
+      UPDATE delivery SET due_at = 0 WHERE status = 'pending'; UPDATE cron_state SET breaker_until = 0`);
+    const sql = "SELECT seq, id, change, resource_id, data FROM event ORDER BY seq";
+    return db.prepare(sql).all() as LogRow[];
   } finally {
     db.close();
   }
@@ -34,10 +35,10 @@ export function readLogAndLetTimePass(state: string): LogRow[] {
 /** The todos that the log adds up to, by id. */
 export function lastWords(log: LogRow[]): Map<number, unknown> {
   const todos = new Map<number, unknown>();
-  for (const { type, todo_id, todo } of log) {
-    if (todo_id === null || type === "failed") continue;
-    if (todo === null) todos.delete(todo_id);
-    else todos.set(todo_id, JSON.parse(todo));
+  for (const { change, resource_id, data } of log) {
+    if (change === null) continue;
+    if (data === null) todos.delete(Number(resource_id));
+    else todos.set(Number(resource_id), JSON.parse(data));
   }
   return todos;
 }

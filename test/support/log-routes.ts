@@ -6,6 +6,7 @@ import { validBody, validPath } from "../../src/validate.ts";
 import { part, Thing, thing } from "./thing.ts";
 
 const ThingPath = z.object({ id: thing.id.path });
+const NewPart = z.object({ id: part.id.body });
 const PartPath = z.object({ id: part.id.path });
 const Patch = z.partial(Thing);
 /** A part is sealed once: a change that depends on the current value. */
@@ -37,8 +38,8 @@ export const things = newApp()
 
 /** /part: made once, sealed once. */
 export const parts = newApp()
-  .put("/:id", validPath(PartPath), async (c) => {
-    const { id } = c.req.valid("param");
+  .post("/", validBody(NewPart), async (c) => {
+    const { id } = c.req.valid("json");
     await change(c, part, { change: "create", id, patch: { id, name: "lid", sealed: false } });
     return c.json({}, 201);
   })

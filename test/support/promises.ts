@@ -1,10 +1,11 @@
 /** Checks the promises of docs/design.md, section 1: what callers know against what is there. */
 import { valueKey } from "../../src/outbox/store.ts";
 import type { ConvoyDouble, Taken } from "./convoy-double.ts";
-import { outbox } from "./log-worker.ts";
+import type { Noun, Value } from "./noun.ts";
 import type { Call, Committed, Delivered, World } from "./world.ts";
 
-type Value = Record<string, unknown>;
+/** A call that asks for a change: of which noun, by which type, and of which id if it names one. */
+type Asked = { call: Call; noun: Noun; type: string; id: string | null };
 
 /** What may remain for a reason. `failing`: receivers that never took it. `refused`: what Convoy never takes. */
 export type Excuses = {
@@ -24,7 +25,7 @@ export async function brokenPromises<C extends ConvoyDouble>(
   const history = world.history();
   const deliveries = world.deliveries();
   const taken = await world.convoy.taken();
-  const changes = world.calls.filter((call) => changeOf(call) !== null);
+  const changes = world.calls.flatMap((call) => changeOf(world.nouns, call) ?? []);
   const traced = traces(world, deliveries, taken);
   const active = activeOnes(world);
   return [
@@ -69,23 +70,23 @@ function mayRepeat(call: Call, delivery: Delivered, id: string): boolean {
 }
 
 /** G1: an acknowledged change has exactly one event, of its type. */
-function changesWithoutEvent(changes: Call[], history: Committed[]): string[] {
+function changesWithoutEvent(changes: Asked[], history: Committed[]): string[] {
   const byId = Map.groupBy(history, ({ id }) => id);
-  return changes.filter(isDone).flatMap((call) => {
+  return changes.filter(isMade).flatMap(({ call, type }) => {
     const found = byId.get(call.eventId ?? "") ?? [];
-    const fits = found.length === 1 && found[0]?.type === changeOf(call)?.type;
+    const fits = found.length === 1 && found[0]?.type === type;
     return fits ? [] : [`G1: ${name(call)} has ${found.length} events`];
   });
 }
 
 /** G1: a change's event belongs to a call that was acknowledged, or that got no clear answer. */
-function eventsWithoutChange(changes: Call[], history: Committed[]): string[] {
-  const known = new Set(changes.filter(isDone).map(({ eventId }) => eventId));
-  const open = changes.filter(isOpen);
+function eventsWithoutChange(changes: Asked[], history: Committed[]): string[] {
+  const known = new Set(changes.filter(isMade).map(({ call }) => call.eventId));
+  const open = changes.filter(({ call }) => isOpen(call));
   const broken: string[] = [];
   for (const event of history.filter(isChange)) {
     if (known.has(event.id)) continue;
-    const at = open.findIndex((call) => mayBe(call, event));
+    const at = open.findIndex((asked) => mayBe(asked, event));
     if (at < 0) broken.push(`G1: event ${event.seq} ${event.type} is of no call`);
     else open.splice(at, 1);
   }
@@ -93,19 +94,19 @@ function eventsWithoutChange(changes: Call[], history: Committed[]): string[] {
 }
 
 /** G1: each change is legal after the one before it, and holds all fields of all changes so far. */
-function illegalHistory(changes: Call[], history: Committed[]): string[] {
+function illegalHistory(changes: Asked[], history: Committed[]): string[] {
   const broken: string[] = [];
-  const done = Map.groupBy(changes.filter(isDone), ({ eventId }) => eventId);
+  const done = Map.groupBy(changes.filter(isMade), ({ call }) => call.eventId);
   const now = new Map<string, Value | null>();
   for (const event of history.filter(isChange)) {
     const place = placeOf(event);
     const before = now.get(place) ?? null;
     const say = (what: string) => broken.push(`G1: event ${event.seq} ${event.type} ${what}`);
     if ((event.change === "create") === (before !== null)) say(`after ${JSON.stringify(before)}`);
-    if (event.type === "part.sealed" && before?.sealed === true) say("of what is sealed: 409");
     const after = dataOf(event);
-    const tried = done.get(event.id) ?? changes.filter((call) => mayBe(call, event));
-    if (!tried.some((call) => same(merged(call, event, before), after))) {
+    const tried = done.get(event.id) ?? changes.filter((asked) => mayBe(asked, event));
+    if (before && tried[0]?.noun.refuses?.(event.type, before)) say("against the noun's rules");
+    if (!tried.some((asked) => same(merged(asked, event, before), after))) {
       say(`lost an update: it made ${event.data}`);
     }
     now.set(place, after);
@@ -114,9 +115,9 @@ function illegalHistory(changes: Call[], history: Committed[]): string[] {
 }
 
 /** G1: an event has a delivery for each endpoint that wanted it when it was committed, or for the one that was named. */
-function unwanted(changes: Call[], history: Committed[], deliveries: Delivered[]): string[] {
+function unwanted(changes: Asked[], history: Committed[], deliveries: Delivered[]): string[] {
   const byEvent = Map.groupBy(deliveries, ({ event_seq }) => event_seq);
-  const calls = new Map(changes.filter(isDone).map((call) => [call.eventId, call]));
+  const calls = new Map(changes.filter(isMade).map(({ call }) => [call.eventId, call]));
   return history.flatMap((event) => {
     const got = (byEvent.get(event.seq) ?? []).map(({ endpoint_id }) => endpoint_id).sort();
     const call = calls.get(event.id);
@@ -241,9 +242,9 @@ export function kvDiffers<C extends ConvoyDouble>(
   const stored = world.kv.now();
   const broken: string[] = [];
   for (const { owner, resource, resource_id, data, seq } of last.values()) {
-    const noun = outbox.resources.get(resource ?? "");
+    const noun = world.nouns.find((one) => one.resource.name === resource);
     if (!noun) throw new Error(`no noun ${resource}`);
-    const key = valueKey(noun, owner, resource_id ?? "");
+    const key = valueKey(noun.resource, owner, resource_id ?? "");
     const entry = stored.get(key);
     const version = (entry?.metadata as { seq?: number } | undefined)?.seq;
     stored.delete(key);
@@ -258,6 +259,10 @@ function isDone({ status }: Call): boolean {
   return status !== null && status < 300;
 }
 
+function isMade({ call }: Asked): boolean {
+  return isDone(call);
+}
+
 /** No answer, or one that says that the outcome is unknown. */
 function isOpen({ status, eventId, url }: Call): boolean {
   return status === null || (status >= 500 && (eventId !== null || /\/(resend|replay)$/.test(url)));
@@ -267,38 +272,36 @@ function isChange({ change }: Committed): boolean {
   return change !== null;
 }
 
-/** The change that a call asks for, and the id that it names; null for other calls. */
-function changeOf({ method, url, body }: Call): { type: string; id: string | null } | null {
-  const { pathname } = new URL(url, "http://x");
-  const [, noun, id = null, action] =
-    /^\/(thing|part)(?:\/([^/]+))?(?:\/(seal))?$/.exec(pathname) ?? [];
-  if (noun === undefined || method === "GET") return null;
-  if (noun === "part") return { type: action ? "part.sealed" : "part.created", id };
-  const type = { POST: "thing.created", PUT: "thing.updated" }[method] ?? "thing.deleted";
-  return { type, id: id ?? (body?.id === undefined ? null : String(body.id)) };
+/** The change that a call asks for; null for other calls. */
+function changeOf(nouns: Noun[], call: Call): Asked | null {
+  const { method, url, body } = call;
+  const [, name, id = null, action] = new URL(url, "http://x").pathname.split("/");
+  const noun = nouns.find(({ resource }) => resource.name === name);
+  if (!noun || method === "GET") return null;
+  const { created, updated, deleted } = noun.resource.verbs;
+  const given = body?.id === undefined ? null : String(body.id);
+  if (action !== undefined) {
+    const type = noun.actions?.[action]?.type;
+    return type === undefined ? null : { call, noun, type, id };
+  }
+  if (method === "POST") return { call, noun, type: created.type, id: given };
+  return { call, noun, type: (method === "PUT" ? updated : deleted).type, id };
 }
 
-function mayBe(call: Call, event: Committed): boolean {
-  const asked = changeOf(call);
-  if (!asked || !isOpen(call) || call.owner !== event.owner) return false;
-  const sameId = asked.id === null || asked.id === event.resource_id;
-  return asked.type === event.type && sameId && (call.eventId ?? event.id) === event.id;
+function mayBe({ call, type, id }: Asked, event: Committed): boolean {
+  if (!isOpen(call) || call.owner !== event.owner) return false;
+  const sameId = id === null || id === event.resource_id;
+  return type === event.type && sameId && (call.eventId ?? event.id) === event.id;
 }
 
 /** The value after a call's change. */
-function merged({ body }: Call, event: Committed, before: Value | null): Value | null {
+function merged({ call, noun, type }: Asked, event: Committed, before: Value | null): Value | null {
+  const id = noun.resource.id.fromText(event.resource_id ?? "");
+  const action = Object.values(noun.actions ?? {}).find((one) => one.type === type);
+  if (action) return { ...before, ...action.patch };
   if (event.change === "delete") return null;
-  const id = event.resource === "thing" ? Number(event.resource_id) : event.resource_id;
-  switch (event.type) {
-    case "thing.created":
-      return { id, name: "", size: 0, ...body };
-    case "part.created":
-      return { id, name: "lid", sealed: false };
-    case "part.sealed":
-      return { ...before, sealed: true };
-    default:
-      return { ...before, ...body };
-  }
+  const base = event.change === "create" ? { ...noun.defaults, id } : before;
+  return { ...base, ...call.body };
 }
 
 function dataOf({ data }: Committed): Value | null {

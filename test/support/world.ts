@@ -15,6 +15,7 @@ import type { ConvoyDouble } from "./convoy-double.ts";
 import type { D1Double } from "./d1-sqlite.ts";
 import { type KvBehaviour, type KvDouble, kvDouble, STALEST } from "./kv.ts";
 import { type ModelConvoy, modelConvoy } from "./model-convoy.ts";
+import { LOG_NOUNS, type Noun } from "./noun.ts";
 import { goOnUntil, pass, resetClock, settle, startClock } from "./virtual-clock.ts";
 
 const MINUTE_MS = 60_000;
@@ -53,9 +54,10 @@ export type Committed = {
 /** A delivery as it is, or was when it was purged. */
 export type Delivered = DeliveryRow & { id: string };
 
-/** Defaults: `worker` the log alone, `convoy` the model, `kv` as stale and as slow as KV may be. */
+/** Defaults: `worker` the log alone with its `nouns`, `convoy` the model, `kv` as stale and as slow as KV may be. */
 export type WorldOptions<C extends ConvoyDouble> = {
   worker?: Stores["worker"];
+  nouns?: Noun[];
   settings?: Partial<Bindings>;
   convoy?: C;
   kv?: KvBehaviour;
@@ -77,6 +79,7 @@ export type Sent = { body?: Record<string, unknown>; owner?: string };
 export type World<C extends ConvoyDouble = ModelConvoy> = {
   /** What invocations of the Worker are given. */
   stores: Stores;
+  nouns: Noun[];
   d1: D1Double;
   kv: KvDouble;
   convoy: C;
@@ -162,7 +165,7 @@ export function openWorld<C extends ConvoyDouble = ModelConvoy>(
   openHistory(d1);
   const kv = kvDouble({ ...(options.kv ?? STALEST) });
   const convoy = options.convoy ?? (modelConvoy() as ConvoyDouble as C);
-  const { worker } = options;
+  const { worker, nouns = LOG_NOUNS } = options;
   const settings = { ...options.settings };
   const stores: Stores = { d1, kv: kv.kv, convoy, settings, ...(worker ? { worker } : {}) };
   const calls: Call[] = [];
@@ -223,6 +226,7 @@ export function openWorld<C extends ConvoyDouble = ModelConvoy>(
 
   return {
     stores,
+    nouns,
     d1,
     kv,
     convoy,
