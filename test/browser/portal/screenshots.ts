@@ -77,6 +77,7 @@ for (const dark of [false, true]) {
 const { page, goTo } = await openPortal(browser, owner.link, { width: 390, height: 780 });
 await goTo("#/endpoints");
 await page.locator(".row", { hasText: "failing for" }).waitFor();
+await page.locator(".live[data-live=true]").waitFor();
 await page.screenshot({ path: path.join(DOCS, "portal-phone.png") });
 await browser.close();
 await scene.close();
