@@ -45,7 +45,7 @@ function demand(command: string, args: string[]): void {
 
 /** One run against a fresh system with empty state. @returns Schemathesis' exit code */
 function fuzz(auth: "open" | "jwt"): Promise<number> {
-  return withDevServer({ AUTH: auth, AUDIT: "off" }, ({ url, tokenOf }) => {
+  return withDevServer({ AUTH: auth }, ({ url, tokenOf }) => {
     console.log(`\nAUTH=${auth}`);
     return schemathesis(auth, url, auth === "jwt" ? tokenOf("fuzz") : undefined);
   });

@@ -1,6 +1,6 @@
 /**
  * npm run rebuild -- --url URL [--from log|kv] [--dry-run]: makes KV and the log agree, page by page, and
- * prints each todo that differed (docs/operate.md). The operator's token is TOKEN from the environment, or
+ * prints each resource that differed (docs/operate.md). The operator's token is TOKEN from the environment, or
  * is made with AUTH_SECRET, as `npm run token` does.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -27,13 +27,13 @@ async function main(argv: string[]): Promise<number> {
     const { url, from, dryRun } = argumentsOf(argv);
     const call = callerOf(url, await tokenOf());
     const { checked, differed } = await rebuild(call, from, dryRun);
-    console.log(`${checked} todos compared, ${differed} differed.`);
+    console.log(`${checked} resources compared, ${differed} differed.`);
     if (dryRun && differed > 0) console.log("Nothing was changed: to change it, omit --dry-run.");
     if (dryRun || differed === 0) return 0;
     const left = await rest(call);
     console.log(
       left === 0
-        ? "KV has the last change of every todo."
+        ? "KV has the last change of every resource."
         : `KV still lacks ${left} changes; the cron continues. GET /health?deep shows how many are left.`,
     );
     return 0;

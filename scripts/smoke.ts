@@ -15,8 +15,8 @@ const USAGE = `Usage: npm run smoke [-- --receiver-url URL] [--listen PORT] [--p
 /** A Convoy before v26.7.3 may take two minutes to act on a change to an endpoint. */
 const PATIENCE_S = 180;
 const LOCAL_PATIENCE_S = 30;
-/** Convoy lists an event within seconds. */
-const AUDIT_DELAY_S = 5;
+/** Convoy lists a delivery within seconds. */
+const WALK_DELAY_S = 5;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -39,7 +39,7 @@ async function main(argv: string[]): Promise<number> {
       receiver,
       receiverUrl: given.receiverUrl ?? `http://127.0.0.1:${receiver.port}/hook`,
       patienceMs: patienceS * 1_000,
-      auditDelayS: local ? 1 : AUDIT_DELAY_S,
+      walkDelayS: local ? 1 : WALK_DELAY_S,
       say: (line) => console.log(line),
       signal: interrupted.signal,
     });

@@ -82,8 +82,24 @@ func use() error {
 	if active, _, err := api.EndpointsAPI.ActivateEndpoint(ctx, id).Execute(); err != nil || active.Status != "active" {
 		return fmt.Errorf("ActivateEndpoint: %v %w", active, err)
 	}
-	if events, _, err := api.EventsAPI.ListEvents(ctx).Execute(); err != nil || len(events.Data) == 0 {
+	// An operator gets another page than an owner.
+	events, _, err := api.EventsAPI.ListEvents(ctx).Execute()
+	if err != nil || len(events.EventPage.Data) == 0 {
 		return fmt.Errorf("ListEvents: %w", err)
+	}
+	if _, _, err := api.EventsAPI.ReplayEvent(ctx, "none").Execute(); err == nil {
+		return fmt.Errorf("ReplayEvent of one that is not there")
+	}
+	deliveries, _, err := api.DeliveriesAPI.ListDeliveries(ctx).Endpoint(id).Execute()
+	if err != nil || len(deliveries.DeliveryPage.Data) == 0 {
+		return fmt.Errorf("ListDeliveries: %w", err)
+	}
+	delivery := deliveries.DeliveryPage.Data[0].Id
+	if got, _, err := api.DeliveriesAPI.GetDelivery(ctx, delivery).Execute(); err != nil || got.EndpointId != id {
+		return fmt.Errorf("GetDelivery: %v %w", got, err)
+	}
+	if _, _, err := api.DeliveriesAPI.ResendDeliveries(ctx).Execute(); err != nil {
+		return fmt.Errorf("ResendDeliveries: %w", err)
 	}
 	if _, _, err := api.TodosAPI.DeleteTodo(ctx, largest).Execute(); err != nil {
 		return fmt.Errorf("DeleteTodo: %w", err)

@@ -34,7 +34,12 @@ with client.ApiClient(configuration) as connection:
     endpoints.create_portal_link()
     assert endpoints.pause_endpoint(id).status == "paused"
     assert endpoints.activate_endpoint(id).status == "active"
-    assert client.EventsApi(connection).list_events().data
+    # An operator gets another page than an owner.
+    assert client.EventsApi(connection).list_events().actual_instance.data
+    deliveries = client.DeliveriesApi(connection)
+    listed = deliveries.list_deliveries(endpoint=id).actual_instance.data
+    assert deliveries.get_delivery(listed[0].id).endpoint_id == id
+    deliveries.resend_deliveries()
     todos.delete_todo(LARGEST)
     try:
         todos.get_todo(LARGEST)

@@ -1,6 +1,13 @@
 // Uses the TypeScript client that openapi-generator makes: every kind of call, against a running Worker.
 import assert from "node:assert/strict";
-import { Configuration, EndpointsApi, EventsApi, ResponseError, TodosApi } from "./client/index.js";
+import {
+  Configuration,
+  DeliveriesApi,
+  EndpointsApi,
+  EventsApi,
+  ResponseError,
+  TodosApi,
+} from "./client/index.js";
 
 const configuration = new Configuration({
   basePath: process.env.URL ?? "",
@@ -36,6 +43,10 @@ await endpoints.createPortalLink();
 assert.equal((await endpoints.pauseEndpoint({ id })).status, "paused");
 assert.equal((await endpoints.activateEndpoint({ id })).status, "active");
 assert.ok((await new EventsApi(configuration).listEvents()).data.length > 0);
+const deliveries = new DeliveriesApi(configuration);
+const [delivery] = (await deliveries.listDeliveries({ endpoint: id })).data;
+assert.equal((await deliveries.getDelivery({ id: delivery?.id ?? "" })).endpointId, id);
+await deliveries.resendDeliveries();
 await todos.deleteTodo({ id: largest });
 await assert.rejects(
   todos.getTodo({ id: largest }),

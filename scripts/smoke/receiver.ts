@@ -3,13 +3,21 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { verifySignature } from "../../examples/receiver/verify.ts";
 
+/** A header that an endpoint may have. */
+export const SMOKE_HEADER = "X-Smoke";
+
 /** One webhook that arrived. */
 export type Arrival = {
   event: string;
   eventId: string;
   sequence: number | null;
-  /** Convoy's idempotency key: a replay has a different one. */
+  /** Convoy's idempotency key: what is sent again has a different one. */
   key: string;
+  /** Whether it says that it is a test. */
+  test: boolean;
+  /** The request's path, and its header SMOKE_HEADER; empty for none. */
+  path: string;
+  header: string;
   signed: boolean;
   /** ms since the receiver started. */
   atMs: number;
@@ -36,12 +44,15 @@ export async function startReceiver(port: number, everywhere: boolean): Promise<
     const header = (name: string) => String(request.headers[name] ?? "");
     const body = new Uint8Array(bytes).buffer;
     const signed = await verifySignature(body, header("x-convoy-signature"), secrets);
-    const { event, event_id, sequence } = parse(bytes.toString());
+    const { event, event_id, sequence, test } = parse(bytes.toString());
     arrivals.push({
       event: String(event),
       eventId: String(event_id),
       sequence: typeof sequence === "number" ? sequence : null,
       key: header("x-convoy-idempotency-key"),
+      test: test === true,
+      path: request.url ?? "",
+      header: header(SMOKE_HEADER.toLowerCase()),
       signed,
       atMs: Date.now() - begun,
     });

@@ -1,4 +1,7 @@
-/** What `npm run smoke` does: the tutorial, every event type, a pause, a replay; it leaves nothing behind. */
+/**
+ * What `npm run smoke` does: the tutorial, every event type, a test, a pause, sending again, an endpoint with all that
+ * one can have; it leaves nothing behind.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -6,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { migrate, serveWorker } from "../../local/dev/worker.ts";
 import type { Health } from "../../src/health.ts";
 import { isLoopback, mintToken } from "../../src/token.ts";
-import type { Receiver } from "./receiver.ts";
+import { type Receiver, SMOKE_HEADER } from "./receiver.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 /** How often to check what is waited for, and how often to run the cron meanwhile: more than once a minute. */
@@ -22,8 +25,8 @@ export type SmokeOptions = {
   receiverUrl: string;
   /** Longest wait for one webhook. */
   patienceMs: number;
-  /** When to start looking for an event in Convoy's list. */
-  auditDelayS: number;
+  /** When to start looking for a delivery in Convoy's list. */
+  walkDelayS: number;
   say: (line: string) => void;
   /** Ends the run early; what it created is removed all the same. */
   signal?: AbortSignal;
@@ -37,10 +40,9 @@ export class SmokeError extends Error {
 /**
  * Runs all of it against its own Worker, as an owner of its own: other owners of the project, whose endpoints
  * are other people's, are sent nothing.
- * @returns whether the pause took effect at once (Convoy from v26.7.3 on)
  * @throws SmokeError at the first thing that is wrong; everything is removed even then
  */
-export async function smoke(options: SmokeOptions): Promise<{ pausedAtOnce: boolean }> {
+export async function smoke(options: SmokeOptions): Promise<void> {
   const state = await mkdtemp(path.join(tmpdir(), "todo-smoke-"));
   const AUTH_SECRET = crypto.randomUUID() + crypto.randomUUID();
   const isHere = isLoopback(new URL(options.receiverUrl).hostname);
@@ -49,7 +51,7 @@ export async function smoke(options: SmokeOptions): Promise<{ pausedAtOnce: bool
     AUTH: "jwt",
     AUTH_SECRET,
     PRIVATE_ADDRESSES: isHere ? "allow" : "refuse",
-    WALK_DELAY_S: String(options.auditDelayS),
+    WALK_DELAY_S: String(options.walkDelayS),
   };
   await migrate(ROOT, state);
   const worker = await serveWorker({ root: ROOT, port: 0, settings, state, interactive: false });
@@ -58,7 +60,7 @@ export async function smoke(options: SmokeOptions): Promise<{ pausedAtOnce: bool
   const api = callerOf(worker.url, token);
   const cron = () => worker.scheduled(new Date()).catch(() => {});
   try {
-    return await steps(api, cron, options);
+    await steps(api, cron, options);
   } finally {
     await clearAway(api, options.say).finally(() => worker.close());
     await rm(state, { recursive: true, force: true });
@@ -81,117 +83,166 @@ function callerOf(url: URL, token: string): Api {
   };
 }
 
-async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions) {
-  const { receiver, receiverUrl, patienceMs, say } = options;
-  const { arrivals } = receiver;
+/** What every step works with. `until` waits for a condition, with the cron running meanwhile. */
+type Smoke = SmokeOptions & {
+  api: Api;
+  until: (what: string, met: () => boolean | Promise<boolean>) => Promise<void>;
+  /** Calls the API. @throws SmokeError unless it answers with this status */
+  // biome-ignore lint/suspicious/noExplicitAny: as Api
+  demand: <T = any>(status: number, ...call: Parameters<Api>) => Promise<Reply<T>>;
+  /** Whether an event has arrived so many times. */
+  arrived: (eventId: string, times?: number) => boolean;
+};
 
-  /** Waits for a condition, with the cron running meanwhile. */
-  async function until(what: string, met: () => boolean | Promise<boolean>): Promise<void> {
-    const begun = Date.now();
-    for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
-      if (options.signal?.aborted) throw new SmokeError("Interrupted.");
-      if (Date.now() - begun > patienceMs) {
-        const { body } = await api<Health>("GET", "/health?deep");
-        throw new SmokeError(
-          `${what} did not happen within ${patienceMs / 1_000} s. ${JSON.stringify(body)}`,
-        );
-      }
-      if (Date.now() - ran < CRON_MS) continue;
-      ran = Date.now();
-      await cron();
+async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions): Promise<void> {
+  const { arrivals } = options.receiver;
+  const smoke: Smoke = {
+    ...options,
+    api,
+    until: (what, met) => until({ ...options, api }, cron, what, met),
+    async demand(status, method, at, body) {
+      const answer = await api<never>(method, at, body);
+      if (answer.status === status) return answer;
+      throw new SmokeError(
+        `${method} ${at}: ${answer.status} ${JSON.stringify(answer.body)} where ${status} was expected`,
+      );
+    },
+    arrived: (id, times = 1) => arrivals.filter(({ eventId }) => eventId === id).length >= times,
+  };
+  const begun = new Date().toISOString();
+  const { id, created } = await tutorial(smoke);
+  await pause(smoke, id);
+  await again(smoke, `${created}.${id}`, begun);
+  await everything(smoke, id);
+  const bad = arrivals.filter(({ signed }) => !signed);
+  if (bad.length > 0) throw new SmokeError(`${bad.length} signatures are wrong.`);
+}
+
+async function until(
+  { api, patienceMs, signal }: SmokeOptions & { api: Api },
+  cron: () => Promise<void>,
+  what: string,
+  met: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const begun = Date.now();
+  for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
+    if (signal?.aborted) throw new SmokeError("Interrupted.");
+    if (Date.now() - begun > patienceMs) {
+      const { body } = await api<Health>("GET", "/health?deep");
+      throw new SmokeError(
+        `${what} did not happen within ${patienceMs / 1_000} s. ${JSON.stringify(body)}`,
+      );
     }
+    if (Date.now() - ran < CRON_MS) continue;
+    ran = Date.now();
+    await cron();
   }
-  const arrived = (id: string, times = 1) =>
-    arrivals.filter(({ eventId }) => eventId === id).length >= times;
-  async function demand<T>(reply: Promise<Reply<T>>, status: number): Promise<Reply<T>> {
-    const answer = await reply;
-    if (answer.status === status) return answer;
-    throw new SmokeError(
-      `${answer.status} ${JSON.stringify(answer.body)} where ${status} was expected`,
-    );
-  }
+}
 
+/** The tutorial, and every event type. @returns the endpoint, and the first event */
+async function tutorial({ api, demand, until, arrived, receiver, receiverUrl, say }: Smoke) {
   const health = await api<Health>("GET", "/health?deep");
   if (health.body.convoy !== "ok") throw new SmokeError(`Convoy: ${health.body.convoy}`);
   say("Convoy answers, and the key belongs to the project.");
-
-  const made = await demand(
-    api("POST", "/endpoint", {
-      name: "Todo endpoint",
-      description: "Made by npm run smoke, and removed at its end.",
-      http_timeout: "10s",
-      url: receiverUrl,
-    }),
-    201,
-  );
+  const made = await demand(201, "POST", "/endpoint", {
+    name: "Todo endpoint",
+    description: "Made by npm run smoke, and removed at its end.",
+    http_timeout: "10s",
+    url: receiverUrl,
+  });
   const id = String(made.body["Endpoint ID"]);
   receiver.secrets.push(made.body.secret);
   say(`The tutorial: endpoint ${id} at ${receiverUrl}.`);
 
-  const sent: [type: string, method: string, path: string, status: number, body?: object][] = [
-    ["created", "POST", `/todo?endpoint=${id}`, 201, { id: 1, item: "Publish my first webhook" }],
-    ["ping", "POST", `/endpoint/${id}/ping`, 202],
-    ["updated", "PUT", `/todo/1?endpoint=${id}`, 200, { completed: true }],
-    ["retrieved", "GET", `/todo/1?endpoint=${id}`, 200],
-    ["failure", "PUT", `/todo/404?endpoint=${id}`, 404, { completed: true }],
-    ["created, to all endpoints", "POST", "/todo", 201, { id: 2, item: "Fan out" }],
-    ["deleted", "DELETE", `/todo/1?endpoint=${id}`, 200],
+  const sent: [type: string, status: number, ...call: Parameters<Api>][] = [
+    ["created", 201, "POST", `/todo?endpoint=${id}`, { id: 1, item: "Publish my first webhook" }],
+    ["ping", 202, "POST", `/endpoint/${id}/ping`],
+    ["updated", 200, "PUT", `/todo/1?endpoint=${id}`, { completed: true }],
+    ["retrieved", 200, "GET", `/todo/1?endpoint=${id}`],
+    ["failure", 404, "PUT", `/todo/404?endpoint=${id}`, { completed: true }],
+    ["created, to all endpoints", 201, "POST", "/todo", { id: 2, item: "To all" }],
+    ["deleted", 200, "DELETE", `/todo/1?endpoint=${id}`],
+    ["updated, as a test", 202, "POST", `/endpoint/${id}/test`, { type: "updated" }],
   ];
   let created = "";
-  for (const [type, method, at, status, body] of sent) {
-    const before = arrivals.length;
-    const { eventId } = await demand(api(method, at, body), status);
+  for (const [type, status, ...call] of sent) {
+    const before = receiver.arrivals.length;
+    const { eventId } = await demand(status, ...call);
     created ||= eventId ?? "";
     const event = type.split(",")[0];
-    const since = () => arrivals.slice(before).some((one) => one.event === event);
+    const since = () => receiver.arrivals.slice(before).some((one) => one.event === event);
     await until(`The webhook "${type}"`, () => (eventId ? arrived(eventId) : since()));
     say(`  ${type} arrived.`);
   }
+  if (!receiver.arrivals.at(-1)?.test) throw new SmokeError("A test does not say that it is one.");
+  return { id, created };
+}
 
-  const { pausedAtOnce, event } = await pauseAndActivate(id);
-  say(
-    pausedAtOnce
-      ? "A pause: nothing arrived meanwhile, and everything after the activation."
-      : "A pause: what was sent meanwhile arrived at once. This Convoy takes up to two minutes (before v26.7.3).",
-  );
+/** A pause: what is sent meanwhile is held here, and arrives once the endpoint is active. */
+async function pause({ api, demand, until, arrived, say }: Smoke, endpoint: string): Promise<void> {
+  await demand(200, "POST", `/endpoint/${endpoint}/pause`);
+  const change = await demand(200, "PUT", `/todo/2?endpoint=${endpoint}`, { completed: true });
+  const event = change.eventId ?? "";
+  const status = async () => (await api("GET", `/delivery/${event}.${endpoint}`)).body.status;
+  if ((await status()) !== "held") throw new SmokeError(`It is ${await status()}, not held.`);
+  await sleep(PAUSE_MS);
+  if (arrived(event)) throw new SmokeError("What was sent during the pause arrived.");
+  await demand(200, "POST", `/endpoint/${endpoint}/activate`);
+  await until("What was held during the pause", () => arrived(event));
+  await until("Its end", async () => (await status()) === "delivered");
+  say("A pause: what was sent meanwhile was held, and delivered after the activation.");
+}
 
-  const confirmed = async () => (await api("GET", `/event/${created}`)).body.state === "confirmed";
-  await until("The audit of the first event", confirmed);
-  await demand(api("POST", `/event/${created}/replay`), 202);
-  await until("The replay", () => arrived(created, 2));
-  const keys = arrivals.filter(({ eventId }) => eventId === created).map(({ key }) => key);
-  say(`A replay: the same event_id again, with the key ${keys.at(-1)}.`);
+/** Sends a delivery again, and whatever was lost since a time: nothing. */
+async function again(smoke: Smoke, delivery: string, since: string): Promise<void> {
+  const { api, demand, until, arrived, receiver, say } = smoke;
+  const [event = ""] = delivery.split(".");
+  await until("The end of the first delivery", async () => {
+    // The list asks Convoy; then the event knows, too.
+    await api("GET", "/delivery");
+    return (await api("GET", `/event/${event}`)).body.status === "delivered";
+  });
+  const shown = await demand(200, "GET", `/delivery/${delivery}`);
+  const [attempt] = shown.body.attempts_made ?? [];
+  if (attempt?.http_status !== 200) throw new SmokeError("The attempt is not shown.");
+  await demand(202, "POST", `/delivery/${delivery}/resend`);
+  await until("What was sent again", () => arrived(event, 2));
+  const keys = receiver.arrivals.filter(({ eventId }) => eventId === event).map(({ key }) => key);
+  if (keys.at(-1) !== `${delivery}.1`) throw new SmokeError(`Its key is ${keys.at(-1)}.`);
+  say(`Sent again: the same event_id, with the key ${keys.at(-1)}.`);
+  const lost = await demand(202, "POST", "/delivery/resend", { since });
+  if (lost.body.resent !== 0) throw new SmokeError(`${lost.body.resent} deliveries were lost.`);
+  say("Nothing was lost since the beginning: there was nothing to send again.");
+}
 
-  const bad = arrivals.filter(({ signed }) => !signed);
-  if (bad.length > 0) throw new SmokeError(`${bad.length} signatures are wrong.`);
-  if (!arrived(event)) throw new SmokeError("What was sent during the pause was lost.");
-  return { pausedAtOnce };
-
-  async function pauseAndActivate(endpoint: string) {
-    await demand(api("POST", `/endpoint/${endpoint}/pause`), 200);
-    const change = await demand(
-      api("PUT", `/todo/2?endpoint=${endpoint}`, { completed: true }),
-      200,
-    );
-    const paused = change.eventId ?? "";
-    // Convoy has the event: it discards what is sent to a paused endpoint.
-    await until(
-      "Convoy's answer to a paused endpoint's event",
-      async () =>
-        arrived(paused) || (await deliveries(endpoint)).some((one) => one.status === "Discarded"),
-    );
-    await sleep(PAUSE_MS);
-    const atOnce = !arrived(paused);
-    const activate = async () =>
-      (await api("POST", `/endpoint/${endpoint}/activate`)).status === 200;
-    await until("The activation", activate);
-    await until("What was sent during the pause", () => arrived(paused));
-    return { pausedAtOnce: atOnce, event: paused };
+/** An endpoint with a header, a rate limit and event types of its own. */
+async function everything(smoke: Smoke, other: string): Promise<void> {
+  const { demand, until, arrived, receiver, receiverUrl, say } = smoke;
+  const url = new URL(receiverUrl);
+  url.searchParams.set("endpoint", "second");
+  const header = crypto.randomUUID();
+  const made = await demand(201, "POST", "/endpoint", {
+    name: "With all that there is",
+    url: url.href,
+    event_types: ["deleted"],
+    headers: { [SMOKE_HEADER]: header },
+    rate_limit: { requests: 100, per_s: 60 },
+  });
+  const { id, header_names, rate_limit } = made.body.endpoint;
+  receiver.secrets.push(made.body.secret);
+  if (header_names[0] !== SMOKE_HEADER || rate_limit?.requests !== 100) {
+    throw new SmokeError(`The endpoint is not as it was wanted: ${JSON.stringify(made.body)}`);
   }
-
-  async function deliveries(endpoint: string): Promise<{ status: string }[]> {
-    return (await api("GET", `/endpoint/${endpoint}/delivery`)).body.data ?? [];
+  const created = await demand(201, "POST", "/todo", { id: 3, item: "For the first alone" });
+  await until("The webhook to the first endpoint", () => arrived(created.eventId ?? ""));
+  const removed = await demand(200, "DELETE", "/todo/3");
+  await until("The webhooks to both endpoints", () => arrived(removed.eventId ?? "", 2));
+  const second = receiver.arrivals.filter(({ path }) => path.includes("endpoint=second"));
+  const [one] = second;
+  if (second.length !== 1 || one?.eventId !== removed.eventId || one?.header !== header) {
+    throw new SmokeError(`The second endpoint got ${JSON.stringify(second)}.`);
   }
+  say(`Endpoint ${id} got the one type that it takes, with its header; ${other} got both.`);
 }
 
 /** Removes every endpoint and todo of the owner; Convoy keeps only its lists of what was sent. */
@@ -206,7 +257,7 @@ async function clearAway(api: Api, say: (line: string) => void): Promise<void> {
   for (const { id } of todos.data ?? []) await api("DELETE", `/todo/${id}`);
   say(
     left.length === 0
-      ? "Removed: the endpoint, its subscription and the todos. Convoy's lists of events stay."
+      ? "Removed: the endpoints, their subscriptions and the todos. Convoy's lists of events stay."
       : `Could not be removed from Convoy; remove by hand: ${left.join("; ")}`,
   );
 }

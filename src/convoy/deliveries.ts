@@ -1,11 +1,11 @@
 /** Deliveries and their attempts at Convoy. */
 import { type Convoy, call, convoyTime, LOOKUP_TIMEOUT_MS, list } from "./client.ts";
 
-/** A delivery as Convoy lists it; `endpoint_metadata.status` is the endpoint's current status (recorded). */
+/** A delivery as Convoy lists it; `endpoint_metadata` is the endpoint now: a deleted one keeps its status (recorded). */
 export type ConvoyDelivery = {
   uid: string;
   project_id: string;
-  endpoint_metadata?: { status?: string } | null;
+  endpoint_metadata?: { status?: string; deleted_at?: string | null } | null;
   endpoint_id: string;
   idempotency_key: string;
   status: string;

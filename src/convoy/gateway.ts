@@ -122,7 +122,7 @@ function toDelivery(item: ConvoyDelivery): GatewayDelivery[] {
   if (!isWhole || progress === undefined || Number.isNaN(createdAt + updatedAt)) return [];
   const next =
     item.status === "Retry" ? Date.parse(item.metadata?.next_send_time ?? "") : Number.NaN;
-  const status = item.endpoint_metadata?.status;
+  const { status, deleted_at } = item.endpoint_metadata ?? {};
   return [
     {
       id: item.uid,
@@ -133,7 +133,7 @@ function toDelivery(item: ConvoyDelivery): GatewayDelivery[] {
       nextTryAt: Number.isNaN(next) ? null : next,
       createdAt,
       updatedAt,
-      endpointActive: status ? status !== "paused" && status !== "inactive" : null,
+      endpointActive: status ? status !== "paused" && status !== "inactive" && !deleted_at : null,
     },
   ];
 }

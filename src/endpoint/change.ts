@@ -1,13 +1,10 @@
 /** A caller's change of an endpoint: wanted at once, made at Convoy now if it answers, else later. */
-import type { Convoy } from "../convoy/client.ts";
 import { logError, sleep } from "../run.ts";
 import { type Claimed, claim } from "./claim.ts";
 import { isPending } from "./compare.ts";
 import { busy, gone, masked, notFound, refusal } from "./problems.ts";
-import { type Extra, type Reconciled, reconcile } from "./reconcile.ts";
+import { type Extra, type Reconciled, reconcile, type Work } from "./reconcile.ts";
 import { type Change, type EndpointRow, findEndpoint, unwant, want } from "./table.ts";
-
-type Work = { db: D1Database; convoy: Convoy };
 
 // Waits for whoever works on it, which takes a few calls to Convoy.
 const WAITS_MS = [100, 300, 600, 1_000] as const;
@@ -28,7 +25,7 @@ export async function changeEndpoint(
   const needsConvoy = authentication !== undefined;
   if (!(await want(db, before, to, { now: Date.now(), isDue: true }))) throw notFound();
   const claimed = await claimSoon(db, before.id);
-  const made = claimed && (await reconcile({ ...work, claimed }, { authentication }));
+  const made = claimed && (await reconcile(work, claimed, { authentication }));
   const problem = made ? problemOf(made, needsConvoy) : needsConvoy && busy();
   if (problem) {
     await unwant(db, before, to);
@@ -78,7 +75,7 @@ export async function rotateSecret(
 ): Promise<EndpointRow> {
   const claimed = await claim(work.db, id);
   if (!claimed) throw busy();
-  const made = await reconcile({ ...work, claimed }, { secret });
+  const made = await reconcile(work, claimed, { secret });
   // A change that is refused does not keep it from being done.
   const isDone = made.kind === "refused" || made.kind === "masked";
   const problem = isDone ? null : problemOf(made, true);
@@ -89,10 +86,10 @@ export async function rotateSecret(
 }
 
 /** Reconciles one at once, if nobody works on it. For waitUntil: never rejects. */
-export async function tryNow({ db, convoy }: Work, id: string): Promise<void> {
+export async function tryNow(work: Work, id: string): Promise<void> {
   try {
-    const claimed = await claim(db, id);
-    if (claimed) await reconcile({ db, convoy, claimed });
+    const claimed = await claim(work.db, id);
+    if (claimed) await reconcile(work, claimed);
   } catch (error) {
     logError({ endpoint: id }, error);
   }

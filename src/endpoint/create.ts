@@ -1,7 +1,7 @@
 /** Creating an endpoint: Convoy has it, D1 records it. What a crash leaves behind is found and removed. */
 import { encodeBase64Url } from "hono/utils/encode";
 import { v7 as uuidv7 } from "uuid";
-import { type Convoy, type Failure, mendableReason } from "../convoy/client.ts";
+import { mendableReason } from "../convoy/client.ts";
 import {
   type Authentication,
   anotherProject,
@@ -12,9 +12,12 @@ import {
   listEndpoints,
   subscribe,
 } from "../convoy/endpoints.ts";
+import { unavailable } from "../errors.ts";
 import { tryNow } from "./change.ts";
 import { type Claimed, endClaim } from "./claim.ts";
 import { fieldsOf, seenOf } from "./compare.ts";
+import { full, refusal } from "./problems.ts";
+import type { Work } from "./reconcile.ts";
 import {
   beginCreating,
   type Draft,
@@ -29,19 +32,13 @@ import {
 
 // After this the cron takes a creation to be cut off.
 const CREATION_MS = 5 * 60_000;
-// Longest time of the call that creates: Convoy pings an https URL for up to 10 s.
-const CALL_MS = 20_000;
+// Convoy makes it by then, even if late; a creation that began later is no longer under way when this one is cut off.
+const MADE_MS = 3 * 60_000;
 const CLOCK_SKEW_MS = 60_000;
 // Of an owner's endpoints at Convoy, the newest so many are searched: 1 KB each.
 const LIST_MAX = 1_000;
 const RETRY_MS = 60_000;
 const SECRET_BYTES = 24;
-
-/** A new endpoint. full: the owner has as many as it may have. */
-export type Created =
-  | { kind: "created"; row: EndpointRow }
-  | { kind: "full" | "too slow" }
-  | { kind: "failed"; failure: Failure };
 
 /** What is created beside the record's fields: never stored here. */
 export type Secrets = { secret: string; authentication?: Authentication | undefined };
@@ -51,21 +48,20 @@ export function newSecret(): string {
   return `whsec_${encodeBase64Url(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)).buffer)}`;
 }
 
-type Work = { db: D1Database; convoy: Convoy };
-
 /**
  * Creates the endpoint and its subscription at Convoy, and its record. If a step fails, Convoy's part is removed, now or
  * by the cron.
- * @throws StorageError
+ * @param max how many the owner may have
+ * @throws Problem, StorageError
  */
 export async function createEndpoint(
   work: Work,
   wanted: Wanted & Pick<Draft, "owner">,
   { secret, authentication }: Secrets,
   max: number,
-): Promise<Created> {
+): Promise<EndpointRow> {
   const { db, convoy } = work;
-  if (!(await hasRoom(db, wanted.owner, max))) return { kind: "full" };
+  if (!(await hasRoom(db, wanted.owner, max))) throw full(max);
   const now = Date.now();
   const draft: Draft = { ...wanted, id: uuidv7({ msecs: now }), created_at: now };
   await beginCreating(db, draft, now + CREATION_MS);
@@ -77,37 +73,27 @@ export async function createEndpoint(
   if (!made.ok) {
     // Only these come before anything is made: after any other the cron looks whether something was.
     if (made.status === 401 || mendableReason(made) !== null) await forgetDraft(db, draft.id);
-    return { kind: "failed", failure: made };
+    throw refusal(made);
   }
-  let created: Created | null = null;
   try {
-    created = await record(work, draft, made.data, max);
-    return created;
-  } finally {
-    // Recorded or not: the caller gets no secret.
-    if (created?.kind !== "created") await undo(work, draft, made.data.uid);
+    return await record(work, draft, made.data, max);
+  } catch (error) {
+    // Recorded or not: the caller gets no secret. Without D1 the draft stays, for the cron.
+    await undoCreating(db, draft, made.data.uid);
+    await tryNow(work, made.data.uid);
+    throw error;
   }
 }
 
-async function record(
-  { db, convoy }: Work,
-  draft: Draft,
-  item: ConvoyEndpoint,
-  max: number,
-): Promise<Created> {
-  if (isForeign(convoy, item)) return { kind: "failed", failure: anotherProject() };
+async function record({ db, convoy }: Work, draft: Draft, item: ConvoyEndpoint, max: number) {
+  if (isForeign(convoy, item)) throw refusal(anotherProject());
   const subscribed = await subscribe(convoy, item.uid, item.name);
-  if (!subscribed.ok) return { kind: "failed", failure: subscribed };
+  if (!subscribed.ok) throw refusal(subscribed);
   const made = { id: item.uid, applied: seenOf(item), now: Date.now() };
   const row = await finishCreating(db, draft, made, max);
-  if (row) return { kind: "created", row };
-  return { kind: (await hasRoom(db, draft.owner, max)) ? "too slow" : "full" };
-}
-
-/** What is made is to be removed; without D1 the draft stays, for the cron. */
-async function undo(work: Work, draft: Draft, uid: string): Promise<void> {
-  await undoCreating(work.db, draft, uid);
-  await tryNow(work, uid);
+  if (row) return row;
+  if (!(await hasRoom(db, draft.owner, max))) throw full(max);
+  throw unavailable("Creating the endpoint took too long. Try again.");
 }
 
 /** Whether Convoy's endpoint is from this unfinished creation: no caller got its id or its secret. */
@@ -118,7 +104,7 @@ export function isMadeBy(draft: Draft, item: ConvoyEndpoint): boolean {
     item.name === draft.name &&
     item.url === draft.url &&
     after > -CLOCK_SKEW_MS &&
-    after < CALL_MS + CLOCK_SKEW_MS
+    after < MADE_MS + CLOCK_SKEW_MS
   );
 }
 

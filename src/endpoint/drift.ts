@@ -1,5 +1,4 @@
 /** Drift: where Convoy's list of endpoints and the records differ. It is only found here; reconcile ends it. */
-import type { Convoy } from "../convoy/client.ts";
 import {
   type ConvoyEndpoint,
   foreignKey,
@@ -10,6 +9,7 @@ import {
 import { batch, type Statement } from "../storage.ts";
 import { headerNameOf, isToReconcile, seenOf, thereOf } from "./compare.ts";
 import { isMadeBy } from "./create.ts";
+import type { Work } from "./reconcile.ts";
 import { adopt, draftsOf, makeDue, recordsBetween, recordsOf } from "./table.ts";
 
 /** Subrequests for a page: the list, its subscriptions, its records, those that it lacks, what is due. */
@@ -17,8 +17,6 @@ export const PAGE_CALLS = 5;
 
 // Endpoints on a page: their ids make a URL of 2 KB for the subscriptions.
 const PAGE = 50;
-
-type Work = { db: D1Database; convoy: Convoy };
 
 /** An endpoint at Convoy without a record, and whether it lacks a subscription. */
 export type Unknown = { item: ConvoyEndpoint; isLacking: boolean };

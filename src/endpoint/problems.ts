@@ -2,8 +2,6 @@
 import { type Failure, mendableReason, shownReason } from "../convoy/client.ts";
 import { type Problem, problem, unavailable } from "../errors.ts";
 import { type Bindings, settingsOf } from "../settings.ts";
-import type { Created } from "./create.ts";
-import type { EndpointRow } from "./table.ts";
 import { ownProblem, privateProblem } from "./url.ts";
 
 export function notFound(): Problem {
@@ -20,6 +18,14 @@ export function gone(): Problem {
   return problem(
     409,
     "Convoy does not have this endpoint any more (it is missing). Remove it here too, or try again once Convoy has it.",
+  );
+}
+
+/** The owner has as many endpoints as it may have. */
+export function full(max: number): Problem {
+  return problem(
+    409,
+    `You have ${max} endpoints already, the most that an owner may have. Remove one first.`,
   );
 }
 
@@ -67,21 +73,4 @@ export function refusal(failure: Failure): Problem {
   }
   const hint = failure.status === 401 || failure.status === 403 ? ": check CONVOY_API_KEY" : "";
   return problem(502, `${shown}${hint}. The operator of this API has to look at it.`);
-}
-
-/** A creation's endpoint, or the error. */
-export function createdOrThrow(made: Created, max: number): EndpointRow {
-  switch (made.kind) {
-    case "created":
-      return made.row;
-    case "full":
-      throw problem(
-        409,
-        `You have ${max} endpoints already, the most that an owner may have. Remove one first.`,
-      );
-    case "too slow":
-      throw unavailable("Creating the endpoint took too long. Try again.");
-    case "failed":
-      throw refusal(made.failure);
-  }
 }

@@ -50,11 +50,17 @@ export type Reconciled =
   | { kind: "refused" | "silent"; failure: Failure }
   | { kind: "missing" | "removed" };
 
-type Work = { db: D1Database; convoy: Convoy; claimed: Claimed };
+/** Where endpoints are. */
+export type Work = { db: D1Database; convoy: Convoy };
+type Job = Work & { claimed: Claimed };
 
 /** Reconciles a claimed endpoint, and ends the claim. @throws StorageError: the claim ends when its lease does */
-export async function reconcile(work: Work, extra: Extra = {}): Promise<Reconciled> {
-  const { convoy, claimed } = work;
+export async function reconcile(
+  { db, convoy }: Work,
+  claimed: Claimed,
+  extra: Extra = {},
+): Promise<Reconciled> {
+  const work: Job = { db, convoy, claimed };
   if (claimed.wanted === "removed") return remove(work);
   const read = await getEndpoint(convoy, claimed.id);
   if (!read.ok) return isEndpointMissing(read) ? missing(work) : later(work, read);
@@ -78,7 +84,7 @@ type Put = { learned: Learned } & Extract<
 
 /** Puts there what is wanted, if anything differs. Convoy has the last word: without a licence a timeout is 10 s. */
 async function apply(
-  { claimed, convoy }: Work,
+  { claimed, convoy }: Job,
   item: ConvoyEndpoint,
   authentication: Extra["authentication"],
 ): Promise<Put> {
@@ -114,7 +120,7 @@ const MASKED =
 type Step = { ok: true; learned: Learned } | Failure;
 
 /** Activates it at Convoy if a caller wants that. */
-async function lift({ convoy, claimed }: Work, item: ConvoyEndpoint): Promise<Step> {
+async function lift({ convoy, claimed }: Job, item: ConvoyEndpoint): Promise<Step> {
   const there = thereOf(item);
   const isToLift = claimed.lift === 1 && there !== "active";
   if (!isToLift) return { ok: true, learned: { there, lift: 0 } };
@@ -123,19 +129,19 @@ async function lift({ convoy, claimed }: Work, item: ConvoyEndpoint): Promise<St
 }
 
 /** Makes the subscription without which it gets nothing. One that somebody filtered is theirs. */
-async function subscribe({ convoy, claimed }: Work, item: ConvoyEndpoint): Promise<Step> {
+async function subscribe({ convoy, claimed }: Job, item: ConvoyEndpoint): Promise<Step> {
   const made = await ensureSubscription(convoy, claimed.id, item.name);
   return made.ok ? { ok: true, learned: {} } : made;
 }
 
-async function rotate({ convoy, claimed }: Work, _: ConvoyEndpoint, extra: Extra): Promise<Step> {
+async function rotate({ convoy, claimed }: Job, _: ConvoyEndpoint, extra: Extra): Promise<Step> {
   if (!extra.secret) return { ok: true, learned: {} };
   const made = await rotateSecret(convoy, claimed.id, extra.secret);
   return made.ok ? { ok: true, learned: {} } : made;
 }
 
 /** A 404 proves nothing: only a complete list of the owner's, of our own project, does. */
-async function missing(work: Work): Promise<Reconciled> {
+async function missing(work: Job): Promise<Reconciled> {
   const { convoy, claimed } = work;
   const foreign = await foreignKey(convoy);
   if (foreign) return later(work, foreign);
@@ -151,7 +157,7 @@ async function missing(work: Work): Promise<Reconciled> {
 }
 
 /** Removes it at Convoy; the record stays for a while. */
-async function remove(work: Work): Promise<Reconciled> {
+async function remove(work: Job): Promise<Reconciled> {
   const { db, convoy, claimed } = work;
   const gone = await deleteEndpoint(convoy, claimed.id);
   if (!gone.ok) {
@@ -167,7 +173,7 @@ async function remove(work: Work): Promise<Reconciled> {
 
 /** Ends the claim, to be tried again. `isSent`: a call that changes something may still be carried out. */
 async function later(
-  { db, claimed }: Work,
+  { db, claimed }: Job,
   failure: Failure,
   { learned = {}, isSent = false }: { learned?: Learned; isSent?: boolean } = {},
 ): Promise<Reconciled> {

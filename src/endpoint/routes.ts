@@ -15,7 +15,7 @@ import { settingsOf } from "../settings.ts";
 import { validBody, validOptionalBody, validPath, validQuery } from "../validate.ts";
 import { changeEndpoint, rotateSecret, tryNow } from "./change.ts";
 import { createEndpoint, newSecret } from "./create.ts";
-import { createdOrThrow, notFound, refuseTypes, refuseUrl } from "./problems.ts";
+import { notFound, refuseTypes, refuseUrl } from "./problems.ts";
 import {
   authenticationOf,
   EndpointListQuery,
@@ -65,7 +65,7 @@ export const endpoint = newApp()
     const secrets = { secret, authentication: authenticationOf(headers) ?? undefined };
     const { endpointsMax: max } = settingsOf(c.env);
     const wanted = { ...newWanted(body), owner: c.get("owner") };
-    const row = createdOrThrow(await createEndpoint(workOf(c), wanted, secrets, max), max);
+    const row = await createEndpoint(workOf(c), wanted, secrets, max);
     c.header("Location", `/endpoint/${row.id}`);
     return c.json({ "Endpoint ID": row.id, endpoint: toEndpoint(row), secret }, 201);
   })
@@ -128,10 +128,10 @@ export const endpoint = newApp()
     return c.json({ endpoint: toEndpoint(row), secret, overlap_hours }, 200);
   })
   .post("/sync", async (c) => {
-    const meter = meterOf(SYNC_BUDGET);
-    const env = metered(c.env, meter);
-    const run = { db: env.DB, convoy: convoyOf(env), owner: c.get("owner"), budget: meter };
-    return c.json(await sync(run), 200);
+    const budget = meterOf(SYNC_BUDGET);
+    const env = metered(c.env, budget);
+    const work = { db: env.DB, convoy: convoyOf(env) };
+    return c.json(await sync(work, c.get("owner"), budget), 200);
   });
 
 // The types of a route's context differ in what was validated; these helpers need only its bindings.

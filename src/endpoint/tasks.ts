@@ -40,7 +40,7 @@ export async function reconcileDue(
     const isDone =
       claimed.wanted === "creating"
         ? await endCutOff(work, claimed)
-        : (await reconcile({ ...work, claimed })).kind !== "silent";
+        : (await reconcile(work, claimed)).kind !== "silent";
     if (isDone) report.done++;
   }
   if (place !== from) await run(env.DB, "UPDATE cron_state SET reconcile_turn = ?1", place);

@@ -56,8 +56,8 @@ test("npm run rebuild goes through all pages as an operator, prints what differe
   expect(output).toContain(
     '{"owner":"alice","resource":"todo","resource_id":"1","log":5,"kv":null}',
   );
-  expect(output).toContain("103 todos compared, 1 differed.");
-  expect(output).toContain("KV has the last change of every todo.");
+  expect(output).toContain("103 resources compared, 1 differed.");
+  expect(output).toContain("KV has the last change of every resource.");
   expect(code).toBe(0);
   expect(asked.map(({ path: at, body }) => [at, body])).toEqual([
     ["/rebuild", { from: "log", dry_run: false }],

@@ -5,19 +5,16 @@ import { serveConvoy } from "../../local/convoy/server.ts";
 import { startReceiver } from "../../scripts/smoke/receiver.ts";
 import { smoke } from "../../scripts/smoke/run.ts";
 
-test.concurrent.each<[ConvoyVersion, atOnce: boolean]>([
-  ["26.6", false],
-  ["26.7", true],
-])(
+test.concurrent.each<ConvoyVersion>(["26.6", "26.7"])(
   "it passes with Convoy %s, and leaves no endpoint or subscription behind",
-  async (version, pausedAtOnce) => {
+  async (version) => {
     const { url, close } = await serveConvoy({ port: 0, version });
     const receiver = await startReceiver(0, false);
     const strangers = await startReceiver(0, false);
     const theirs = await strangersEndpoints(url, `http://127.0.0.1:${strangers.port}/hook`);
     const said: string[] = [];
     try {
-      const result = await smoke({
+      const passed = smoke({
         convoy: {
           CONVOY_BASE_URL: `${url}/api`,
           CONVOY_API_KEY: "local",
@@ -26,19 +23,19 @@ test.concurrent.each<[ConvoyVersion, atOnce: boolean]>([
         receiver,
         receiverUrl: `http://127.0.0.1:${receiver.port}/hook`,
         patienceMs: 30_000,
-        auditDelayS: 0,
+        walkDelayS: 0,
         say: (line) => void said.push(line),
       });
-      expect(result, said.join("\n")).toEqual({ pausedAtOnce });
+      await expect(passed, said.join("\n")).resolves.toBeUndefined();
       const events = receiver.arrivals.map(({ event }) => event);
       expect(events).toEqual([
-        ...["created", "ping", "updated", "retrieved", "failure", "created", "deleted"],
-        ...["updated", "created"],
+        ...["created", "ping", "updated", "retrieved", "failure", "created", "deleted", "updated"],
+        ...["updated", "created", "created", "deleted", "deleted"],
       ]);
       expect(receiver.arrivals.every(({ signed }) => signed)).toBe(true);
-      const [first, last] = [receiver.arrivals[0], receiver.arrivals.at(-1)];
-      expect(last?.eventId).toBe(first?.eventId);
-      expect(last?.key).not.toBe(first?.key);
+      const [first, again] = [receiver.arrivals[0], receiver.arrivals[9]];
+      expect(again?.eventId).toBe(first?.eventId);
+      expect(again?.key).toBe(`${first?.key}.1`);
       // What was there before is still there, and was sent nothing.
       expect(strangers.arrivals).toEqual([]);
       for (const what of ["endpoints", "subscriptions"]) {

@@ -90,6 +90,9 @@ class OneLife {
   private troubled = 0;
   private n = 0;
   private together: Call[] = [];
+  private touched = new Set<string>();
+  /** When calls that come late are carried out. */
+  private landings: number[] = [];
   private readonly world: LifeWorld;
   private readonly trace: string[] = [];
 
@@ -136,21 +139,32 @@ class OneLife {
     };
   }
 
+  /** Time passes, and what lands meanwhile lands in time. */
+  private async pass(ms: number): Promise<void> {
+    const until = Date.now() + ms;
+    for (const at of this.landings.toSorted((a, b) => a - b)) {
+      if (at > Date.now() && at < until) await pass(at - Date.now());
+    }
+    await pass(until - Date.now());
+  }
+
   async live(): Promise<void> {
     const count = 12 + Math.floor(this.random() * 18);
     for (let i = 0; i < count; i++) {
       const together = this.chance(25) ? 3 : 1;
       const actors: Actor[] = [];
       this.together = [];
+      this.touched.clear();
       for (let k = 0; k < together; k++) actors.push(...(await this.act()));
       await goOnUntil(() => actors.every((actor) => actor.idle()));
-      if (this.chance(50)) await pass(this.random() * this.pick([1_000, 30_000, 3 * MINUTE_MS]));
+      if (this.chance(50))
+        await this.pass(this.random() * this.pick([1_000, 30_000, 3 * MINUTE_MS]));
       if (this.chance(40)) await this.cron(true);
     }
     this.world.trouble.isForeign = false;
     await this.world.convoy.setFaults({});
     // What was called late lands, and a healthy hour goes by.
-    await pass(MINUTE_MS);
+    await this.pass(MINUTE_MS);
     await this.hour();
   }
 
@@ -221,7 +235,7 @@ class OneLife {
     const poll = setInterval(() => {
       if (call.status === null) return;
       clearInterval(poll);
-      this.trace[at] += ` -> ${call.status} ${JSON.stringify(call.answer)}`;
+      this.trace[at] += ` -> ${call.status} ${JSON.stringify(call.answer).slice(0, 300)}`;
       told(call);
     });
     return actor;
@@ -263,10 +277,10 @@ class OneLife {
     };
   }
 
-  /** Of calls that began together any may be the last. */
+  /** Of what happens at once any may be the last. */
   private isAlone({ id }: Known, call: Call): boolean {
     const others = this.together.filter((other) => other !== call);
-    return others.every(({ url }) => !url.includes(id));
+    return !this.touched.has(id) && others.every(({ url }) => !url.includes(id));
   }
 
   private byCaller(one: Known): Actor {
@@ -325,6 +339,7 @@ class OneLife {
   /** Something in Convoy's dashboard; what it sets may win or lose. */
   private async inDashboard(one: Known): Promise<void> {
     const { convoy } = this.world;
+    this.touched.add(one.id);
     const api = <T>(method: string, path: string, body?: object) =>
       this.whenUp<T>(() => convoy.api<T>(method, path, body));
     const path = `/endpoints/${one.id}`;
@@ -414,9 +429,9 @@ class OneLife {
       const of = subscriptions.filter((each) => each.endpoint_metadata?.uid === row.id).length;
       found.push(...differences(row, there.get(row.id), of).map((each) => `${row.name}: ${each}`));
     }
-    for (const uid of there.keys()) {
+    for (const { uid, name } of there.values()) {
       const isKnown = rows.some(({ id }) => id === uid) || this.dashboard.has(uid);
-      if (!isKnown) found.push(`Convoy has ${uid}, which nobody knows`);
+      if (!isKnown) found.push(`Convoy has ${name}, which nobody knows`);
     }
     for (const one of this.known) {
       const row = rows.find(({ id }) => id === one.id);

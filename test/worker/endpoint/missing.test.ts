@@ -3,7 +3,15 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/settings.ts";
 import { atConvoy, inConvoy, listAtConvoy, passTime, records } from "../../support/cut-worker.ts";
 import { withConvoy } from "../../support/operations.ts";
-import { call, cron, logged, newEndpoint, newEnv, setFaults } from "../../support/worker.ts";
+import {
+  call,
+  cron,
+  deliveries,
+  logged,
+  newEndpoint,
+  newEnv,
+  setFaults,
+} from "../../support/worker.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -88,6 +96,17 @@ describe("one that was removed in Convoy's dashboard", () => {
     await minutes(2);
     expect((await logged(env)).map(({ status }) => status)).toEqual(["sending"]);
   });
+});
+
+test("a deleted endpoint is not taken for active because a delivery to it is listed", async () => {
+  await call(env, "POST", "/todo", { item: "x" });
+  await vi.waitFor(async () => {
+    expect(await deliveries(env)).toMatchObject([{ status: "Success" }]);
+  });
+  await atConvoy(env, "DELETE", `/endpoints/${id}`);
+  await change("PUT");
+  expect((await call(env, "GET", "/delivery")).body.data).toMatchObject([{ status: "delivered" }]);
+  expect(await get()).toMatchObject({ status: "missing" });
 });
 
 describe("a 404 is no proof", () => {

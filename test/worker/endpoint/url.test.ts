@@ -186,6 +186,6 @@ describe("what Convoy says about it", () => {
       withConvoy(refused, () => refusalOf(500, "")),
       "http://receiver.example/",
     );
-    expect((await state(refused)).endpoints).toMatchObject([{ status: "creating" }]);
+    expect((await state(refused)).endpoints).toMatchObject([{ wanted: "creating" }]);
   });
 });
