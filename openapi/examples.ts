@@ -45,11 +45,20 @@ export function exampleDelivery(nouns: Registry) {
     status: "delivered",
     attempts: 1,
     resends: 0,
-    last_http_status: 200,
+    last_http_status: null,
     error: null,
     created_at: EXAMPLE_TIME,
     next_try_at: null,
     finished_at: "2026-11-24T12:00:01.000Z",
+  };
+}
+
+/** The delivery, as it is just after it was sent again. */
+export function exampleResent(nouns: Registry) {
+  return {
+    ...exampleDelivery(nouns),
+    ...{ status: "pending", attempts: 0, resends: 1, finished_at: null },
+    next_try_at: "2026-11-24T12:01:30.000Z",
   };
 }
 

@@ -1,7 +1,7 @@
 /** Routes under /delivery. */
 import type { Registry } from "../../src/outbox/outbox.ts";
 import { BulkResend, IdPath, LogQuery, PollQuery } from "../../src/outbox/schema.ts";
-import { EXAMPLE_TIME, exampleBody, exampleDelivery } from "../examples.ts";
+import { EXAMPLE_TIME, exampleBody, exampleDelivery, exampleResent } from "../examples.ts";
 import type { Operation } from "../operation.ts";
 
 const tag = "Deliveries";
@@ -83,7 +83,11 @@ function reads(nouns: Registry): Operation[] {
         200: {
           description: "The delivery.",
           schema: "DeliveryDetail",
-          example: { ...delivery, body: exampleBody(nouns), attempts_made: [attempt] },
+          example: {
+            ...{ ...delivery, last_http_status: 200 },
+            body: exampleBody(nouns),
+            attempts_made: [attempt],
+          },
           links: { resendDelivery: byId },
         },
       },
@@ -93,7 +97,6 @@ function reads(nouns: Registry): Operation[] {
 }
 
 function resends(nouns: Registry): Operation[] {
-  const delivery = exampleDelivery(nouns);
   return [
     {
       method: "post",
@@ -109,7 +112,7 @@ function resends(nouns: Registry): Operation[] {
           schema: "Resent",
           example: {
             data: "Delivery queued",
-            delivery: { ...delivery, status: "pending", resends: 1, finished_at: null },
+            delivery: exampleResent(nouns),
           },
           headers: ["X-Event-Id"],
         },

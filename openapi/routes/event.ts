@@ -1,7 +1,13 @@
 /** Routes under /event. */
 import type { Registry } from "../../src/outbox/outbox.ts";
 import { IdPath, LogQuery } from "../../src/outbox/schema.ts";
-import { EXAMPLE_EVENT_ID, exampleBody, exampleDelivery, exampleEvent } from "../examples.ts";
+import {
+  EXAMPLE_EVENT_ID,
+  exampleBody,
+  exampleDelivery,
+  exampleEvent,
+  exampleResent,
+} from "../examples.ts";
 import type { Operation } from "../operation.ts";
 
 const tag = "Events";
@@ -14,7 +20,8 @@ export function eventOperations(nouns: Registry): Operation[] {
 function lists(nouns: Registry): Operation[] {
   const event = exampleEvent(nouns);
   const { type, resource } = event;
-  const body = exampleBody(nouns);
+  const { sequence, ...changed } = exampleBody(nouns);
+  const body = { ...changed, test: true };
   return [
     {
       method: "get",
@@ -108,7 +115,7 @@ function one(nouns: Registry): Operation[] {
           example: {
             data: "Event queued",
             event_id: EXAMPLE_EVENT_ID,
-            deliveries: [{ ...delivery, status: "pending", resends: 1, finished_at: null }],
+            deliveries: [exampleResent(nouns)],
           },
           headers: ["X-Event-Id"],
         },

@@ -17,7 +17,15 @@ import {
   section,
 } from "./parts.js";
 import { picture } from "./picture.js";
-import { ENDPOINTS, endpointOf, endpoints, needNames, refreshEndpoints, types } from "./records.js";
+import {
+  ENDPOINTS,
+  endpointOf,
+  endpoints,
+  enterEndpoints,
+  needNames,
+  refreshEndpoints,
+  types,
+} from "./records.js";
 import { openResend } from "./resend.js";
 import { href } from "./route.js";
 import { serviceNote } from "./service.js";
@@ -142,7 +150,7 @@ export const endpointView = {
   tab: "endpoints",
   open() {
     needNames();
-    refreshEndpoints(false);
+    enterEndpoints();
   },
   asks(route) {
     const test = deliveryOf(state.tests.get(route.id)?.id);

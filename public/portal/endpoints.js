@@ -4,7 +4,14 @@ import { count, number, span } from "./format.js";
 import { repeat } from "./lit-html/directives/repeat.js";
 import { html, nothing } from "./lit-html/lit-html.js";
 import { choice, empty, failed, loading, note, pill } from "./parts.js";
-import { ENDPOINTS, endpoints, needNames, refreshEndpoints, tallyEndpoints } from "./records.js";
+import {
+  ENDPOINTS,
+  endpoints,
+  enterEndpoints,
+  needNames,
+  refreshEndpoints,
+  tallyEndpoints,
+} from "./records.js";
 import { href } from "./route.js";
 import { serviceNote } from "./service.js";
 import { failure, load } from "./store.js";
@@ -94,7 +101,7 @@ export const endpointsView = {
   tab: "endpoints",
   open() {
     needNames();
-    refreshEndpoints(false);
+    enterEndpoints();
   },
   asks: () => ({ onNews: ({ failingChanged }) => refreshEndpoints(failingChanged) }),
   draw({ query }) {

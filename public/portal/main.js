@@ -55,6 +55,7 @@ function viewOf(route) {
 
 /** Reads a view's code, and says what it needs if it is still in front. */
 async function enter(route) {
+  if (state.ended) return;
   const name = nameOf(route);
   const [tab, how] = VIEWS[name];
   if (!read.has(name)) {
@@ -156,8 +157,25 @@ function skip(event) {
 const root = document.getElementById("app");
 let shown;
 
+let isDrawing = false;
+let isAgain = false;
+
 function draw() {
-  render(page(), root);
+  // To remove the focused element is a blur, whose handler may change what is being drawn.
+  if (isDrawing) {
+    isAgain = true;
+    return;
+  }
+  isDrawing = true;
+  try {
+    render(page(), root);
+  } finally {
+    isDrawing = false;
+  }
+  if (isAgain) {
+    isAgain = false;
+    queueMicrotask(draw);
+  }
   const dialog = root.querySelector("dialog");
   const kind = state.ended || !forms ? undefined : state.dialog?.kind;
   if (kind !== shown) {

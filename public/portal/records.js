@@ -1,5 +1,5 @@
 // The endpoints' records and the catalogue of event types, which several views use.
-import { answer, answeredAt, failure, load, need } from "./store.js";
+import { answer, answeredAt, failure, load, need, state } from "./store.js";
 import { isFailing } from "./words.js";
 
 /** All endpoints: an owner has at most this many. */
@@ -23,15 +23,24 @@ export const nameOf = (id) => endpointOf(id)?.name ?? id;
 /** All event types; undefined before the first answer. */
 export const types = () => answer(TYPES)?.data;
 
+/** Whether polls say that more or fewer fail than the records do. */
+const isOutdated = () =>
+  endpoints() !== undefined &&
+  state.failing !== undefined &&
+  state.failing.endpoints !== tallyEndpoints().failing;
+
 /** Reads the records if those that fail have changed, or what is known is old. */
 export function refreshEndpoints(failingChanged) {
   const age = Date.now() - answeredAt(ENDPOINTS);
   const isMoving = endpoints()?.some(
     ({ pending, status, held }) => pending || (status === "active" && held),
   );
-  const isOld = age > (isMoving || failure(ENDPOINTS) ? MOVING_MS : STALE_MS);
+  const isOld = age > (isMoving || isOutdated() || failure(ENDPOINTS) ? MOVING_MS : STALE_MS);
   if (failingChanged || isOld) void load(ENDPOINTS);
 }
+
+/** The same for a view that comes to the front. */
+export const enterEndpoints = () => refreshEndpoints(isOutdated());
 
 /** Reads what names need. */
 export const needNames = () => need(ENDPOINTS, TYPES);

@@ -34,7 +34,8 @@ const claimFirst = (which: string) => `${CLAIM} id = (
   SELECT id FROM endpoint WHERE ${which} AND due_at <= ?1 AND ${IS_FREE}
   ORDER BY wanted = 'creating', due_at LIMIT 1
 ) RETURNING *`;
-const CLAIM_NEXT = claimFirst(`owner = coalesce(${nextOwner("?3")}, ${nextOwner("''")})`);
+/** Exported for EXPLAIN in a test. */
+export const CLAIM_NEXT = claimFirst(`owner = coalesce(${nextOwner("?3")}, ${nextOwner("''")})`);
 const CLAIM_OF = claimFirst("owner = ?3 AND wanted <> 'creating'");
 
 /** Claims what is due of the next owner after `place`. @throws StorageError */

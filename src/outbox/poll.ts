@@ -9,6 +9,8 @@ import type { DeliveryRow, DeliveryStatus } from "./rows.ts";
 /** Most deliveries that one poll looks at for new ones, and most that it watches. */
 export const POLL_NEWS = 15;
 export const POLL_WATCHED = 50;
+// What shows that the gateway has taken something of the owner's.
+const POLL_NEWEST = 3;
 /** Most of those being sent that it asks the gateway about, beside those that are watched. */
 const POLL_SENDING = 5;
 /** Most of what waits that one poll counts. */
@@ -35,7 +37,7 @@ export type News = {
   after: number;
   watched: WatchedRow[];
   failing: { endpoints: number; latest: number | null };
-  /** What the gateway has not taken; `isBlocked`: a post failed, and it may be the gateway's fault. */
+  /** What the gateway has not taken; `isBlocked`: a post failed, and the gateway has taken nothing of the newest since. */
   waiting: { deliveries: number; since: number; error: string | null; isBlocked: boolean } | null;
   /** The newest that the gateway has: asked for whether they are shown or not, so that a failure is seen at once. */
   sending: SendingRow[];
@@ -66,7 +68,8 @@ const THESE = `SELECT d.*, ${EVENT_OF} FROM json_each(?2) AS w
   WHERE d.owner = ?1 AND (?3 IS NULL OR d.status = ?3) AND (?4 IS NULL OR d.endpoint_id = ?4) AND (?5 IS NULL OR d.type = ?5)
   ORDER BY d.event_seq DESC, d.endpoint_id DESC`;
 
-const NEWEST = "SELECT max(event_seq) AS n FROM delivery WHERE owner = ?1";
+const NEWEST = `SELECT event_seq AS n, accepted_at AS at FROM delivery WHERE owner = ?1
+  ORDER BY event_seq DESC, endpoint_id DESC LIMIT ${POLL_NEWEST}`;
 
 // A place without an endpoint is a range of the primary key.
 const WATCHED = `SELECT d.event_seq, d.endpoint_id, d.status, d.key_version, d.since_version, d.resends, d.failures,
@@ -80,9 +83,8 @@ const WATCHED = `SELECT d.event_seq, d.endpoint_id, d.status, d.key_version, d.s
 const FAILING = `SELECT count(*) AS n, max(failing_since) AS at FROM outbox_endpoint
   WHERE owner = ?1 AND failing_since IS NOT NULL`;
 
-// Blocked: a post failed, and neither the delivery nor what became of an earlier key is to blame.
-const WAITING = `SELECT d.error, d.blocked, event.occurred_at AS at FROM (
-    SELECT event_seq, error, error IS NOT NULL AND own_failures = 0 AND discards = 0 AND stuck = 0 AS blocked FROM delivery
+const WAITING = `SELECT d.error, d.failed_at, event.occurred_at AS at FROM (
+    SELECT event_seq, error, failed_at FROM delivery
     WHERE owner = ?1 AND status = 'pending' ORDER BY due_at LIMIT ?2 + 1
   ) AS d JOIN event ON event.seq = d.event_seq`;
 
@@ -95,7 +97,8 @@ const SENDING = `SELECT d.event_seq, d.endpoint_id, d.key_version, d.accepted_at
 const BREAKER = "SELECT breaker = 'open' AS n FROM cron_state";
 
 type Key = Pick<DeliveryRow, "event_seq" | "endpoint_id">;
-type Waits = { error: string | null; blocked: number; at: number };
+type Waits = { error: string | null; failed_at: number | null; at: number };
+type Newest = { n: number; at: number | null };
 
 /** The answer to an owner's question. A second statement reads what is new, if anything is. @throws StorageError */
 export async function poll(db: D1Database, owner: string, question: Question): Promise<News> {
@@ -112,7 +115,7 @@ export async function poll(db: D1Database, owner: string, question: Question): P
     [BREAKER],
     [SENDING, owner, POLL_SENDING],
   ]);
-  const [keys = [], newest, seen = [], failing, waits = [], breaker, sending = []] = results;
+  const [keys = [], newest = [], seen = [], failing, waits = [], breaker, sending = []] = results;
   const numberOf = (found?: { n: number | null }[]) => found?.[0]?.n ?? 0;
   const isKnown = (key: Key) =>
     watched.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);
@@ -127,7 +130,7 @@ export async function poll(db: D1Database, owner: string, question: Question): P
       endpoints: numberOf(failing),
       latest: (failing as { at: number | null }[] | undefined)?.[0]?.at ?? null,
     },
-    waiting: waitingOf(waits),
+    waiting: waitingOf(waits, newest),
     sending,
     isBreakerOpen: numberOf(breaker) === 1,
   };
@@ -142,13 +145,14 @@ function rowsOf(
   return all<DeliveryOfEvent>(db, THESE, owner, JSON.stringify(keys), status, endpoint, type);
 }
 
-function waitingOf(waits: Waits[]): News["waiting"] {
+function waitingOf(waits: Waits[], newest: Newest[]): News["waiting"] {
   if (waits.length === 0) return null;
+  const takenAt = Math.max(0, ...newest.map(({ at }) => at ?? 0));
   const oldest = waits.reduce((one, other) => (other.at < one.at ? other : one));
   return {
     deliveries: waits.length,
     since: oldest.at,
     error: waits.find(({ error }) => error !== null)?.error ?? null,
-    isBlocked: waits.some(({ blocked }) => blocked === 1),
+    isBlocked: waits.some(({ failed_at: at }) => at !== null && at > takenAt),
   };
 }

@@ -361,8 +361,8 @@ describe("an endpoint", () => {
     const texts = { name: "a", url: "https://a.test/", description: "d", http_timeout_s: 10 };
     const applied = { ...texts, rate_requests: null, rate_per_s: null };
     expect(JSON.parse(String(row?.applied))).toEqual(applied);
-    // Compared with Convoy once.
-    expect(row?.due_at).toBe(2);
+    // What was under way is ended; the others are compared with Convoy's list, as always.
+    expect(row?.due_at).toBe(["pausing", "activating"].includes(status) ? 2 : null);
     const [seen] = rows("SELECT * FROM outbox_endpoint");
     expect(seen).toMatchObject({
       id: "a",
@@ -373,8 +373,8 @@ describe("an endpoint", () => {
   test("whose creation was cut off is no caller's yet, and is looked for when its lease is over", () => {
     endpoint("ours", { status: "creating", due_at: T0 + 4, search_cursor: "c" });
     migrate();
-    expect(rows("SELECT wanted, applied, due_at, search_cursor FROM endpoint")).toEqual([
-      { wanted: "creating", applied: null, due_at: T0 + 4, search_cursor: "c" },
+    expect(rows("SELECT wanted, applied, due_at FROM endpoint")).toEqual([
+      { wanted: "creating", applied: null, due_at: T0 + 4 },
     ]);
     expect(rows("SELECT * FROM outbox_endpoint")).toEqual([]);
   });

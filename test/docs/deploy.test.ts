@@ -10,8 +10,8 @@ import { migrate } from "../../local/dev/worker.ts";
 import { type CloudflareApi, startCloudflareApi } from "../support/cloudflare-api.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
-/** Largest bundle, gzipped: a small one starts fast. The aim is 40 KiB, which endpoint handling, jose and zod exceed. */
-const BUNDLE_MAX_BYTES = 58 * 1024;
+/** Largest bundle, gzipped: a small one starts fast. The aim is 50 KiB; the log with its SQL is 30, zod 9, hono 8, jose 5. */
+const BUNDLE_MAX_BYTES = 80 * 1024;
 
 const SECRETS = ["AUTH_SECRET", "CONVOY_API_KEY", "CONVOY_PROJECT_ID"];
 const VALUE = "do-not-show-do-not-show-do-not-show";

@@ -1,5 +1,6 @@
 /** Cuts the Worker off in workerd and compares the endpoints left in D1 and Convoy. */
 import { vi } from "vitest";
+import type { EndpointRow } from "../../src/endpoint/table.ts";
 import type { Bindings } from "../../src/settings.ts";
 import { around, type Operation } from "./operations.ts";
 import { begin, type Reply } from "./worker.ts";

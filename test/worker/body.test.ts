@@ -93,6 +93,8 @@ describe("a body that may be left out", () => {
     ["a text type", { "content-type": "text/plain" }, ""],
     ["a line break", { "content-type": FORM }, "\n"],
     ["{}", { "content-type": JSON_TYPE }, "{}"],
+    ["null, as a generated client in Go sends it", { "content-type": JSON_TYPE }, "null"],
+    ["null with white space", { "content-type": JSON_TYPE }, " null\r\n"],
   ])("may be %s", async (_, headers, body) => {
     const env = newEnv();
     const id = await newEndpoint(env);
@@ -105,11 +107,13 @@ describe("a body that may be left out", () => {
     await expectRefused("/portal-link", "expires_in_minutes=5", 415, /application\/json/, {
       "content-type": FORM,
     });
-    await expectRefused("/portal-link", "null", 400, /must be an object/);
+    await expectRefused("/portal-link", "nul", 400, /not valid JSON/);
+    await expectRefused("/portal-link", "[]", 400, /must be an object/);
   });
 
   test("cannot be left out elsewhere", async () => {
     for (const body of ["", " \n"]) await expectRefused("/todo", body, 400, /empty.*JSON/);
+    await expectRefused("/todo", "null", 400, /must be an object/);
     await expectRefused("/todo", "", 415, /application\/json/, {});
   });
 });

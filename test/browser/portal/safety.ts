@@ -70,6 +70,7 @@ export function safetyTests(scene: () => PortalScene, visit: Visit) {
     await page.reload();
     await page.getByRole("heading", { name: "This link has expired" }).waitFor();
     await page.goto(owner.link);
+    await page.getByRole("heading", { name: "Nothing has been sent yet" }).waitFor();
     await goTo("#/endpoints");
     await row("Shop backend").waitFor();
 

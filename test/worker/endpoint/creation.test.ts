@@ -284,6 +284,8 @@ test("ENDPOINTS_MAX holds though many are created at once", async () => {
   env = { ...env, ENDPOINTS_MAX: "3" };
   const replies = await Promise.all(Array.from({ length: 6 }, () => create()));
   expect(replies.map(({ status }) => status).sort()).toEqual([201, 201, 201, 409, 409, 409]);
+  const full = replies.find(({ status }) => status === 409);
+  expect(full?.body.error).toMatch(/^You have 3 endpoints already/);
   expect(await listAtConvoy(env, "endpoints")).toHaveLength(3);
   expect((await call(env, "GET", "/endpoint")).body.data).toHaveLength(3);
 });

@@ -140,10 +140,10 @@ describe("the service", () => {
     await DB.prepare("UPDATE cron_state SET breaker = 'open'").run();
     expect(await gatewayOf()).toBe("down");
     await DB.prepare("UPDATE cron_state SET breaker = 'closed'").run();
-    // Its own fault says nothing about the gateway.
-    await leaveDeliveries(DB, [{ error: "Convoy answered 400", failures: 2, own_failures: 2 }], 2);
+    // The gateway has taken another one since: it is this one's own fault.
+    await leaveDeliveries(DB, [{ error: "Convoy answered 400", failed_at: 1 }], 2);
     expect(await gatewayOf()).toBe("ok");
-    await leaveDeliveries(DB, [{ error: "Convoy answered 503" }], 3);
+    await leaveDeliveries(DB, [{ error: "Convoy answered 503", failed_at: Date.now() + 1 }], 3);
     expect(await gatewayOf()).toBe("down");
   });
 
