@@ -41,7 +41,9 @@ function send(request: IncomingMessage, response: ServerResponse, body: string):
       created_at: new Date().toISOString(),
     });
   }
-  const data = post ? null : page(/\/eventdeliveries$/.test(url.pathname) ? taken : [], url.searchParams);
+  const data = post
+    ? null
+    : page(/\/eventdeliveries$/.test(url.pathname) ? taken : [], url.searchParams);
   const text = JSON.stringify({ status: true, message: "ok", data });
   response.writeHead(post ? 201 : 200, { "Content-Type": "application/json" }).end(text);
 }

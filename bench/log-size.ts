@@ -16,7 +16,8 @@ const DAY_MS = 86_400_000;
 type Cost = { ms: number; rowsRead: number };
 
 // One owner's events with a delivery each, delivered except for a few that are pending or dead; none may be purged.
-const NUMBERS = "WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)";
+const NUMBERS =
+  "WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)";
 const FILL_EVENTS = `${NUMBERS}
 INSERT INTO event (seq, id, owner, type, occurred_at, resource, resource_id, change, data, projected)
 SELECT i + 1, printf('0%07x-0000-7000-8000-%012x', i, i), 'default',

@@ -41,6 +41,17 @@ async function leaveWork(env: Bindings): Promise<{ endpoint: string }> {
   const endpoint = await newEndpoint(env);
   const mine = { owner: "default", endpoint_id: endpoint };
   const now = Date.now();
+  // One that Convoy does not have, and one that was removed long ago.
+  await leaveEndpoints(env.DB, [
+    { id: "lacking", owner: "somebody" },
+    { id: "removed", owner: "somebody" },
+  ]);
+  await env.DB.batch([
+    env.DB.prepare(
+      "UPDATE endpoint SET wanted = 'removed', there = 'missing' WHERE id = 'removed'",
+    ),
+    env.DB.prepare("UPDATE endpoint SET due_at = 1 WHERE id = ?").bind(endpoint),
+  ]);
   await leaveDeliveries(env.DB, [
     { ...mine, status: "delivered", occurred_at: now - 10 * DAY_MS },
     { ...mine, status: "held", endpoint_id: "paused", occurred_at: now - 31 * DAY_MS },
@@ -67,7 +78,9 @@ const DONE: Record<string, object> = {
   lookUp: { again: 1 },
   purge: { events: 1 },
   held: { dead: 1 },
-  reconcile: { claimed: 1, done: 1 },
+  drift: { differing: expect.any(Number) },
+  reconcile: { done: expect.any(Number) },
+  forget: { endpoints: 1 },
 };
 const OTHERS = [...TASKS, ...cronTasks];
 
@@ -182,7 +195,8 @@ test("a run keeps to the free plan's 50 subrequests even if everything goes wron
     passTime(60_000);
   }
   // It was no idle run.
-  expect([posts > 30, pages > 6]).toEqual([true, true]);
+  expect(posts).toBeGreaterThan(20);
+  expect(pages).toBeGreaterThan(6);
   expect((await deliveryRows(env.DB)).some(({ status }) => status === "sending")).toBe(true);
   expect((await eventRows(env.DB)).filter(({ projected }) => projected === 0)).toHaveLength(200);
 });
