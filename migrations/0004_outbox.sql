@@ -141,11 +141,6 @@ CREATE TABLE cron_state_new (
   walk_endpoints TEXT,
   -- How often in a row the page there could not be read.
   walk_failures INTEGER NOT NULL DEFAULT 0,
-  -- Two deliveries that the gateway finished, the first at least 30 minutes ago: when each was made, when it was seen.
-  proof_made_at INTEGER NOT NULL DEFAULT 0,
-  proof_seen_at INTEGER NOT NULL DEFAULT 0,
-  next_proof_made_at INTEGER NOT NULL DEFAULT 0,
-  next_proof_seen_at INTEGER NOT NULL DEFAULT 0,
   -- The owner at which the last turn ended: of posting, of looking up, of projecting.
   post_turn TEXT NOT NULL DEFAULT '',
   look_up_turn TEXT NOT NULL DEFAULT '',

@@ -179,13 +179,18 @@ function ref({ ownErrors = {} }: Operation, status: number): string {
   return `#/components/responses/${error.name}`;
 }
 
-function response({ description, schema, example, headers = [], links }: Answer) {
+function headerRef(name: string): string {
+  return `#/components/headers/${name}`;
+}
+
+function response({ description, schema, example, headers = [], maybe = [], links }: Answer) {
   const refs = [schema].flat().map((name) => ({ $ref: `#/components/schemas/${name}` }));
   return {
     description,
-    headers: Object.fromEntries(
-      ["X-Request-Id", ...headers].map((name) => [name, { $ref: `#/components/headers/${name}` }]),
-    ),
+    headers: Object.fromEntries([
+      ...["X-Request-Id", ...headers].map((name) => [name, { $ref: headerRef(name) }]),
+      ...maybe.map((name) => [name, { ...HEADERS[name], required: false }]),
+    ]),
     content: {
       "application/json": {
         schema: refs.length === 1 ? refs[0] : { anyOf: refs },

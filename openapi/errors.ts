@@ -1,4 +1,5 @@
 /** Errors: one shape, one entry per status. */
+import type { HeaderName } from "./headers.ts";
 
 /** An error as the document has it. */
 export type ErrorAnswer = {
@@ -6,6 +7,8 @@ export type ErrorAnswer = {
   description: string;
   example?: object;
   headers?: string[];
+  /** Headers that not every such answer has. */
+  maybe?: HeaderName[];
 };
 
 /** What each status means here. Every example is an answer that the API gives; others look alike. */
@@ -70,6 +73,7 @@ export const ERRORS: Record<number, ErrorAnswer> = {
 export const CHANGE_UNKNOWN = {
   name: "InDoubt",
   description:
-    "With X-Event-Id: the change may or may not have been made; GET /event/{id} shows which.",
-  headers: ["Retry-After", "X-Event-Id"],
+    "With X-Event-Id: the change may or may not have been made; GET /event/{id} shows which. With Retry-After: nothing was changed.",
+  headers: ["X-Event-Id"],
+  maybe: ["Retry-After"],
 } satisfies ErrorAnswer;

@@ -27,3 +27,6 @@ export const HEADERS = {
     schema: { type: "string", pattern: "^Bearer" },
   },
 } as const;
+
+/** A header of `components.headers`. */
+export type HeaderName = keyof typeof HEADERS;

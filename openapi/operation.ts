@@ -1,6 +1,7 @@
 /** What the route table says about a route. */
 import type * as z from "zod/mini";
 import type { ErrorAnswer } from "./errors.ts";
+import type { HeaderName } from "./headers.ts";
 import type { Said } from "./parameters.ts";
 
 /** An answer that is not an error. */
@@ -11,6 +12,8 @@ export type Answer = {
   example?: unknown;
   /** Names from openapi/headers.ts; X-Request-Id is always included. */
   headers?: string[];
+  /** Headers that not every such answer has. */
+  maybe?: HeaderName[];
   /** Operations that this answer leads to, and where in it their parameters are. */
   links?: Links;
 };

@@ -371,7 +371,7 @@ export const MUTATIONS: Mutation[] = [
   },
   {
     name: "a removal leaves what is being sent",
-    by: "test/crash/removal",
+    by: "test/worker/outbox/removal",
     file: "src/outbox/removal.ts",
     from: '["pending", "sending"].map(',
     to: '["pending"].map(',

@@ -125,7 +125,7 @@ export function filters(route, { hasEndpoint = true } = {}) {
     ${choice("Type", type, [["", "all"], ...unknown, ...known.map((one) => [one.type, one.type])], (value) => set({ type: value }))}
     ${choice("Time", isBetween ? "between" : since, TIMES, (value) => set(value === "between" ? between : { since: value, until: "" }))}
     ${isBetween ? html`${moment("from", "since", route)}${moment("to", "until", route)}` : nothing}
-    ${status || endpoint || type || since || until ? html`<a href=${href(view, id)}>Show all</a>` : nothing}
+    ${status || endpoint || type || since || until ? html`<a class="all" href=${href(view, id)}>Show all</a>` : nothing}
   </div>`;
 }
 

@@ -35,6 +35,8 @@ const ORDERS = {
   held: ["most held", (a, b) => (b.held ?? 0) - (a.held ?? 0) || byName(a, b)],
 };
 
+const plain = (text) => text.replace(/\.$/, "");
+
 const matches = ({ id, name, url, description }, text) =>
   `${name}\n${url}\n${description}\n${id}`.toLowerCase().includes(text.trim().toLowerCase());
 
@@ -43,8 +45,8 @@ export function brief(endpoint) {
   const { failing_since: since, failing_error: why, held = 0, pending, error } = endpoint;
   const parts = [
     isFailing(endpoint) &&
-      `failing for ${span(Math.max(0, Date.now() - Date.parse(since)))}${why ? `: ${why}` : ""}`,
-    pending && `a change is not in force yet${error ? `: ${error}` : ""}`,
+      `failing for ${span(Math.max(0, Date.now() - Date.parse(since)))}${why ? `: ${plain(why)}` : ""}`,
+    pending && `a change is not in force yet${error ? `: ${plain(error)}` : ""}`,
     held > 0 && `${count(held, "delivery waits", "deliveries wait")}`,
   ];
   return parts.filter(Boolean).join("; ");

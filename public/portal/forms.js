@@ -108,13 +108,13 @@ function typeFields(chosen) {
   const known = (types() ?? []).filter(({ type }) => type !== "ping");
   return html`<fieldset aria-describedby=${wrong ? "types-wrong" : nothing}>
     <legend>Event types</legend>
-    <label><input type="checkbox" .checked=${all} @change=${(event) => change({ dialog: { ...state.dialog, all: event.target.checked } })}> All, also those that are added later</label>
+    <label class="check"><input type="checkbox" .checked=${all} @change=${(event) => change({ dialog: { ...state.dialog, all: event.target.checked } })}> All, also those that are added later</label>
     ${
       all
         ? nothing
         : known.map(
             ({ type, description }) =>
-              html`<label><input type="checkbox" name="type" value=${type} .checked=${chosen?.includes(type) ?? false}> <span><code>${type}</code> <span class="soft">${description}</span></span></label>`,
+              html`<label class="check"><input type="checkbox" name="type" value=${type} .checked=${chosen?.includes(type) ?? false}> <span><code>${type}</code> <span class="soft">${description}</span></span></label>`,
           )
     }
     ${wrong ? html`<p class="wrong" data-tone="bad" id="types-wrong">${wrong}</p>` : nothing}

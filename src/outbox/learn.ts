@@ -232,23 +232,6 @@ function statement(
   return [sql, JSON.stringify(learned), now, owner];
 }
 
-// A proof must be old to count: the next one grows old behind it.
-const PROOF = `
-UPDATE cron_state SET
-  proof_made_at = iif(next_proof_seen_at <= ?2 - ${STUCK_MS}, next_proof_made_at, proof_made_at),
-  proof_seen_at = iif(next_proof_seen_at <= ?2 - ${STUCK_MS}, next_proof_seen_at, proof_seen_at),
-  next_proof_made_at = ?1, next_proof_seen_at = ?2
-WHERE next_proof_seen_at <= ?2 - ${STUCK_MS}`;
-
-/**
- * What was learned at `askedAt` as a proof that the gateway finishes deliveries, wherever it was learned: what a page of
- * the portal sees first the walk does not look for any more. Written at most every half an hour.
- */
-export function proofStatements(learned: Learned[], askedAt: number): Statement[] {
-  const made = of("success", learned).map(({ createdAt }) => createdAt);
-  return made.length > 0 ? [[PROOF, Math.max(...made), askedAt]] : [];
-}
-
 /** Whether what the gateway did last for an endpoint, of these, was to deliver. */
 function arrivedLast(learned: Learned[], endpointId: string): boolean {
   const tried = learned.filter(

@@ -14,7 +14,6 @@ import {
   ownAmong,
   PATIENCE_MS,
   type Proof,
-  proofStatements,
   STUCK_MAX,
   toRecorded,
   withAnswers,
@@ -200,10 +199,7 @@ async function learn(
   const own = await withAnswers(run.gateway, ownAmong(deliveries), room);
   const learned = await withStuck(run.env.DB, own, proof, askedAt);
   if (learned.length === 0) return;
-  const results = await batch<never>(run.env.DB, [
-    ...learnStatements(learned, Date.now()),
-    ...proofStatements(learned, askedAt),
-  ]);
+  const results = await batch<never>(run.env.DB, [...learnStatements(learned, Date.now())]);
   const { tell } = toRecorded(learned, results, run.outbox.endpoints, askedAt);
   if (tell.length > 0) await batch(run.env.DB, tell);
 }

@@ -9,7 +9,6 @@ import {
   finalStatements,
   type Learned,
   ownAmong,
-  proofStatements,
   toRecorded,
   withAnswers,
 } from "./learn.ts";
@@ -121,10 +120,7 @@ async function record(
   const final = await withAnswers(outbox.connect(env), isFinal, ANSWERS_MAX);
   if (final.length > 0) {
     const now = Date.now();
-    const results = await batch<never>(env.DB, [
-      ...finalStatements(final, owner, now),
-      ...proofStatements(final, now),
-    ]);
+    const results = await batch<never>(env.DB, [...finalStatements(final, owner, now)]);
     const { tell } = toRecorded(final, results, outbox.endpoints, now);
     if (tell.length > 0) await batch(env.DB, tell);
   }

@@ -33,9 +33,9 @@ const AROUND = 2;
 const RETRY_MS = 50_000;
 
 /**
- * ?1 the place, ?2 the time, ?3 the limit, ?4 the lease, ?5 resources that this run has tried in vain. Of each owner in
- * turn the resources that are due first. One row of each is leased: the others that are due stay so. Exported for
- * EXPLAIN in a test.
+ * ?1 the place, ?2 the time, ?3 the limit, ?4 the lease, ?5 resources that this run has tried in vain, ?6 the nouns: what
+ * is left of one that is no longer in the code holds nothing up. Of each owner in turn the resources that are due first.
+ * One row of each is leased: the others that are due stay so. Exported for EXPLAIN in a test.
  */
 export const CLAIM = `${turnSql("project")},
 lane (owner, n) AS MATERIALIZED (SELECT owner, row_number() OVER (ORDER BY round, owner) FROM turn),
@@ -44,7 +44,8 @@ wanted AS (
   SELECT j.value AS seq FROM lane CROSS JOIN json_each((SELECT json_group_array(seq) FROM (
     SELECT seq, min(due_at) AS due_at FROM (
       SELECT seq, resource, resource_id, due_at FROM event
-      WHERE projected = 0 AND owner = lane.owner AND due_at <= ?2 ORDER BY due_at LIMIT (SELECT rows FROM share)
+      WHERE projected = 0 AND owner = lane.owner AND due_at <= ?2 AND resource IN (SELECT value FROM json_each(?6))
+      ORDER BY due_at LIMIT (SELECT rows FROM share)
     ) AS e WHERE NOT EXISTS (SELECT 1 FROM json_each(?5) AS tried WHERE tried.value ->> 'owner' = lane.owner
       AND tried.value ->> 'resource' = e.resource AND tried.value ->> 'resource_id' = e.resource_id)
     GROUP BY resource, resource_id ORDER BY due_at))) AS j
@@ -85,7 +86,8 @@ export async function projectDue(
     const limit = Math.min(CLAIM_MAX, budget.left() - AROUND);
     if (limit < 1) return report;
     const now = Date.now();
-    const claim = await claimResources(env.DB, { place, now, limit, tried });
+    const nouns = [...resources.keys()];
+    const claim = await claimResources(env.DB, { place, now, limit, tried, nouns });
     if (claim.rows.length === 0) return report;
     place = claim.place;
     const changes = claim.rows.map(({ latest }) => latest);
@@ -105,13 +107,13 @@ function keyOf({ owner, resource, resource_id }: ResourceKey): ResourceKey {
 
 async function claimResources(
   db: D1Database,
-  given: { place: string; now: number; limit: number; tried: ResourceKey[] },
+  given: { place: string; now: number; limit: number; tried: ResourceKey[]; nouns: string[] },
 ): Promise<{ rows: Claimed[]; place: string }> {
   const lease = given.now + LEASE_MS;
   const turn = [given.place, given.now, given.limit];
   const statements: Statement[] = [
     [KEEP_TURN, ...turn],
-    [CLAIM, ...turn, lease, JSON.stringify(given.tried)],
+    [CLAIM, ...turn, lease, JSON.stringify(given.tried), JSON.stringify(given.nouns)],
   ];
   type Row = ResourceKey & { seq: number; latest: string; place: string };
   const [kept = [], rows = []] = await batch<Row>(db, statements);

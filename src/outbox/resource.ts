@@ -147,9 +147,9 @@ type EventOf<Verbs, V extends Verb> =
 // biome-ignore lint/suspicious/noExplicitAny: variance
 export type AnyResource = Resource<string, any, any, any, any>;
 
-/** A resource with such values. */
+/** A resource with such values, and further types. */
 // biome-ignore lint/suspicious/noExplicitAny: variance
-export type ResourceOf<Value> = Resource<string, any, Value, any, any>;
+export type ResourceOf<Value, F extends string = any> = Resource<string, any, Value, any, F>;
 
 const CHANGE_OF: Record<Verb, Change | null> = {
   created: "create",
@@ -169,9 +169,9 @@ export const PING: EventType = {
   example: null,
 };
 
-// Other keys of webhook bodies and of KV's metadata, of answers, and the paths of this API.
+// Other keys of webhook bodies and of KV's metadata (each object has a constructor), of answers, and the paths of this API.
 const RESERVED = [
-  ...["event", "description", "event_id", "sequence", "occurred_at", "test", "seq"],
+  ...["event", "description", "event_id", "sequence", "occurred_at", "test", "seq", "constructor"],
   ...["data", "error", "details", "cursor"],
   ...["endpoint", "delivery", "health", "rebuild", "portal", "docs"],
 ];

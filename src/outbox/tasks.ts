@@ -1,6 +1,6 @@
 /** The cron's tasks after posting and projecting: what the gateway says, what KV holds, what is old. */
 import type { Agenda, Task } from "./cron.ts";
-import type { Proof } from "./learn.ts";
+import { type Proof, STUCK_MS } from "./learn.ts";
 import { lookUp } from "./look-up.ts";
 import { expireHeld, hasExpiredSql, purge } from "./purge.ts";
 import { scrub } from "./scrub.ts";
@@ -14,6 +14,14 @@ const SCRUB_DELAY_MS = 10 * 60_000;
 // SQL, of ?1 the time in ms: its first event id, as `idAt` makes it.
 const idAtSql = (ms: string) =>
   `printf('%s-%s-7000-8000-000000000000', substr(printf('%012x', ${ms}), 1, 8), substr(printf('%012x', ${ms}), 9))`;
+
+// A proof that the gateway finishes deliveries, while any is under way: when the newest was taken of those that were
+// finished half an hour ago. Served by the unique index on event.id and the primary key of delivery.
+const PROOF = `CASE WHEN EXISTS (SELECT 1 FROM delivery WHERE status = 'sending') THEN (SELECT max(accepted_at) FROM (
+  SELECT status, accepted_at, finished_at FROM delivery
+  WHERE event_seq <= (SELECT seq FROM event WHERE id < ${idAtSql(`(?1 - ${STUCK_MS})`)} ORDER BY id DESC LIMIT 1)
+  ORDER BY event_seq DESC LIMIT 100
+) WHERE status = 'delivered' AND finished_at <= ?1 - ${STUCK_MS}) END`;
 
 // Anything pending or sending: one step of an index each.
 const UNDER_WAY = `EXISTS (SELECT 1 FROM delivery WHERE status = 'sending')
@@ -38,7 +46,7 @@ export const TASKS: Task[] = [
   {
     name: "walk",
     due: () => `${UNDER_WAY} OR s.walk_since IS NULL OR s.walk_since < ?1 - ${IDLE_MS}`,
-    columns: `${UNDER_WAY} AS under_way, (SELECT occurred_at FROM event ORDER BY seq LIMIT 1) AS log_begins_at`,
+    columns: `${UNDER_WAY} AS under_way, (SELECT occurred_at FROM event ORDER BY seq LIMIT 1) AS log_begins_at, ${PROOF} AS proof_made_at`,
     // A window's beginning: two statements; the page; those that are stuck, recording, telling.
     least: 6,
     share: 0.16,
@@ -103,8 +111,8 @@ function placeOf({ row }: Agenda): WalkPlace {
   };
 }
 
-function proofOf({ row }: Agenda): Proof {
-  return { madeAt: Number(row.proof_made_at ?? 0), seenAt: Number(row.proof_seen_at ?? 0) };
+function proofOf({ now, row }: Agenda): Proof {
+  return { madeAt: Number(row.proof_made_at ?? 0), seenAt: now - STUCK_MS };
 }
 
 function numberOrNull(value: unknown): number | null {

@@ -61,13 +61,13 @@ function publishLater(
 
 /**
  * A change that a caller requests. `patch`: the new value, or RFC 7396 for an update. `type`: one that the resource
- * declares, by default the verb's. `fresh`: the id is newly made, so KV need not be read.
+ * declares for this change, by default the verb's. `fresh`: the id is newly made, so KV need not be read.
  */
-export type ChangeRequest = {
+export type ChangeRequest<Further extends string = string> = {
   change: Change;
   id: string | number;
   patch?: object;
-  type?: string;
+  type?: Further;
   guard?: Guard;
   fresh?: boolean;
 };
@@ -78,16 +78,20 @@ export type ChangeRequest = {
  * @returns the value after it; null after a delete
  * @throws Problem if it was refused; StorageError if nothing has changed: KV cannot be read, D1 refused
  */
-export async function change<Value>(
+export async function change<Value, Further extends string>(
   c: AnyContext,
-  resource: ResourceOf<Value>,
-  request: ChangeRequest,
+  resource: ResourceOf<Value, Further>,
+  request: ChangeRequest<NoInfer<Further>>,
 ): Promise<{ eventId: string; data: Value | null }> {
   const owner = c.get("owner");
   const resourceId = String(request.id);
   const { change: kind, patch = {}, guard = null, fresh = false } = request;
   const type = request.type ?? resource.verbs[VERB_OF[kind]].type;
-  if (!resource.types.has(type)) throw new Error(`${resource.name} does not declare ${type}.`);
+  if (resource.types.get(type)?.change !== kind) {
+    throw new Error(
+      `${resource.name} declares no type ${type} for a change of this kind: ${kind}.`,
+    );
+  }
   const known = fresh ? null : await readValue(c.env.KV, resource, owner, resourceId);
   const now = Date.now();
   const id = uuidv7({ msecs: now });

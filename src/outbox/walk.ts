@@ -12,7 +12,6 @@ import {
   learnStatements,
   ownAmong,
   type Proof,
-  proofStatements,
   toRecorded,
   withAnswers,
   withStuck,
@@ -179,7 +178,6 @@ async function record(
   const results = await batch<never>(env.DB, [
     ...learnStatements(learned, Date.now()),
     moveStatement(from, to),
-    ...proofStatements(learned, askedAt),
   ]);
   const recorded = toRecorded(learned, results, outbox.endpoints, askedAt);
   if (recorded.tell.length > 0) await batch(env.DB, recorded.tell);

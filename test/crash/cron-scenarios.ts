@@ -1,4 +1,5 @@
 /** Crash scenarios of the cron: everything that it may have to do. */
+import { idAt } from "../../src/outbox/time-range.ts";
 import { pass } from "../support/virtual-clock.ts";
 import type { World } from "../support/world.ts";
 import {
@@ -32,7 +33,11 @@ async function during(world: World, trouble: object, ...ids: number[]): Promise<
 async function longAfter(world: World): Promise<void> {
   await pass(50 * MINUTE_MS);
   const [made, seen] = [Date.now() - 40 * MINUTE_MS, Date.now() - 31 * MINUTE_MS];
-  world.d1.sqlite.exec(`UPDATE cron_state SET proof_made_at = ${made}, proof_seen_at = ${seen};
+  // Another owner's ping, made later than what is idle, and delivered.
+  world.d1.sqlite.exec(`
+    INSERT INTO event (id, owner, type, occurred_at) VALUES ('${idAt(made)}', 'proof', 'ping', ${made});
+    INSERT INTO delivery (event_seq, endpoint_id, owner, type, status, accepted_at, finished_at)
+    SELECT seq, 'proof', owner, type, 'delivered', ${made}, ${seen} FROM event WHERE id = '${idAt(made)}';
     UPDATE delivery SET looks = 1, due_at = ${Date.now()} WHERE status = 'sending'`);
 }
 

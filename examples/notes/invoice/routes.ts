@@ -39,7 +39,7 @@ export const invoiceRoutes = newApp()
   })
   .post("/:id/pay", ...onOne, async (c) => {
     const { id } = c.req.valid("param");
-    const paid = { type: "invoice.paid", patch: { status: "paid" }, guard: OPEN };
-    await change(c, invoice, { change: "update", id, ...paid });
+    const patch = { status: "paid" };
+    await change(c, invoice, { change: "update", type: "invoice.paid", id, patch, guard: OPEN });
     return c.json({ data: `Invoice with id ${id} has been paid.` }, 200);
   });

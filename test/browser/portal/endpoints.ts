@@ -204,7 +204,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     await has(page.locator(".badge"), "1 failing");
     await link("Endpoints").click();
     await has(page.locator(".note"), "1 of 2 failing.");
-    await has(row("Receiver"), /failing for \d+ s: The endpoint answered 500\..*failing/s);
+    await has(row("Receiver"), /failing for \d+ s: The endpoint answered 500.*failing/s);
     // What needs care comes first.
     expect(await page.locator(".row strong").allTextContents()).toEqual(["Receiver", "Another"]);
     await row("Receiver").click();

@@ -46,6 +46,35 @@ export function serviceTests(scene: () => PortalScene, visit: Visit) {
     },
   );
 
+  test("while something changes it asks about every two seconds, and then less and less", async () => {
+    const { owner, endpoint, todo } = await scene().newcomer();
+    const { id } = await endpoint();
+    await todo(id, "the first");
+    await scene().arrived("/ok");
+    const { page, requests, isQuiet } = await visit(owner.link, { clock: true });
+    await page.locator(".row").first().waitFor();
+    await page.clock.pauseAt(Date.now() + 60_000);
+    const asked = async (seconds: number, change: (second: number) => Promise<unknown>) => {
+      const before = requests.length;
+      for (let second = 0; second < seconds; second++) {
+        await change(second);
+        await page.clock.runFor(1_000);
+        await until("the answers", isQuiet);
+      }
+      return api(requests.slice(before)).length;
+    };
+    await asked(5, async () => {});
+    const busy = await asked(
+      60,
+      async (second) => second % 2 === 0 && (await todo(id, `${second}`)),
+    );
+    const after = await asked(60, async () => {});
+    console.info(`portal: ${busy} requests in 60 s of changes, ${after} in the 60 s after them`);
+    expect(busy).toBeGreaterThan(20);
+    expect(busy).toBeLessThanOrEqual(40);
+    expect(after).toBeLessThanOrEqual(12);
+  });
+
   test("says that webhooks are delayed, what waits and why, is not live then, and what works still does", async () => {
     const { owner, endpoint, todo } = await scene().newcomer();
     const { id } = await endpoint();

@@ -186,6 +186,7 @@ test("a poll at rest reads at most 100 rows of 10,000 deliveries, 50 endpoints o
       `/delivery/poll?after=10000&status=failed&watch=${places(...Array.from({ length: 15 }, (_, at) => 10_000 - at * 50))}`,
     ),
     endpoints: await cost("/delivery/poll?after=10000"),
+    five: await cost(`/delivery/poll?after=9995&watch=${places(...seqs)}`),
   };
   console.info("rows of D1 a poll reads", found);
   for (const rows of Object.values(found)) expect(rows).toBeLessThanOrEqual(100);

@@ -71,7 +71,7 @@ describe("a resource", () => {
     expect(() => named(name)).toThrow("lower-case letters");
   });
 
-  test.each(["event", "seq", "test", "data", "endpoint", "delivery"])(
+  test.each(["event", "seq", "test", "data", "endpoint", "delivery", "constructor"])(
     "is not named %s, which is another key or path",
     (name) => {
       expect(() => named(name)).toThrow(`No resource can be named ${name}: it is taken.`);

@@ -272,7 +272,7 @@ describe("a page with deliveries under way", () => {
     // A poll writes only what changed.
     expect(rows[2]).toMatchObject({ attempts: 0, due_at: at(99) });
     expect(caller.outbox.endpoints).toMatchObject({
-      told: { reported: [{ endpointId: "a1" }, { endpointId: "a1" }] },
+      told: { reported: [{ endpointId: "a1", error: null }] },
     });
   });
 

@@ -3,7 +3,6 @@ import { env as testEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Run } from "../../../src/outbox/cron-run.ts";
 import type { GatewayDelivery, Listed, Window } from "../../../src/outbox/gateway.ts";
-import type { Proof } from "../../../src/outbox/learn.ts";
 import { type WalkPlace, type WalkReport, walk } from "../../../src/outbox/walk.ts";
 import type { Bindings } from "../../../src/settings.ts";
 import {
@@ -42,16 +41,6 @@ async function placeOf(): Promise<WalkPlace> {
   };
 }
 
-async function proofOf(): Promise<Proof & { nextMadeAt: number; nextSeenAt: number }> {
-  const row = await DB.prepare("SELECT * FROM cron_state").first<Record<string, number>>();
-  return {
-    madeAt: Number(row?.proof_made_at),
-    seenAt: Number(row?.proof_seen_at),
-    nextMadeAt: Number(row?.next_proof_made_at),
-    nextSeenAt: Number(row?.next_proof_seen_at),
-  };
-}
-
 /** One run of the walk from the place that is kept, as the cron does it; `pages`: the calls that its budget is good for. */
 async function step(
   run: Run & { gateway: ScriptedGateway },
@@ -60,7 +49,7 @@ async function step(
   const { windows } = run.gateway;
   const begun = windows.length;
   const left = () => (windows.length - begun < pages ? 100 : 0);
-  const place = { walk: await placeOf(), proof: await proofOf() };
+  const place = { walk: await placeOf(), proof: { madeAt: 0, seenAt: 0 } };
   return walk(run, { ...place, underWay, firstUnderWayAt: NOW - MINUTE_MS }, { left });
 }
 
@@ -376,37 +365,4 @@ test("tells those who keep the endpoints what it saw of them, in D1", async () =
   });
   const row = await DB.prepare("SELECT last_report FROM cron_state").first();
   expect(row).toEqual({ last_report: "seen reported" });
-});
-
-test("a success is a proof only once it is half an hour old, and the next one grows old behind it", async () => {
-  const seen = async (minute: number, createdAt: number) => {
-    vi.setSystemTime(NOW + minute * MINUTE_MS);
-    await leaveDeliveries(DB, [{ status: "sending", due_at: NOW }], 1 + minute);
-    const gateway = scriptedGateway({
-      list: () => ({ kind: "page", deliveries: [listed(1 + minute, { createdAt })], next: null }),
-    });
-    await step(runOf(env, gateway));
-    return proofOf();
-  };
-  const at = (minute: number) => NOW + minute * MINUTE_MS;
-  expect(await seen(1, 11)).toEqual({ madeAt: 0, seenAt: 0, nextMadeAt: 11, nextSeenAt: at(1) });
-  expect(await seen(20, 12)).toEqual({ madeAt: 0, seenAt: 0, nextMadeAt: 11, nextSeenAt: at(1) });
-  expect(await seen(31, 13)).toEqual({
-    madeAt: 11,
-    seenAt: at(1),
-    nextMadeAt: 13,
-    nextSeenAt: at(31),
-  });
-  expect(await seen(50, 14)).toEqual({
-    madeAt: 11,
-    seenAt: at(1),
-    nextMadeAt: 13,
-    nextSeenAt: at(31),
-  });
-  expect(await seen(61, 15)).toEqual({
-    madeAt: 13,
-    seenAt: at(31),
-    nextMadeAt: 15,
-    nextSeenAt: at(61),
-  });
 });
