@@ -274,21 +274,24 @@ describe.each(PAIRS)("what %j has", (owner, stranger) => {
   });
 });
 
-test.each(LOOKS.filter(({ look }) => look.expects === "hidden"))(
-  "what $route hides from a stranger, the owner gets",
-  async ({ method, look }) => {
-    const env = jwtEnv();
-    const had = await furnish(env, "alice");
-    const { status } = await call(
-      env,
-      method,
-      look.path(had),
-      bodyOf(look, had),
-      await as("alice"),
-    );
-    expect(status).toBeLessThan(300);
-  },
-);
+test("what is hidden from a stranger, the owner gets", async () => {
+  const env = jwtEnv();
+  const had = await furnish(env, "alice");
+  const sent = await as("alice");
+  const hidden = LOOKS.filter(({ look }) => look.expects === "hidden");
+  // What removes comes last, once; what is sent again must have arrived.
+  const order = ({ route }: { route: string }) =>
+    ["DELETE /todo/:id", "DELETE /endpoint/:id"].indexOf(route);
+  const once = hidden.filter(
+    ({ method, route }, at) =>
+      method !== "DELETE" || hidden.findIndex((one) => one.route === route) === at,
+  );
+  for (const { route, method, look } of once.sort((a, b) => order(a) - order(b))) {
+    if (/resend|replay/.test(route)) await walked(env);
+    const { status } = await call(env, method, look.path(had), bodyOf(look, had), sent);
+    expect({ route, isDone: status < 300 }).toEqual({ route, isDone: true });
+  }
+});
 
 test("an operator sees whose rows there are, and nothing of what they contain", async () => {
   const env = jwtEnv();
