@@ -16,17 +16,19 @@ const BODIES = { "/todo": { item: "x" }, "/rebuild": { from: "log" } } as Record
 
 test("there are routes", () => expect(ROUTES.length).toBeGreaterThan(20));
 
+const UNKNOWN = ["unknown=1", "unknown", "limit=1&unknown=", "__proto__=1", "constructor=1"];
+
 describe.each(ROUTES)("%s %s", (method, path) => {
-  test.each(["unknown=1", "unknown", "limit=1&unknown=", "__proto__=1", "constructor=1"])(
-    "refuses ?%s, and touches nothing",
-    async (query) => {
-      const { env, operations } = recording(newEnv());
-      const body = method === "GET" ? undefined : BODIES[path];
-      const reply = await call(env, method, `${path}?${query}`, body);
-      expect(reply).toMatchObject({ status: 400, body: { error: expect.stringMatching(/query/) } });
-      expect(operations).toEqual([]);
-    },
-  );
+  test("refuses what it does not know, and touches nothing", async () => {
+    const { env, operations } = recording(newEnv());
+    const body = method === "GET" ? undefined : BODIES[path];
+    for (const query of UNKNOWN) {
+      const { status, body: answer } = await call(env, method, `${path}?${query}`, body);
+      expect({ query, status }).toEqual({ query, status: 400 });
+      expect(answer.error).toMatch(/query/);
+    }
+    expect(operations).toEqual([]);
+  });
 
   test("takes a query without a name", async () => {
     const body = method === "GET" ? undefined : BODIES[path];

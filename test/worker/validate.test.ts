@@ -1,6 +1,5 @@
 /** Bad input: always an error of the same shape, and nothing changes. */
 import { expect, test } from "vitest";
-import type { Bindings } from "../../src/settings.ts";
 import { recording } from "../support/operations.ts";
 import { call, newEndpoint, newEnv, type Reply, state } from "../support/worker.ts";
 
@@ -229,34 +228,38 @@ function expectError(reply: Reply, status: number) {
   expect(reply.headers.get("Content-Type")).toMatch(/^application\/json/);
 }
 
-async function expectRefused(env: Bindings, one: Case) {
+/** Each is refused before Convoy is asked, and nothing changes. */
+async function expectRefused(cases: Case[]) {
+  const env = newEnv();
   await call(env, "POST", "/todo", { id: 1, item: "kept" });
   const before = await state(env);
   const watched = recording(env);
-  const { method, path, body, headers } = one;
-  const reply = await call(watched.env, method, path, body, headers ? { headers } : {});
-  expectError(reply, one.status ?? 400);
-  if (one.says) expect(reply.body.error).toMatch(one.says);
-  if (one.fields) {
-    const named: string[] = reply.body.details.map((detail: { path: string }) => detail.path);
-    const fields = named.map((name) => name.split(".")[0] ?? "");
-    expect([...new Set(fields)].sort()).toEqual(one.fields);
+  for (const one of cases) {
+    const { name, method, path, body, headers } = one;
+    const reply = await call(watched.env, method, path, body, headers ? { headers } : {});
+    expect({ name, status: reply.status }).toEqual({ name, status: one.status ?? 400 });
+    expectError(reply, one.status ?? 400);
+    if (one.says) expect(reply.body.error, name).toMatch(one.says);
+    if (one.fields) {
+      const named: string[] = reply.body.details.map((detail: { path: string }) => detail.path);
+      const fields = new Set(named.map((field) => field.split(".")[0] ?? ""));
+      expect({ name, fields: [...fields].sort() }).toEqual({ name, fields: one.fields });
+    }
+    expect({ name, state: await state(env) }).toEqual({ name, state: before });
   }
   expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
-  expect(await state(env)).toEqual(before);
 }
 
-test.each([...bodies, ...patches])("$name is refused, and nothing changes", (one) =>
-  expectRefused(newEnv(), one),
-);
-test.each(paths)("$name is refused: no todo has such an id", (one) => expectRefused(newEnv(), one));
-test.each(queries)("the query of $name is refused", (one) => expectRefused(newEnv(), one));
-test.each(resends)("$name is refused", (one) => expectRefused(newEnv(), one));
-test.each(types)("$name is a 415", (one) => expectRefused(newEnv(), one));
-test.each(routes)("$name is a 404 that names the path", (one) => expectRefused(newEnv(), one));
-test.each(endpoints)("$name is refused before Convoy is asked", (one) =>
-  expectRefused(newEnv(), one),
-);
+test.each<[what: string, cases: Case[]]>([
+  ["bad bodies of a new todo are refused", bodies],
+  ["bad patches of a todo are refused", patches],
+  ["ids that no todo has are refused", paths],
+  ["bad queries are refused", queries],
+  ["bad bodies of a bulk resend are refused", resends],
+  ["other content types are a 415", types],
+  ["unknown paths are a 404 that names the path", routes],
+  ["bad endpoints are refused", endpoints],
+])("%s, and nothing changes", (_, cases) => expectRefused(cases));
 
 test.each([
   ["PATCH", "/todo/1", "GET, PUT, DELETE"],
