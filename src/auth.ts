@@ -1,4 +1,4 @@
-/** Who is calling: the owner of everything a request touches (docs/design.md, section 8). */
+/** Who is calling: the owner of everything a request touches (docs/security.md). */
 import type { Context, MiddlewareHandler, Next } from "hono";
 import { cors } from "hono/cors";
 import { problem } from "./errors.ts";

@@ -248,6 +248,16 @@ export function mendableReason(answer: Answer<unknown>): string | null {
   return MENDABLE_REASONS.some((reason) => reason.test(answer.message)) ? answer.message : null;
 }
 
+// What Convoy answers, with a 400 or a 404, while its Postgres is down (recorded).
+const OUTAGE_REASONS =
+  /^(failed to (connect|find|load)|an error occurred while|Resource not found)/i;
+
+/** Whether waiting helps: no answer, too many calls, or an outage at Convoy. */
+export function isOutage({ status, message, foreign }: Failure): boolean {
+  if (status === null || status === 429 || status >= 500) return true;
+  return !foreign && (status === 400 || status === 404) && OUTAGE_REASONS.test(message);
+}
+
 /** A failure as text that is safe to store and show: Convoy's own only if known to contain no secret. */
 export function shownReason(answer: Failure): string {
   if (answer.status === null) {

@@ -17,21 +17,22 @@ const WAITS_MS = [100, 300, 600, 1_000] as const;
  */
 export async function changeEndpoint(
   work: Work,
-  before: EndpointRow,
+  one: Pick<EndpointRow, "id" | "owner">,
   to: Change,
   { authentication }: Extra = {},
 ): Promise<{ row: EndpointRow; isDone: boolean }> {
   const { db } = work;
   const needsConvoy = authentication !== undefined;
-  if (!(await want(db, before, to, { now: Date.now(), isDue: true }))) throw notFound();
-  const claimed = await claimSoon(db, before.id);
+  const wanted = await want(db, one, to, { isDue: true });
+  if (!wanted) throw notFound();
+  const claimed = await claimSoon(db, one.id);
   const made = claimed && (await reconcile(work, claimed, { authentication }));
   const problem = made ? problemOf(made, needsConvoy) : needsConvoy && busy();
   if (problem) {
-    await unwant(db, before, to);
+    await unwant(db, wanted.before, to);
     throw problem;
   }
-  const row = await findEndpoint(db, before.owner, before.id);
+  const row = await findEndpoint(db, one.owner, one.id);
   if (!row) throw notFound();
   return { row, isDone: !isPending(row) };
 }

@@ -1,5 +1,5 @@
 /** Errors of /endpoint: what a caller is told. */
-import { type Failure, mendableReason, shownReason } from "../convoy/client.ts";
+import { type Failure, isOutage, mendableReason, shownReason } from "../convoy/client.ts";
 import { type Problem, problem, unavailable } from "../errors.ts";
 import { type Bindings, settingsOf } from "../settings.ts";
 import { ownProblem, privateProblem } from "./url.ts";
@@ -67,7 +67,7 @@ export function refusal(failure: Failure): Problem {
   const reason = mendableReason(failure);
   if (reason) return problem(400, `Convoy refused the endpoint: ${reason}.`);
   const shown = shownReason(failure);
-  if (failure.status === null || failure.status === 429 || failure.status >= 500) {
+  if (isOutage(failure)) {
     const retryS = Math.ceil((failure.retryAfterMs ?? 5_000) / 1_000);
     return unavailable(`${shown}. Try again.`, { "Retry-After": String(retryS) });
   }

@@ -86,17 +86,17 @@ export const endpoint = newApp()
   .post("/:id/pause", validPath(EndpointPath), async (c) => {
     // Here, at once: Convoy is not asked.
     const to = { wanted: "paused", lift: 0 } as const;
-    const row = await want(c.env.DB, await own(c), to, { now: Date.now(), isDue: false });
-    if (!row) throw notFound();
-    return c.json(toEndpoint(row), 200);
+    const wanted = await want(c.env.DB, await own(c), to, { isDue: false });
+    if (!wanted) throw notFound();
+    return c.json(toEndpoint(wanted.row), 200);
   })
   .post("/:id/activate", validPath(EndpointPath), async (c) => {
     const before = await own(c);
     if (before.there === "active") {
       const to = { wanted: "active" } as const;
-      const row = await want(c.env.DB, before, to, { now: Date.now(), isDue: false });
-      if (!row) throw notFound();
-      return c.json(toEndpoint(row), 200);
+      const wanted = await want(c.env.DB, before, to, { isDue: false });
+      if (!wanted) throw notFound();
+      return c.json(toEndpoint(wanted.row), 200);
     }
     const to = { wanted: "active", lift: 1 } as const;
     const { row, isDone } = await changeEndpoint(workOf(c), before, to);

@@ -171,22 +171,26 @@ export type Change = Partial<Wanted> & { wanted?: "active" | "paused"; lift?: 0 
 
 /**
  * Changes what is wanted, at once. `isDue`: Convoy has to follow.
- * @returns the record; null if the owner has no such endpoint
+ * @returns the record before and after; null if the owner has no such endpoint
  * @throws StorageError
  */
-export function want(
+export async function want(
   db: D1Database,
   { owner, id }: Pick<EndpointRow, "owner" | "id">,
   to: Change,
-  { now, isDue }: { now: number; isDue: boolean },
-): Promise<WithHeld | null> {
+  { isDue }: { isDue: boolean },
+): Promise<{ before: EndpointRow; row: WithHeld } | null> {
   const columns = Object.keys(to) as (keyof Change)[];
   const sets = columns.map((column, at) => `${column} = ?${at + 4}, `).join("");
-  return first<WithHeld>(
-    db,
-    `UPDATE endpoint SET ${sets}${isDue ? "due_at = ?3, " : ""}updated_at = ?3 WHERE id = ?1 AND ${OWNED} RETURNING *, ${HELD}`,
-    ...[id, owner, now, ...columns.map((column) => to[column] ?? null)],
-  );
+  const values = columns.map((column) => to[column] ?? null);
+  const [[before] = [], [row] = []] = await batch<WithHeld>(db, [
+    [`SELECT * FROM endpoint WHERE id = ?1 AND ${OWNED}`, id, owner],
+    [
+      `UPDATE endpoint SET ${sets}${isDue ? "due_at = ?3, " : ""}updated_at = ?3 WHERE id = ?1 AND ${OWNED} RETURNING *, ${HELD}`,
+      ...[id, owner, Date.now(), ...values],
+    ],
+  ]);
+  return before && row ? { before, row } : null;
 }
 
 // Columns that change only together.

@@ -79,8 +79,8 @@ export async function runCron(
   report.ms = Date.now() - begun;
   const line = JSON.stringify(report);
   console.log(`{"level":"${failures.length > 0 ? "error" : "info"}","cron":${line}}`);
-  // An idle run writes nothing, unless the last report says otherwise.
-  if (!isIdle(line) || !isIdle(last)) {
+  // An idle run writes nothing, unless the last report says otherwise; nor does one with a wrong setting.
+  if (report.settings === undefined && !(isIdle(line) && isIdle(last))) {
     await runStatement(env.DB, "UPDATE cron_state SET last_report = ?", line).catch((error) =>
       fail("report", error),
     );

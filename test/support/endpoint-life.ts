@@ -90,9 +90,11 @@ class OneLife {
   private troubled = 0;
   private n = 0;
   private together: Call[] = [];
-  private touched = new Set<string>();
+  /** How many calls at once concern an endpoint's field. */
+  private touched = new Map<string, number>();
   /** When calls that come late are carried out. */
   private landings: number[] = [];
+  private readonly noted: string[] = [];
   private readonly world: LifeWorld;
   private readonly trace: string[] = [];
 
@@ -128,7 +130,7 @@ class OneLife {
       }
       if (fate < 4) throw error;
       if (fate < 5.99) return run();
-      if (fate < 7 && step.store === "Convoy") {
+      if (fate < 12 && step.store === "Convoy" && !step.what.startsWith("GET")) {
         // Answered by a time-out; carried out within the minute.
         void sleep(this.random() * 50_000)
           .then(run)
@@ -154,12 +156,13 @@ class OneLife {
       const together = this.chance(25) ? 3 : 1;
       const actors: Actor[] = [];
       this.together = [];
-      this.touched.clear();
+      this.touched = new Map();
       for (let k = 0; k < together; k++) actors.push(...(await this.act()));
       await goOnUntil(() => actors.every((actor) => actor.idle()));
       if (this.chance(50))
         await this.pass(this.random() * this.pick([1_000, 30_000, 3 * MINUTE_MS]));
       if (this.chance(40)) await this.cron(true);
+      await this.noteMissing();
     }
     this.world.trouble.isForeign = false;
     await this.world.convoy.setFaults({});
@@ -187,12 +190,21 @@ class OneLife {
     await goOnUntil(actor.idle);
   }
 
+  /** What is missing must have been removed by somebody, at any time. */
+  private async noteMissing(): Promise<void> {
+    for (const one of this.known.filter(({ isOthers }) => !isOthers)) {
+      const [row] = this.world.rows<EndpointRow>(`SELECT * FROM endpoint WHERE id = '${one.id}'`);
+      if (row?.there === "missing" && row.wanted !== "removed")
+        this.noted.push(`${one.id} was missing`);
+    }
+  }
+
   /** One thing happens. @returns invocations that are under way */
   private async act(): Promise<Actor[]> {
     if (this.chance(12)) return this.trouble();
     const live = this.known.filter(({ removed }) => removed !== "yes");
     if (live.length < 2 || this.chance(10)) return [this.create()];
-    const one = this.pick(live);
+    const one = this.chance(60) ? (live[0] as Known) : this.pick(live);
     if (this.chance(30)) {
       await this.inDashboard(one);
       return [];
@@ -267,20 +279,25 @@ class OneLife {
 
   /** A caller's change: unknown at first, then as it was answered. */
   private wish(one: Known, fields: Record<string, unknown>) {
-    return (call: Call) => {
-      const isAcknowledged = call.status === 200 || call.status === 202;
-      const isLast = isAcknowledged && this.isAlone(one, call);
+    const { touched } = this;
+    // Of what happens at once any may be the last.
+    const among = Object.keys(fields).map((field) => `${one.id} ${field}`);
+    for (const field of among) touched.set(field, (touched.get(field) ?? 0) + 1);
+    return ({ status }: Call) => {
+      const isAcknowledged = status === 200 || status === 202;
       for (const [field, value] of Object.entries(fields)) {
         const may = one.may.get(field) ?? new Set();
+        const isLast = isAcknowledged && touched.get(`${one.id} ${field}`) === 1;
         one.may.set(field, isLast ? new Set([value]) : may.add(value));
       }
     };
   }
 
-  /** Of what happens at once any may be the last. */
-  private isAlone({ id }: Known, call: Call): boolean {
-    const others = this.together.filter((other) => other !== call);
-    return !this.touched.has(id) && others.every(({ url }) => !url.includes(id));
+  /** Whether what the dashboard changes now must stay: nothing is wanted here, and nobody is at work. */
+  private isQuiet({ id }: Known): boolean {
+    const [row] = this.world.rows<EndpointRow>(`SELECT * FROM endpoint WHERE id = '${id}'`);
+    const isIdle = row?.due_at === null && (row.lease_until ?? 0) <= Date.now();
+    return isIdle && this.together.length === 0 && this.landings.every((at) => at < Date.now());
   }
 
   private byCaller(one: Known): Actor {
@@ -307,7 +324,12 @@ class OneLife {
         this.wish(one, { header: value }),
       );
     }
-    if (what < 65)
+    const [row] = this.world.rows<EndpointRow>(`SELECT * FROM endpoint WHERE id = '${id}'`);
+    if (what < 65) {
+      // It gives up an activation that is not made yet.
+      if (row?.lift)
+        for (const status of ["paused", "inactive"]) one.may.get("status")?.add(status);
+      this.touched.set(`${id} status`, 2);
       return this.call(
         "POST",
         `${path}/pause`,
@@ -315,14 +337,13 @@ class OneLife {
         undefined,
         this.wish(one, { wanted: "paused" }),
       );
-    if (what < 80)
-      return this.call(
-        "POST",
-        `${path}/activate`,
-        owner,
-        undefined,
-        this.wish(one, { wanted: "active" }),
-      );
+    }
+    if (what < 80) {
+      // What the record takes for active is not asked about.
+      const isLifted = row !== undefined && ["paused", "inactive"].includes(row.there);
+      const wanted = { wanted: "active", ...(isLifted ? { status: "active" } : {}) };
+      return this.call("POST", `${path}/activate`, owner, undefined, this.wish(one, wanted));
+    }
     if (what < 88) {
       const secret = this.fresh("s");
       return this.call("POST", `${path}/rotate-secret`, owner, { secret }, ({ status }) => {
@@ -339,7 +360,9 @@ class OneLife {
   /** Something in Convoy's dashboard; what it sets may win or lose. */
   private async inDashboard(one: Known): Promise<void> {
     const { convoy } = this.world;
-    this.touched.add(one.id);
+    for (const field of ["name", "url", "description", "rate", "status"]) {
+      this.touched.set(`${one.id} ${field}`, 2);
+    }
     const api = <T>(method: string, path: string, body?: object) =>
       this.whenUp<T>(() => convoy.api<T>(method, path, body));
     const path = `/endpoints/${one.id}`;
@@ -352,11 +375,13 @@ class OneLife {
       return;
     }
     const what = this.random() * 100;
+    const isQuiet = this.isQuiet(one);
     if (what < 40) {
       const field = this.pick(["name", "url", "description"] as const);
       const value = field === "url" ? `https://${this.fresh("r")}.example/` : this.fresh(field);
       const owner_id = this.chance(20) ? "mallory" : there.owner_id;
-      one.may.get(field)?.add(value);
+      if (isQuiet) one.may.set(field, new Set([value]));
+      else one.may.get(field)?.add(value);
       await api("PUT", path, { ...there, secrets: undefined, [field]: value, owner_id });
       // A PUT sends back what it read a moment ago.
       for (const other of ["name", "url", "description"] as const)
@@ -366,6 +391,8 @@ class OneLife {
     } else if (what < 65) {
       const status = this.pick(["active", "paused", "inactive"]);
       await convoy.setStatus(one.id, status);
+      if (isQuiet) one.may.set("status", new Set([status]));
+      else one.may.get("status")?.add(status);
       this.trace.push(`dashboard: ${status}`);
     } else if (what < 75) {
       one.isOthers = true;
@@ -424,7 +451,7 @@ class OneLife {
     const there = new Map((await list<There>("endpoints")).map((one) => [one.uid, one]));
     const subscriptions = await list<{ endpoint_metadata?: { uid: string } }>("subscriptions");
     const rows = this.world.rows<EndpointRow>("SELECT * FROM endpoint");
-    const found: string[] = [];
+    const found = [...this.noted];
     for (const row of rows) {
       const of = subscriptions.filter((each) => each.endpoint_metadata?.uid === row.id).length;
       found.push(...differences(row, there.get(row.id), of).map((each) => `${row.name}: ${each}`));
@@ -479,6 +506,7 @@ function unkept(one: Known, row: EndpointRow | undefined, item: There | undefine
   const now: Record<string, unknown> = {
     ...{ name: row.name, url: row.url, description: row.description, wanted: row.wanted },
     ...{
+      status: item?.status,
       rate: row.rate_requests ?? 0,
       header: item?.authentication?.api_key?.header_value ?? null,
     },

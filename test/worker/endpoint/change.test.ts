@@ -269,6 +269,21 @@ describe("at once", () => {
     expect([await get(), await there()]).toMatchObject([all, all]);
   });
 
+  test("a change that is refused takes nothing back that was made just before it", async () => {
+    let isFirst = true;
+    const after = around(env, async (one, run) => {
+      // The other change is made after this one has read the record.
+      if (one.on === "D1" && one.what === "batch" && isFirst) {
+        isFirst = false;
+        expect((await put({ name: "theirs" })).status).toBe(200);
+      }
+      return isPut(one) ? refusalOf(400, "only https endpoints allowed") : run();
+    });
+    expect((await put({ name: "refused" }, after)).status).toBe(400);
+    await minutes(2);
+    expect([await get(), await there()]).toMatchObject([{ name: "theirs" }, { name: "theirs" }]);
+  });
+
   test("a removal wins over a change", async () => {
     const during = around(env, async (one, run) => {
       const answer = await run();

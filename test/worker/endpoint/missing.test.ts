@@ -113,7 +113,9 @@ describe("a 404 is no proof", () => {
   test("with Convoy's Postgres down the record stays what it was, and nobody is told to remove it", async () => {
     await setFaults(env, { postgres_down: true });
     expect(await change("PUT")).toMatchObject({ status: 202, body: { status: "active" } });
-    expect((await change("rotate-secret")).status).toBe(502);
+    expect((await change("rotate-secret")).status).toBe(503);
+    const made = await call(env, "POST", "/endpoint", { name: "n", url: "https://n.example/" });
+    expect(made).toMatchObject({ status: 503, body: { error: "Convoy answered 400. Try again." } });
     await call(env, "POST", "/todo", { item: "x" });
     await minutes(10);
     expect(await get()).toMatchObject({ status: "active", name: "N", pending: true });

@@ -271,6 +271,7 @@ describe("a page with deliveries under way", () => {
     expect(rows.map(({ status }) => status)).toEqual(["delivered", "failed", "sending"]);
     // A poll writes only what changed.
     expect(rows[2]).toMatchObject({ attempts: 0, due_at: at(99) });
+    // Of its endpoint what came last.
     expect(caller.outbox.endpoints).toMatchObject({
       told: { reported: [{ endpointId: "a1", error: null }] },
     });
