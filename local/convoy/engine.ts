@@ -1,5 +1,4 @@
 // What happens after the 201: events become deliveries, which are sent, retried and given up. Nothing polls.
-import { EVENTS_A_TURN, MAX_CONCURRENT_DELIVERIES } from "../config.ts";
 import { agentEndpoint } from "./agent.ts";
 import { attempt } from "./attempt.ts";
 import type { Context } from "./context.ts";
@@ -15,6 +14,11 @@ import {
 } from "./store/deliveries.ts";
 import type { EndpointRow } from "./store/endpoints.ts";
 import { processEvent, strandWaitingEvents, waitingEvents } from "./store/events.ts";
+
+/** Most deliveries on their way at once: Convoy's consumer pool is 100; one laptop needs less. */
+const MAX_CONCURRENT_DELIVERIES = 32;
+/** Events turned into deliveries at once, before requests get their turn again. */
+const EVENTS_A_TURN = 100;
 
 /** The part of a local Convoy that works in the background. */
 export type Engine = {
@@ -127,7 +131,7 @@ export function createEngine(context: Context): Engine {
     setDeliveryStatus(context, uid, "Processing");
     const { sent, answer } = await attempt(context, row, endpoint, stopped);
     if (stopped.aborted) return;
-    if (row.strand === "processing") recordArrival(context, uid, sent, answer);
+    if (row.strand === "processing") recordArrival(context, row, sent, answer);
     else {
       const status = recordAttempt(context, row, endpoint, sent, answer);
       if (status === "Retry" && row.strand === null) retryAt(uid, context.options.retry.intervalMs);

@@ -8,7 +8,7 @@ import { isPage, pageRoutes } from "./page.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
 
 export type { ConvoyOptions, ConvoyVersion } from "./context.ts";
-export { ConnectionDropped, type Fault, type Faults, type Strand } from "./faults.ts";
+export { ConnectionDropped, type Faults, type Strand } from "./faults.ts";
 
 /** A running local Convoy. */
 export type Convoy = {
@@ -39,9 +39,7 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
       const outcome = await context.faults.pass("api", request.signal);
       if (outcome.kind === "answer") {
         await request.body?.cancel();
-        const retryAfter: Record<string, string> =
-          outcome.retryAfterS === undefined ? {} : { "Retry-After": `${outcome.retryAfterS}` };
-        return failure(outcome.status, outcome.message, retryAfter);
+        return failure(outcome.status, outcome.message, outcome.headers);
       }
       if (outcome.kind === "go") return api.fetch(request, {});
       return api.fetch(request, { trouble: outcome.kind });

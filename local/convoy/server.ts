@@ -1,7 +1,7 @@
 // A local Convoy over HTTP, on this machine only.
 import type { ServerResponse } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
-import { VERSIONS } from "../config.ts";
+import { VERSIONS } from "./context.ts";
 import { failure } from "./envelope.ts";
 import { refusalOf } from "./guard.ts";
 import {

@@ -1,6 +1,6 @@
 // The local Convoy against recorded-more.json: 81 calls, in order, comparing all that it supports.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { RETRY_INTERVAL_MS } from "../../local/config.ts";
+import { RETRY_INTERVAL_MS } from "../../local/convoy/context.ts";
 import { RECORDED_MORE, type RecordedCall } from "./recorded.ts";
 import { differing, report, startReplay } from "./replay.ts";
 
