@@ -6,9 +6,6 @@ import type { Strand } from "../faults.ts";
 import { type EndpointRow, requireEndpoint } from "./endpoints.ts";
 import type { EventRow } from "./events.ts";
 
-/** What deliveries report as max_retry_seconds once they have been tried (recorded). */
-const MAX_RETRY_SECONDS = 7200;
-
 /** The statuses of a delivery, as Convoy names them. */
 export type DeliveryStatus =
   | "Scheduled"
@@ -141,9 +138,4 @@ export function requireResendable(context: Context, row: DeliveryRow): void {
   const endpoint = requireEndpoint(context, row.endpoint_id, missing);
   if (endpoint.status !== "active")
     throw new Refusal(400, `the endpoint is currently ${endpoint.status}`);
-}
-
-/** max_retry_seconds of a delivery: 0 until it has been tried (recorded). */
-export function maxRetrySeconds(row: DeliveryRow): number {
-  return row.attempts === 0 ? 0 : MAX_RETRY_SECONDS;
 }
