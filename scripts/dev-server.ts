@@ -1,10 +1,10 @@
 /** A `npm run dev` of a script's own: free ports, empty state, and nothing left at the end. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../local/listen.ts";
 
 /** How long `npm run dev` may take to answer. */
 const START_MS = 90_000;
@@ -25,7 +25,10 @@ export async function withDevServer<T>(
   const [port, convoyPort] = [await freePort(), await freePort()];
   const env = { ...process.env, AUTH_SECRET: crypto.randomUUID(), ...settings };
   const args = ["--port", `${port}`, "--convoy-port", `${convoyPort}`, "--state", state];
-  const dev = start(["local/dev.ts", ...args], env);
+  // A process group of its own, so that none of it is left running.
+  const dev = spawn(process.execPath, ["local/dev.ts", ...args], {
+    ...{ cwd: root, env, stdio: "ignore", detached: true },
+  });
   try {
     const url = `http://127.0.0.1:${port}`;
     await answering(url, dev);
@@ -34,11 +37,6 @@ export async function withDevServer<T>(
     await end(dev);
     rmSync(state, { recursive: true, force: true });
   }
-}
-
-function start(args: string[], env: NodeJS.ProcessEnv): ChildProcess {
-  // A process group of its own, so that none of it is left running.
-  return spawn(process.execPath, args, { cwd: root, env, stdio: "ignore", detached: true });
 }
 
 async function answering(url: string, dev: ChildProcess): Promise<void> {
@@ -70,15 +68,4 @@ async function end(dev: ChildProcess): Promise<void> {
   } catch {
     // No process is left, as intended.
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,6 +1,7 @@
 // A local Convoy over HTTP, on this machine only.
-import type { ServerResponse } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
+import { end, HOST, listen } from "../listen.ts";
 import { VERSIONS } from "./context.ts";
 import { failure } from "./envelope.ts";
 import { refusalOf } from "./guard.ts";
@@ -45,26 +46,17 @@ export async function serveConvoy(
         return new Response(null, { headers: { "x-hono-already-sent": "true" } });
       }
     },
-  });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(options.port, "127.0.0.1", () => resolve());
-    });
-  } catch (error) {
+  }) as Server;
+  const port = await listen(server, options.port).catch(async (error) => {
     await convoy.close();
     throw error;
-  }
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : options.port;
+  });
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${HOST}:${port}`,
     convoy,
     async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       await convoy.close();
-      if ("closeAllConnections" in server) server.closeAllConnections();
-      await closed;
+      await end(server);
     },
   };
 }

@@ -1,7 +1,11 @@
 /** The command-line options of `npm run dev`. */
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { CONVOY_PORT, WORKER_PORT } from "./numbers.ts";
+
+/** The Worker's port, as in the tutorial's curl commands. */
+const WORKER_PORT = 8080;
+/** The port of the local Convoy and its inbox: next to the Worker's. */
+export const CONVOY_PORT = 8081;
 
 /** The ports of the two servers, and the directory that holds the state of both. */
 export type DevOptions = { port: number; convoyPort: number; state: string };

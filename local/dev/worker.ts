@@ -3,7 +3,7 @@ import "../wrangler-env.ts";
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { unstable_startWorker as startWorker } from "wrangler";
-import { HOST } from "./numbers.ts";
+import { HOST } from "../listen.ts";
 
 /** Where the Worker is and how it runs. */
 export type WorkerOptions = {

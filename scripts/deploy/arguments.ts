@@ -1,5 +1,5 @@
 /** The arguments of `npm run deploy`: read whole before anything is done, so that a typo does nothing. */
-import { parseArgs } from "node:util";
+import { argumentsOf } from "../command.ts";
 
 const TEXT = { type: "string" } as const;
 const TEXTS = { type: "string", multiple: true } as const;
@@ -54,7 +54,8 @@ export type DeployArguments = ReturnType<typeof parseArguments>;
  */
 export function parseArguments(args: string[], environment: NodeJS.Dict<string>) {
   refuseEaten(environment);
-  const { values, tokens } = parse(args);
+  const config = { args, options: OPTIONS, allowNegative: true, tokens: true } as const;
+  const { values, tokens } = argumentsOf(USAGE, config);
   const written = (names: string[]) =>
     tokens.flatMap((token) => {
       if (token.kind !== "option" || !names.includes(token.name.replace(/^no-/, ""))) return [];
@@ -73,14 +74,6 @@ export function parseArguments(args: string[], environment: NodeJS.Dict<string>)
     /** For `wrangler deploy` alone. */
     passed: written(Object.keys(PASSED)),
   };
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowNegative: true, tokens: true });
-  } catch (error) {
-    throw new Error(`${(error as Error).message}\n${USAGE}`);
-  }
 }
 
 /** npm keeps what stands before the "--" and passes nothing on: a dry run would deploy. */

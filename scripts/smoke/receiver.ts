@@ -1,7 +1,7 @@
 /** The receiver of `npm run smoke`: records what arrives and whether its signature is valid. */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { verifySignature } from "../../examples/receiver/verify.ts";
+import { end, HOST, listen } from "../../local/listen.ts";
 
 /** A header that an endpoint may have. */
 export const SMOKE_HEADER = "X-Smoke";
@@ -59,20 +59,8 @@ export async function startReceiver(port: number, everywhere: boolean): Promise<
     // Accepted even with a wrong signature: the report says so, and Convoy need not repeat it.
     response.writeHead(200, { "Content-Type": "application/json" }).end('{"result":"received"}');
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, everywhere ? "0.0.0.0" : "127.0.0.1", () => resolve());
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    arrivals,
-    secrets,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  const bound = await listen(server, port, everywhere ? "0.0.0.0" : HOST);
+  return { port: bound, arrivals, secrets, close: () => end(server) };
 }
 
 function parse(text: string): Record<string, unknown> {
