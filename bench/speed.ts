@@ -151,9 +151,8 @@ async function countLife(system: System, endpoints: number): Promise<void> {
 /** The counted Worker's counts; POST first puts its clock `aheadMs` forward and runs its cron. */
 async function countsOf({ url }: Target, method: string, aheadMs: number): Promise<Counts> {
   const response = await fetch(new URL(`/bench?ahead=${aheadMs}`, url), { method });
-  if (!response.ok)
-    throw new Error(`${method} /bench: ${response.status} ${await response.text()}`);
-  return (await response.json()) as Counts;
+  if (response.ok) return (await response.json()) as Counts;
+  throw new Error(`${method} /bench: ${response.status} ${await response.text()}`);
 }
 
 /** Waits until the work in waitUntil is done: no turn may pay for another's work. */

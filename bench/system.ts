@@ -40,6 +40,7 @@ export type System = {
   urlOf: (name: WorkerName) => Promise<URL>;
   /** The numbers of a statement's first row. */
   query: (name: WorkerName, sql: string) => Promise<Record<string, number>>;
+  put: (name: WorkerName, key: string, value: string) => Promise<void>;
   setHanging: (hang: boolean) => void;
   close: () => Promise<void>;
 };
@@ -79,6 +80,9 @@ export async function start(
     async query(name, sql) {
       const db = await miniflare.getD1Database("DB", name);
       return (await db.prepare(sql).first<Record<string, number>>()) ?? {};
+    },
+    async put(name, key, value) {
+      await (await miniflare.getKVNamespace("KV", name)).put(key, value);
     },
     setHanging: (hang) => convoy.send({ hang } satisfies ConvoyOrder),
     async close() {
