@@ -32,8 +32,6 @@ type Options = {
   retry: { intervalMs: number; limit: number };
   /** How a delivery is sent; by default plain HTTP with exactly Convoy's headers. */
   deliver: typeof fetch;
-  /** Whether accepted events are processed automatically; if false, only by `process()`. */
-  autoDeliver: boolean;
   /** The clock, in Unix milliseconds. */
   now: () => number;
   /** The Worker's address in `npm run dev`, for the curl commands that the inbox shows. */
@@ -47,7 +45,6 @@ const DEFAULTS: Options = {
   projectId: LOCAL_CREDENTIAL,
   retry: { intervalMs: RETRY_INTERVAL_MS, limit: RETRY_LIMIT },
   deliver: sendHttp,
-  autoDeliver: true,
   now: () => Date.now(),
   workerUrl: "http://0.0.0.0:8080",
 };

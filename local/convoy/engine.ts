@@ -26,8 +26,6 @@ export type Engine = {
   wake(): void;
   /** Sends a delivery again, whatever its status; false if it is already on its way. */
   requeue(uid: string): boolean;
-  /** Processes what is there now, even if autoDeliver is off, and waits until idle. */
-  process(): Promise<void>;
   /** Resolves when nothing is queued or on its way; retries in the future do not count. */
   idle(): Promise<void>;
   /** Drops what is queued; what is on its way ends without effect. */
@@ -50,14 +48,13 @@ export function createEngine(context: Context): Engine {
   const waiters: (() => void)[] = [];
   let stop = new AbortController();
   let turns = 0;
-  let manual = !context.options.autoDeliver;
   let turnPlanned = false;
   let closed = false;
 
-  /** Whether nothing may leave the queue: the test decides when, or a fault stops it. */
+  /** Whether nothing may leave the queue: a fault stops it. */
   const held = () => {
     const { stall, redis_down, postgres_down } = context.faults.get();
-    return manual || [stall, redis_down, postgres_down].includes(true);
+    return [stall, redis_down, postgres_down].includes(true);
   };
   const resting = () =>
     active.size === 0 && turns === 0 && (held() || (queue.size === 0 && !turnPlanned));
@@ -223,14 +220,6 @@ export function createEngine(context: Context): Engine {
       context.publish({ kind: "delivery", id: uid });
       later(pump);
       return true;
-    },
-    async process() {
-      const before = manual;
-      manual = false;
-      wake();
-      pump();
-      await idle();
-      manual = before;
     },
     async close() {
       closed = true;

@@ -16,8 +16,6 @@ export type Convoy = {
   fetch(request: Request): Promise<Response>;
   /** Resolves when nothing is queued to be processed or delivered right now; retries in the future do not count. */
   idle(): Promise<void>;
-  /** Processes accepted events; needed only with `autoDeliver: false`. Resolves when idle. */
-  process(): Promise<void>;
   /** Stops and closes the database. The next one on the same file resumes what is unfinished. */
   close(): Promise<void>;
 };
@@ -45,7 +43,6 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
       return api.fetch(request, { trouble: outcome.kind });
     },
     idle: engine.idle,
-    process: engine.process,
     async close() {
       context.faults.set({});
       await engine.close();

@@ -1,5 +1,6 @@
 /** The receiver of `npm run smoke`: records what arrives and whether its signature is valid. */
 import { createServer } from "node:http";
+import { arrayBuffer } from "node:stream/consumers";
 import { verifySignature } from "../../examples/receiver/verify.ts";
 import { end, HOST, listen } from "../../local/listen.ts";
 
@@ -37,14 +38,11 @@ export async function startReceiver(port: number, everywhere: boolean): Promise<
   const arrivals: Arrival[] = [];
   const secrets: string[] = [];
   const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
-    const bytes = Buffer.concat(chunks);
+    const bytes = await arrayBuffer(request);
     if (request.method !== "POST") return void response.writeHead(200).end("ok");
     const header = (name: string) => String(request.headers[name] ?? "");
-    const body = new Uint8Array(bytes).buffer;
-    const signed = await verifySignature(body, header("x-convoy-signature"), secrets);
-    const { event, event_id, sequence, test } = parse(bytes.toString());
+    const signed = await verifySignature(bytes, header("x-convoy-signature"), secrets);
+    const { event, event_id, sequence, test } = parse(new TextDecoder().decode(bytes));
     arrivals.push({
       event: String(event),
       eventId: String(event_id),

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { migrate, serveWorker } from "../../local/dev/worker.ts";
+import { type DevWorker, migrate, serveWorker } from "../../local/dev/worker.ts";
 import type { Health } from "../../src/health.ts";
 import { isLoopback, mintToken } from "../../src/token.ts";
 import { type Receiver, SMOKE_HEADER } from "./receiver.ts";
@@ -57,49 +57,42 @@ export async function smoke(options: SmokeOptions): Promise<void> {
   const worker = await serveWorker({ root: ROOT, port: 0, settings, state, interactive: false });
   const owner = `smoke-${crypto.randomUUID()}`;
   const token = await mintToken({ AUTH_SECRET }, owner, { expiresInS: 3_600 });
-  const api = callerOf(worker.url, token);
-  const cron = () => worker.scheduled(new Date()).catch(() => {});
+  const made = smokeOf(options, worker, token);
   try {
-    await steps(api, cron, options);
+    await steps(made);
   } finally {
-    await clearAway(api, options.say).finally(() => worker.close());
+    await clearAway(made).finally(() => worker.close());
     await rm(state, { recursive: true, force: true });
   }
 }
 
 type Reply<T> = { status: number; body: T; eventId: string | null };
-// biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
-type Api = <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;
 
-function callerOf(url: URL, token: string): Api {
-  return async (method, at, body) => {
-    const response = await fetch(new URL(at, url), {
-      method,
-      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    });
-    const eventId = response.headers.get("X-Event-Id");
-    return { status: response.status, body: (await response.json()) as never, eventId };
-  };
-}
-
-/** What every step works with. `until` waits for a condition, with the cron running meanwhile. */
+/** What every step works with. */
 type Smoke = SmokeOptions & {
-  api: Api;
-  until: (what: string, met: () => boolean | Promise<boolean>) => Promise<void>;
+  // biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
+  api: <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;
   /** Calls the API. @throws SmokeError unless it answers with this status */
-  // biome-ignore lint/suspicious/noExplicitAny: as Api
-  demand: <T = any>(status: number, ...call: Parameters<Api>) => Promise<Reply<T>>;
+  // biome-ignore lint/suspicious/noExplicitAny: as api
+  demand: <T = any>(status: number, ...call: Parameters<Smoke["api"]>) => Promise<Reply<T>>;
+  /** Waits for a condition, with the cron running meanwhile. @throws SmokeError if it takes too long */
+  until: (what: string, met: () => boolean | Promise<boolean>) => Promise<void>;
   /** Whether an event has arrived so many times. */
   arrived: (eventId: string, times?: number) => boolean;
 };
 
-async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions): Promise<void> {
-  const { arrivals } = options.receiver;
-  const smoke: Smoke = {
+function smokeOf(options: SmokeOptions, worker: DevWorker, token: string): Smoke {
+  const { patienceMs, signal, receiver } = options;
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+  const api: Smoke["api"] = async (method, at, body) => {
+    const sent = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };
+    const response = await fetch(new URL(at, worker.url), sent);
+    const eventId = response.headers.get("X-Event-Id");
+    return { status: response.status, body: (await response.json()) as never, eventId };
+  };
+  return {
     ...options,
     api,
-    until: (what, met) => until({ ...options, api }, cron, what, met),
     async demand(status, method, at, body) {
       const answer = await api<never>(method, at, body);
       if (answer.status === status) return answer;
@@ -107,36 +100,32 @@ async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions)
         `${method} ${at}: ${answer.status} ${JSON.stringify(answer.body)} where ${status} was expected`,
       );
     },
-    arrived: (id, times = 1) => arrivals.filter(({ eventId }) => eventId === id).length >= times,
+    async until(what, met) {
+      const begun = Date.now();
+      for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
+        if (signal?.aborted) throw new SmokeError("Interrupted.");
+        if (Date.now() - begun > patienceMs) {
+          const health = JSON.stringify((await api("GET", "/health?deep")).body);
+          throw new SmokeError(`${what} did not happen within ${patienceMs / 1_000} s. ${health}`);
+        }
+        if (Date.now() - ran < CRON_MS) continue;
+        ran = Date.now();
+        await worker.scheduled(new Date()).catch(() => {});
+      }
+    },
+    arrived: (id, times = 1) =>
+      receiver.arrivals.filter(({ eventId }) => eventId === id).length >= times,
   };
+}
+
+async function steps(smoke: Smoke): Promise<void> {
   const begun = new Date().toISOString();
   const { id, created } = await tutorial(smoke);
   await pause(smoke, id);
   await again(smoke, `${created}.${id}`, begun);
   await everything(smoke, id);
-  const bad = arrivals.filter(({ signed }) => !signed);
+  const bad = smoke.receiver.arrivals.filter(({ signed }) => !signed);
   if (bad.length > 0) throw new SmokeError(`${bad.length} signatures are wrong.`);
-}
-
-async function until(
-  { api, patienceMs, signal }: SmokeOptions & { api: Api },
-  cron: () => Promise<void>,
-  what: string,
-  met: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const begun = Date.now();
-  for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
-    if (signal?.aborted) throw new SmokeError("Interrupted.");
-    if (Date.now() - begun > patienceMs) {
-      const { body } = await api<Health>("GET", "/health?deep");
-      throw new SmokeError(
-        `${what} did not happen within ${patienceMs / 1_000} s. ${JSON.stringify(body)}`,
-      );
-    }
-    if (Date.now() - ran < CRON_MS) continue;
-    ran = Date.now();
-    await cron();
-  }
 }
 
 /** The tutorial, and every event type. @returns the endpoint, and the first event */
@@ -154,7 +143,7 @@ async function tutorial({ api, demand, until, arrived, receiver, receiverUrl, sa
   receiver.secrets.push(made.body.secret);
   say(`The tutorial: endpoint ${id} at ${receiverUrl}.`);
 
-  const sent: [type: string, status: number, ...call: Parameters<Api>][] = [
+  const sent: [type: string, status: number, ...call: Parameters<Smoke["api"]>][] = [
     ["created", 201, "POST", `/todo?endpoint=${id}`, { id: 1, item: "Publish my first webhook" }],
     ["ping", 202, "POST", `/endpoint/${id}/ping`],
     ["updated", 200, "PUT", `/todo/1?endpoint=${id}`, { completed: true }],
@@ -246,7 +235,7 @@ async function everything(smoke: Smoke, other: string): Promise<void> {
 }
 
 /** Removes every endpoint and todo of the owner; Convoy keeps only its lists of what was sent. */
-async function clearAway(api: Api, say: (line: string) => void): Promise<void> {
+async function clearAway({ api, say }: Smoke): Promise<void> {
   const { body: endpoints } = await api("GET", "/endpoint");
   const left: string[] = [];
   for (const { id } of endpoints.data ?? []) {

@@ -22,7 +22,8 @@ const keys = Array.from({ length: 100 }, (_, at) => `key-${at}`);
 const keyOf = (headers: Headers) => headers.get("X-Convoy-Idempotency-Key");
 
 test("events accepted but not processed are delivered once after the next start", async () => {
-  const before = clientOf(createConvoy({ file, autoDeliver: false }));
+  const before = clientOf(createConvoy({ file }));
+  await before.faults({ stall: true });
   const id = await before.endpoint();
   for (const key of keys) await before.event(id, key);
   await before.convoy.close();
