@@ -16,7 +16,6 @@ export const WORKERS = {
   bare: "bench/worker/bare.ts",
   counted: "bench/worker/counted.ts",
 } as const;
-/** A Worker's name. */
 export type WorkerName = keyof typeof WORKERS;
 
 /** The Workers, bundled as for a deployment. */
@@ -34,7 +33,6 @@ export function build(): Build {
   return { directory, remove: () => rmSync(directory, { recursive: true }) };
 }
 
-/** A running system. */
 export type System = {
   /** A Worker's own address: through the proxy of `wrangler dev`, the proxy would be measured. */
   urlOf: (name: WorkerName) => Promise<URL>;

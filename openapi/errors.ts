@@ -1,7 +1,6 @@
 /** Errors: one shape, one entry per status. */
 import type { HeaderName } from "./headers.ts";
 
-/** An error as the document has it. */
 export type ErrorAnswer = {
   name: string;
   description: string;

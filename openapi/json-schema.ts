@@ -1,7 +1,6 @@
 /** JSON Schemas made from the Worker's zod schemas, the only source of shapes in the document. */
 import * as z from "zod/mini";
 
-/** A JSON Schema. */
 export type JsonSchema = { [key: string]: unknown };
 
 /** The schema of what a caller sends: before parsing. */

@@ -72,7 +72,6 @@ function pathOf(resource: AnyResource) {
   return { params: z.object({ id: id.path }), said };
 }
 
-/** The five routes. */
 export function nounOperations(resource: AnyResource): Operation[] {
   const { name, one, many, word } = namesOf(resource);
   const { example, verbs, bodies } = resource;

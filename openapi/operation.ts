@@ -21,7 +21,6 @@ export type Links = Record<string, Record<string, string>>;
 
 type Method = "get" | "post" | "put" | "delete";
 
-/** A route. */
 export type Operation = {
   method: Method;
   /** As Hono has it: `/todo/:id`. */

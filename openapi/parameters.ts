@@ -1,7 +1,6 @@
 /** Descriptions of the parameters in paths and queries. */
 import { EXAMPLE_ENDPOINT } from "./examples.ts";
 
-/** What a parameter is. */
 export type Said = { description: string; example?: unknown };
 
 /** By the tag of the route and the parameter's name; without a tag, for all. */

@@ -45,7 +45,6 @@ function exampleOf(nouns: Registry, { type, example }: EventType, resource: stri
   return bodyOf(content, nouns);
 }
 
-/** The `webhooks` section. */
 export function webhooks(nouns: Registry) {
   const responses = { "2XX": { description: "Accepted. Anything else is delivered again." } };
   return Object.fromEntries(

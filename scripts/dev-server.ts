@@ -8,7 +8,6 @@ import { freePort } from "../local/listen.ts";
 
 /** How long `npm run dev` may take to answer. */
 const START_MS = 90_000;
-/** How long it may take to stop. */
 const END_MS = 10_000;
 
 const root = path.dirname(import.meta.dirname);

@@ -7,7 +7,6 @@ import { type TtlCache, ttlCache } from "./ttl-cache.ts";
 
 /** The two behaviours: "26.6" is v26.6.6 to v26.7.2, "26.7" is v26.7.3, from which the recordings come. */
 export const VERSIONS = ["26.6", "26.7"] as const;
-/** Which Convoy is imitated. */
 export type ConvoyVersion = (typeof VERSIONS)[number];
 
 /** Key and project id: nothing that could be mistaken for a real secret. */
@@ -25,7 +24,6 @@ type Options = {
   version: ConvoyVersion;
   /** Without a licence a subscription takes all types, and only API keys authenticate. */
   licensed: boolean;
-  /** The SQLite file that holds its state. */
   file: string;
   /** The project that the key belongs to. */
   projectId: string;
@@ -57,7 +55,6 @@ export type InboxChange =
   | { kind: "delivery"; id: string }
   | { kind: "cleared" | "faults" | "endpoint" };
 
-/** The state that routes, store and engine share. */
 export type Context = {
   options: Options;
   db: Database;

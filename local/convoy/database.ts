@@ -70,7 +70,6 @@ export type Database = {
   all<Row>(sql: string, ...values: SQLInputValue[]): Row[];
   /** Runs a writing statement; returns the number of rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number;
-  /** The row with that uid. */
   find<Row>(table: Table, uid: string): Row | undefined;
   insert(table: Table, row: Columns): void;
   /** Changes the given columns of the row with that uid. */

@@ -2,13 +2,11 @@
 
 /** The API version in the X-Convoy-Version header of its answers. */
 const API_VERSION = "2025-11-24";
-/** The headers of the API's answers. */
 const HEADERS = { "Content-Type": "application/json", "X-Convoy-Version": API_VERSION };
 
 /** A refusal with Convoy's status and message; thrown by store and routes, turned into an answer in one place. */
 export class Refusal extends Error {
   readonly status: number;
-  /** `status` is the HTTP status, `message` the envelope's. */
   constructor(status: number, message: string) {
     super(message);
     this.status = status;
@@ -18,7 +16,6 @@ export class Refusal extends Error {
 /** How a fault affects a call that still reaches the API's routes. */
 export type ApiEnv = { Bindings: { trouble?: "swallow" | "redis_down" | "postgres_down" } };
 
-/** A success: `{status: true, message, data}`. */
 export function success(status: number, message: string, data: unknown): Response {
   return successRaw(status, message, JSON.stringify(data));
 }

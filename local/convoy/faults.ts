@@ -13,7 +13,6 @@ const MAX_RACE_MS = 60_000;
  * starved.
  */
 const STRANDED = ["delivery", "retry", "processing", "event"] as const;
-/** How a delivery or an event is stranded. */
 export type Strand = (typeof STRANDED)[number];
 
 const wholeNumber = (from: number, to: number) => {
@@ -33,9 +32,7 @@ const members = <Shape extends Record<string, z.ZodMiniType>>(shape: Shape, what
 const FAULT = {
   /** Answers with this HTTP status instead of doing the work. */
   status: wholeNumber(200, 599),
-  /** The message of that answer. */
   message: z.optional(z.string("must be a string")),
-  /** Retry-After of that answer, in seconds. */
   retry_after_s: wholeNumber(0, 86_400),
   /** Waits this long before anything else. */
   latency_ms: wholeNumber(0, MAX_LATENCY_MS),
@@ -107,7 +104,6 @@ export type FaultOutcome =
   | { kind: "go" | "swallow" | "redis_down" | "postgres_down" }
   | { kind: "answer"; status: number; message: string; headers: Record<string, string> };
 
-/** The faults in force, and how they affect calls. */
 export type FaultControl = {
   get(): Faults;
   set(faults: Faults): void;

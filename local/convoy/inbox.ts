@@ -7,7 +7,6 @@ import type { DeliveryRow } from "./store/deliveries.ts";
 import type { EndpointRow } from "./store/endpoints.ts";
 import type { EventRow } from "./store/events.ts";
 
-/** A delivery as the inbox lists it. */
 export type InboxDelivery = ReturnType<typeof inboxDelivery>;
 
 /** Why a delivery that was not sent has no signature. */

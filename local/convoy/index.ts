@@ -10,7 +10,6 @@ import { inboxRoutes } from "./routes/inbox.ts";
 export type { ConvoyOptions, ConvoyVersion } from "./context.ts";
 export { ConnectionDropped, type Faults, type Strand } from "./faults.ts";
 
-/** A running local Convoy. */
 export type Convoy = {
   /** Answers a request to the API (`/api/…`) or the inbox. Rejects if a fault closes the connection. */
   fetch(request: Request): Promise<Response>;

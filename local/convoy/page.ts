@@ -21,7 +21,6 @@ export function isPage(pathname: string): boolean {
   return pathname === "/" || pathname === "/inbox" || pathname.startsWith("/assets/");
 }
 
-/** The page at / and /inbox, its files under /assets. */
 export function pageRoutes(): Hono {
   const routes = new Hono();
   routes.use(POLICY, async (c, next) => {

@@ -9,7 +9,6 @@ const DEFAULT_PER_PAGE = 20;
 const DEFAULT_WINDOW_DAYS = 7;
 const DAY_MS = 86_400_000;
 
-/** A part of a WHERE clause and its values. */
 export type Condition = { sql: string; values: SQLInputValue[] };
 
 /** One page and its cursors, with Convoy's names. */
@@ -76,7 +75,6 @@ export function timeWindow(context: Context, query: URLSearchParams): Condition[
   ];
 }
 
-/** What a list is ordered by. */
 export type Order = "uid" | "created_at, uid";
 
 /** The rows from the cursor's own on, in the direction of `comparison`; by created_at, all if it has no row (recorded). */

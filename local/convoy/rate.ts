@@ -1,6 +1,5 @@
 // An endpoint's rate limit, as Convoy keeps it in Redis.
 
-/** Limits by key. */
 export type Rates = {
   /** Takes one of the `limit` in `durationS`; false if none is left. A limit or duration of 0 is no limit. */
   allow(key: string, limit: number, durationS: number): boolean;

@@ -13,7 +13,6 @@ import {
   createConvoy,
 } from "./index.ts";
 
-/** A local Convoy that listens. */
 export type ServedConvoy = { url: string; convoy: Convoy; close(): Promise<void> };
 
 function versionOf(value: string | undefined): ConvoyVersion | undefined {

@@ -1,6 +1,5 @@
 // A cache of values with a time to live, through which the agent of 26.6 sees endpoints and subscriptions.
 
-/** Values by key, each kept for a while after it was read. */
 export type TtlCache = {
   /** The cached value, else what `read` returns; undefined is not cached. */
   through<Value>(key: string, read: () => Value | undefined): Value | undefined;

@@ -8,7 +8,6 @@ const LOCAL = "local";
 const OWNER = "me";
 const TOKEN_S = 24 * 3_600;
 
-/** What a Worker in development is set to. */
 export type DevSettings = Partial<Record<SettingName, string>>;
 
 /**

@@ -5,13 +5,10 @@ import path from "node:path";
 import { unstable_startWorker as startWorker } from "wrangler";
 import { HOST } from "../listen.ts";
 
-/** Where the Worker is and how it runs. */
 export type WorkerOptions = {
-  /** The repository's directory. */
   root: string;
   /** HOST unless given. */
   hostname?: string;
-  /** 0: a free port. */
   port: number;
   settings: Record<string, string>;
   /** The directory of KV and D1. */
@@ -25,7 +22,6 @@ export type DevWorker = {
   url: URL;
   /** Rejects if it cannot run, and says why. */
   failed: Promise<never>;
-  /** Runs the Worker's scheduled handler. */
   scheduled(at: Date): Promise<void>;
   close(): Promise<void>;
 };

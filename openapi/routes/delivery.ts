@@ -15,7 +15,6 @@ const ATTEMPT = {
   response_headers: { "Content-Type": "text/plain" },
 };
 
-/** Routes under /delivery. */
 export const deliveryOperations = (nouns: Registry) => [...reads(nouns), ...resends(nouns)];
 
 function reads(nouns: Registry) {

@@ -23,7 +23,6 @@ const LATER = answer(
   { ...EXAMPLE_ENDPOINT, pending: true },
 );
 
-/** Routes under /endpoint. */
 export const endpointOperations = (nouns: Registry) => [LIST, creation(nouns), ...REST, ...LIFE];
 
 const LIST = route("get /endpoint", "listEndpoints", "List endpoints", {

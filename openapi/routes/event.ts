@@ -6,7 +6,6 @@ import { answer, routesOf } from "../operation.ts";
 
 const route = routesOf("Events");
 
-/** Routes under /event. */
 export const eventOperations = (nouns: Registry) => [...lists(nouns), ...one(nouns)];
 
 function lists(nouns: Registry) {

@@ -9,7 +9,6 @@ import { answer, type Operation, routesOf } from "../operation.ts";
 const route = routesOf("Service");
 const PATHS = { docs: "/docs", openapi: "/openapi.json", portal: "/portal/", health: "/health" };
 
-/** Health, the portal, the rebuild. */
 export function otherOperations(nouns: Registry): Operation[] {
   const { resource, resource_id } = exampleEvent(nouns);
   const differing = { owner: "alice", resource, resource_id, log: 12, kv: null };

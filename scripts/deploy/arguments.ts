@@ -44,7 +44,6 @@ For \`wrangler deploy\`: ${Object.keys(PASSED)
   .join(" ")}
 The "--" is needed: npm keeps what stands before it.`;
 
-/** What `npm run deploy` was asked to do. */
 export type DeployArguments = ReturnType<typeof parseArguments>;
 
 /**

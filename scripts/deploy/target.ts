@@ -2,7 +2,6 @@
 import path from "node:path";
 import { type Unstable_Config as Config, unstable_readConfig as readConfig } from "wrangler";
 
-/** Where a deployment goes. */
 export type Target = {
   /** "" is the top level of the file. */
   env: string;

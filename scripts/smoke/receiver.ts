@@ -4,10 +4,8 @@ import { arrayBuffer } from "node:stream/consumers";
 import { verifySignature } from "../../examples/receiver/verify.ts";
 import { end, HOST, listen } from "../../local/listen.ts";
 
-/** A header that an endpoint may have. */
 export const SMOKE_HEADER = "X-Smoke";
 
-/** One webhook that arrived. */
 export type Arrival = {
   event: string;
   eventId: string;

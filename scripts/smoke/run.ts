@@ -68,7 +68,6 @@ export async function smoke(options: SmokeOptions): Promise<void> {
 
 type Reply<T> = { status: number; body: T; eventId: string | null };
 
-/** What every step works with. */
 type Smoke = SmokeOptions & {
   // biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
   api: <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;

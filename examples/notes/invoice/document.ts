@@ -3,7 +3,6 @@ import { changeOf, doneAnswer } from "../../../openapi/noun.ts";
 import { routesOf } from "../../../openapi/operation.ts";
 import { invoice } from "./resource.ts";
 
-/** POST /invoice/:id/pay. */
 export const INVOICE = [
   routesOf("Invoices")("post /invoice/:id/pay", "payInvoice", "Pay an invoice", {
     ...changeOf(invoice),

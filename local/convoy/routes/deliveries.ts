@@ -35,7 +35,6 @@ function ofKey(context: Context, key: string | null): Condition[] {
   return equals("event_id", event.uid);
 }
 
-/** The part of the API that shows deliveries and sends them again. */
 export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
   const json = (row: DeliveryRow, inList: boolean): string => {

@@ -52,7 +52,6 @@ function checkUrl(value: string): string {
   return value;
 }
 
-/** The part of the API that creates and changes endpoints. */
 export function endpointRoutes(context: Context): Hono {
   const routes = new Hono();
 

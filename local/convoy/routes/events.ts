@@ -31,7 +31,6 @@ function filters(context: Context, query: URLSearchParams): Condition[] {
   ];
 }
 
-/** The part of the API that accepts and lists events. */
 export function eventRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
   routes.post("/", async (c) => {

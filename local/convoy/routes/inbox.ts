@@ -29,7 +29,6 @@ const EndpointChange = z.object({
   mtls_client_cert: z.optional(z.unknown()),
 });
 
-/** The inbox's own routes. */
 export function inboxRoutes(context: Context, engine: Engine): Hono {
   const routes = new Hono();
   routes.use(

@@ -25,7 +25,6 @@ function eventTypesOf({ options }: Context, { filter_config }: z.infer<typeof Fi
   return options.licensed && types.length > 0 ? JSON.stringify(types) : undefined;
 }
 
-/** The part of the API that sets which event types an endpoint gets. */
 export function subscriptionRoutes(context: Context): Hono {
   const routes = new Hono();
   const view = (row: SubscriptionRow) =>

@@ -6,7 +6,6 @@ import type { Strand } from "../faults.ts";
 import { type EndpointRow, requireEndpoint } from "./endpoints.ts";
 import type { EventRow } from "./events.ts";
 
-/** The statuses of a delivery, as Convoy names them. */
 export type DeliveryStatus =
   | "Scheduled"
   | "Processing"
@@ -99,7 +98,6 @@ export function insertDelivery(
   return status === "Scheduled" && strand !== "delivery" ? uid : undefined;
 }
 
-/** The delivery, or undefined. */
 export function findDelivery(context: Context, uid: string): DeliveryRow | undefined {
   return context.db.find<DeliveryRow>("delivery", uid);
 }
@@ -124,7 +122,6 @@ export function rescheduleDelivery(context: Context, uid: string): void {
   setDeliveryStatus(context, uid, "Scheduled");
 }
 
-/** Sets the status only. */
 export function setDeliveryStatus(context: Context, uid: string, status: DeliveryStatus): void {
   context.db.update("delivery", uid, { status, updated_at: context.timestamp() });
 }

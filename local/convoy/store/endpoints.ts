@@ -23,7 +23,6 @@ export type Secret = {
   signs_until: number | null;
 };
 
-/** The columns that a body sets. */
 export type EndpointFields = {
   owner_id: string;
   name: string;

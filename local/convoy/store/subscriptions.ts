@@ -6,7 +6,6 @@ import { requireEndpoint } from "./endpoints.ts";
 /** The fields of a new subscription; `event_types` is JSON of string[]. */
 export type SubscriptionFields = { name: string; endpoint_id: string; event_types: string };
 
-/** A row of the table. */
 export type SubscriptionRow = SubscriptionFields & {
   uid: string;
   created_at: string;
@@ -29,7 +28,6 @@ export function livingSubscriptions(context: Context, endpointId: string): Subsc
   );
 }
 
-/** Whether a subscription wants events of this type. */
 export function wants(row: SubscriptionRow, eventType: string): boolean {
   const types = JSON.parse(row.event_types) as string[];
   return types.includes("*") || types.includes(eventType);
