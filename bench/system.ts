@@ -33,21 +33,10 @@ export function build(): Build {
   return { directory, remove: () => rmSync(directory, { recursive: true }) };
 }
 
-export type System = {
-  /** A Worker's own address: through the proxy of `wrangler dev`, the proxy would be measured. */
-  urlOf: (name: WorkerName) => Promise<URL>;
-  /** The numbers of a statement's first row. */
-  query: (name: WorkerName, sql: string) => Promise<Record<string, number>>;
-  put: (name: WorkerName, key: string, value: string) => Promise<void>;
-  setHanging: (hang: boolean) => void;
-  close: () => Promise<void>;
-};
+export type System = Awaited<ReturnType<typeof start>>;
 
 /** Starts workerd and Convoy with empty stores; `settings` are the product's. */
-export async function start(
-  { directory }: Build,
-  settings: Record<string, string>,
-): Promise<System> {
+export async function start({ directory }: Build, settings: Record<string, string>) {
   const convoy = fork(path.join(import.meta.dirname, "convoy.ts"));
   const [port] = await once(convoy, "message");
   const bindings = {
@@ -74,15 +63,17 @@ export async function start(
   );
   for (const name of names) await migrate(await miniflare.getD1Database("DB", name));
   return {
-    urlOf: (name) => miniflare.unsafeGetDirectURL(name),
-    async query(name, sql) {
+    /** A Worker's own address: through the proxy of `wrangler dev`, the proxy would be measured. */
+    urlOf: (name: WorkerName) => miniflare.unsafeGetDirectURL(name),
+    /** The numbers of a statement's first row. */
+    async query(name: WorkerName, sql: string) {
       const db = await miniflare.getD1Database("DB", name);
       return (await db.prepare(sql).first<Record<string, number>>()) ?? {};
     },
-    async put(name, key, value) {
+    async put(name: WorkerName, key: string, value: string) {
       await (await miniflare.getKVNamespace("KV", name)).put(key, value);
     },
-    setHanging: (hang) => convoy.send({ hang } satisfies ConvoyOrder),
+    setHanging: (hang: boolean) => convoy.send({ hang } satisfies ConvoyOrder),
     async close() {
       await miniflare.dispose();
       convoy.disconnect();

@@ -65,23 +65,10 @@ type Table = (typeof TABLES)[number];
 type Columns = Record<string, SQLInputValue>;
 
 /** SQL in, rows out; each statement is prepared once. */
-export type Database = {
-  get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined;
-  all<Row>(sql: string, ...values: SQLInputValue[]): Row[];
-  /** Runs a writing statement; returns the number of rows changed. */
-  run(sql: string, ...values: SQLInputValue[]): number;
-  find<Row>(table: Table, uid: string): Row | undefined;
-  insert(table: Table, row: Columns): void;
-  /** Changes the given columns of the row with that uid. */
-  update(table: Table, uid: string, columns: Columns): void;
-  /** Does all of `work` or nothing. `work` is synchronous; do not nest. */
-  transaction<T>(work: () => T): T;
-  empty(): void;
-  close(): void;
-};
+export type Database = ReturnType<typeof openDatabase>;
 
 /** Opens the database in `file`, creating it if needed (":memory:": in memory). Throws what SQLite and mkdir throw. */
-export function openDatabase(file: string): Database {
+export function openDatabase(file: string) {
   if (file !== ":memory:") mkdirSync(path.dirname(file), { recursive: true });
   const db = new DatabaseSync(file);
   // WAL with synchronous NORMAL: a killed process loses nothing, and a commit does not wait for the disk.
@@ -92,12 +79,11 @@ export function openDatabase(file: string): Database {
   db.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
   const prepared = new Map<string, StatementSync>();
   const statement = (sql: string): StatementSync => {
-    const known = prepared.get(sql);
-    if (known) return known;
-    const made = db.prepare(sql);
+    const made = prepared.get(sql) ?? db.prepare(sql);
     prepared.set(sql, made);
     return made;
   };
+  /** Runs a writing statement; returns the number of rows changed. */
   const run = (sql: string, ...values: SQLInputValue[]) =>
     Number(statement(sql).run(...values).changes);
   return {
@@ -107,16 +93,18 @@ export function openDatabase(file: string): Database {
     run,
     find: <Row>(table: Table, uid: string) =>
       statement(`SELECT * FROM ${table} WHERE uid = ?`).get(uid) as Row | undefined,
-    insert(table, row) {
+    insert(table: Table, row: Columns) {
       const names = Object.keys(row);
       const marks = names.map(() => "?").join(", ");
       run(`INSERT INTO ${table} (${names.join(", ")}) VALUES (${marks})`, ...Object.values(row));
     },
-    update(table, uid, columns) {
+    /** Changes the given columns of the row with that uid. */
+    update(table: Table, uid: string, columns: Columns) {
       const set = Object.keys(columns).map((name) => `${name} = ?`);
       run(`UPDATE ${table} SET ${set.join(", ")} WHERE uid = ?`, ...Object.values(columns), uid);
     },
-    transaction(work) {
+    /** Does all of `work` or nothing. `work` is synchronous; do not nest. */
+    transaction<T>(work: () => T): T {
       db.exec("BEGIN IMMEDIATE");
       try {
         const result = work();
@@ -127,9 +115,7 @@ export function openDatabase(file: string): Database {
         throw error;
       }
     },
-    empty() {
-      db.exec(TABLES.map((table) => `DELETE FROM ${table};`).join(""));
-    },
+    empty: () => db.exec(TABLES.map((table) => `DELETE FROM ${table};`).join("")),
     close() {
       prepared.clear();
       if (db.isOpen) db.close();

@@ -20,24 +20,10 @@ const MAX_CONCURRENT_DELIVERIES = 32;
 /** Events turned into deliveries at once, before requests get their turn again. */
 const EVENTS_A_TURN = 100;
 
-/** The part of a local Convoy that works in the background. */
-export type Engine = {
-  /** Call it when there may be events to process. */
-  wake(): void;
-  /** Sends a delivery again, whatever its status; false if it is already on its way. */
-  requeue(uid: string): boolean;
-  /** Resolves when nothing is queued or on its way; retries in the future do not count. */
-  idle(): Promise<void>;
-  /** Drops what is queued; what is on its way ends without effect. */
-  forget(): void;
-  /** Redis loses its data: what is queued stays as it is forever; what is on its way continues. */
-  lose(): void;
-  /** Stops; the next start on the same file resumes what is unfinished. */
-  close(): Promise<void>;
-};
+export type Engine = ReturnType<typeof createEngine>;
 
 /** Starts the engine and resumes what an earlier run on the same file left unfinished. */
-export function createEngine(context: Context): Engine {
+export function createEngine(context: Context) {
   /** Deliveries in the order in which to send them. */
   const queue = new Set<string>();
   const active = new Set<string>();
@@ -72,6 +58,7 @@ export function createEngine(context: Context): Engine {
     });
   };
 
+  /** Call it when there may be events to process. */
   const wake = () => {
     if (held() || closed || turnPlanned) return;
     turnPlanned = true;
@@ -186,6 +173,7 @@ export function createEngine(context: Context): Engine {
     timers.clear();
   };
 
+  /** Drops what is queued; what is on its way ends without effect. */
   const forget = () => {
     emptyQueue();
     const old = stop;
@@ -193,17 +181,18 @@ export function createEngine(context: Context): Engine {
     old.abort(new Error("the local Convoy stopped"));
   };
 
-  const idle = () =>
-    resting() ? Promise.resolve() : new Promise<void>((resolve) => waiters.push(resolve));
-
   resume();
   context.listeners.add((change) => {
     if (change.kind === "faults") goOn();
   });
   return {
     wake,
-    idle,
     forget,
+    /** Resolves when nothing is queued or on its way; retries in the future do not count. */
+    idle: async () => {
+      if (!resting()) await new Promise<void>((resolve) => waiters.push(resolve));
+    },
+    /** Redis loses its data: what is queued stays as it is forever; what is on its way continues. */
     lose() {
       emptyQueue();
       context.db.transaction(() => {
@@ -211,7 +200,8 @@ export function createEngine(context: Context): Engine {
         strandWaitingEvents(context);
       });
     },
-    requeue(uid) {
+    /** Sends a delivery again, whatever its status; false if it is already on its way. */
+    requeue(uid: string): boolean {
       if (active.has(uid) || queue.has(uid)) return false;
       clearTimeout(timers.get(uid));
       timers.delete(uid);
@@ -221,6 +211,7 @@ export function createEngine(context: Context): Engine {
       later(pump);
       return true;
     },
+    /** Stops; the next start on the same file resumes what is unfinished. */
     async close() {
       closed = true;
       forget();

@@ -1,10 +1,13 @@
 // Faults on request: what the API or a receiver does wrong, for tests and for people who want to see it.
+import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod/mini";
 
 /** Longest delay that a fault may ask for: longer is what `hang` is for. */
 const MAX_LATENCY_MS = 60_000;
 /** Longest that a fault may let a delivery appear late: beyond what any clock or transaction does. */
 const MAX_RACE_MS = 60_000;
+/** The longest that a timer takes: 24 days. */
+const FOREVER_MS = 2 ** 31 - 1;
 
 /**
  * What gets stranded: `delivery` stays Scheduled without an attempt while its event is Success; `retry` fails its
@@ -104,53 +107,36 @@ export type FaultOutcome =
   | { kind: "go" | "swallow" | "redis_down" | "postgres_down" }
   | { kind: "answer"; status: number; message: string; headers: Record<string, string> };
 
-export type FaultControl = {
-  get(): Faults;
-  set(faults: Faults): void;
-  /** Applies one side's fault to a call. Rejects with ConnectionDropped, or with the signal's reason. */
-  pass(side: "api" | "deliveries", signal?: AbortSignal): Promise<FaultOutcome>;
-  /** How to strand a new delivery or event; undefined if not at all. */
-  strand(of: "delivery" | "event"): Strand | undefined;
-};
+/** The faults in force, and how they affect calls. */
+export type FaultControl = ReturnType<typeof createFaults>;
 
 /** Starts without faults; calls `onChange` after each change. */
-export function createFaults(onChange: () => void): FaultControl {
+export function createFaults(onChange: () => void) {
   let faults: Faults = {};
   let changed = new AbortController();
 
   /** Resolves when the faults change or the time is up; rejects when the client leaves. */
-  const wait = (ms: number | undefined, signal: AbortSignal | undefined): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const timer = ms === undefined ? undefined : setTimeout(() => finish(resolve), ms);
-      const onFaults = () => finish(resolve);
-      const onAbort = () => finish(() => reject(signal?.reason));
-      const now = changed.signal;
-      const finish = (then: () => void) => {
-        clearTimeout(timer);
-        now.removeEventListener("abort", onFaults);
-        signal?.removeEventListener("abort", onAbort);
-        then();
-      };
-      now.addEventListener("abort", onFaults);
-      signal?.addEventListener("abort", onAbort);
-      if (signal?.aborted) onAbort();
-    });
+  const wait = async (ms: number, leaving: AbortSignal | undefined): Promise<void> => {
+    const signal = AbortSignal.any([changed.signal, ...(leaving ? [leaving] : [])]);
+    await sleep(ms, undefined, { signal }).catch(() => leaving?.throwIfAborted());
+  };
 
   return {
     get: () => faults,
-    set({ redis_lost: _, ...next }) {
+    set({ redis_lost: _, ...next }: Faults) {
       faults = next;
       const old = changed;
       changed = new AbortController();
       old.abort();
       onChange();
     },
-    async pass(side, signal) {
+    /** Applies one side's fault to a call. Rejects with ConnectionDropped, or with the signal's reason. */
+    async pass(side: "api" | "deliveries", signal?: AbortSignal): Promise<FaultOutcome> {
       const fault = side === "api" ? faults : faults.deliveries;
       if (!fault || Math.random() >= (fault.rate ?? 1)) return { kind: "go" };
       if (fault.latency_ms) await wait(fault.latency_ms, signal);
       if (fault.hang) {
-        await wait(undefined, signal);
+        await wait(FOREVER_MS, signal);
         throw new ConnectionDropped();
       }
       if (fault.drop) throw new ConnectionDropped();
@@ -165,7 +151,8 @@ export function createFaults(onChange: () => void): FaultControl {
         if (faults[kind]) return { kind };
       return { kind: "go" };
     },
-    strand(of) {
+    /** How to strand a new delivery or event; undefined if not at all. */
+    strand(of: "delivery" | "event"): Strand | undefined {
       const { what = "delivery", rate = 1 } = faults.strand ?? { rate: 0 };
       const meant = (what === "event") === (of === "event");
       return meant && Math.random() < rate ? what : undefined;

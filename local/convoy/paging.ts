@@ -11,18 +11,6 @@ const DAY_MS = 86_400_000;
 
 export type Condition = { sql: string; values: SQLInputValue[] };
 
-/** One page and its cursors, with Convoy's names. */
-export type Page<Row> = {
-  content: Row[];
-  pagination: {
-    per_page: number;
-    has_next_page: boolean;
-    has_prev_page: boolean;
-    prev_page_cursor: string;
-    next_page_cursor: string;
-  };
-};
-
 /** All conditions, joined by AND, as a WHERE clause and its values. */
 export function whereOf(conditions: Condition[]): Condition {
   const sql = conditions.map((one) => one.sql).join(" AND ");
@@ -102,7 +90,7 @@ export function page<Row extends { uid: string }>(
   conditions: Condition[],
   query: URLSearchParams,
   order: Order = "uid",
-): Page<Row> {
+) {
   const asked = Number.parseInt(query.get("perPage") ?? "", 10);
   const perPage = Number.isSafeInteger(asked) && asked >= 0 ? asked : DEFAULT_PER_PAGE;
   const backwards = query.get("direction") === "prev";

@@ -1,6 +1,6 @@
 /** The command-line options of `npm run dev`. */
 import path from "node:path";
-import { parseArgs } from "node:util";
+import { argumentsOf } from "../../scripts/command.ts";
 
 /** The Worker's port, as in the tutorial's curl commands. */
 const WORKER_PORT = 8080;
@@ -19,7 +19,7 @@ export const USAGE = `Usage: npm run dev [-- --port ${WORKER_PORT} --convoy-port
  * @throws Error whose message names the wrong argument
  */
 export function parseOptions(args: string[]): DevOptions | "help" {
-  const { values } = parseArgs({
+  const { values } = argumentsOf(USAGE, {
     args,
     options: {
       port: { type: "string", default: String(WORKER_PORT) },

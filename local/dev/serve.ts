@@ -28,8 +28,7 @@ try {
   if (options === "help") console.log(USAGE);
   else await run(options);
 } catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(isArgumentError(error) ? `${message}\n${USAGE}` : message);
+  console.error(error instanceof Error ? error.message : String(error));
   process.exit(1);
 }
 
@@ -103,9 +102,4 @@ async function demandPort(what: string, port: number, flag: string): Promise<voi
       `Port ${port} for ${what} ${why}: end that program or choose another port with npm run dev -- ${flag} ${port + 10}`,
     );
   });
-}
-
-/** Whether parseArgs threw it, or our own check of a port. */
-function isArgumentError(error: unknown): boolean {
-  return error instanceof Error && /^(--|Unknown option|Option|Unexpected)/.test(error.message);
 }

@@ -18,13 +18,7 @@ export type WorkerOptions = {
 };
 
 /** A Worker that has been started; it answers once it is built. */
-export type DevWorker = {
-  url: URL;
-  /** Rejects if it cannot run, and says why. */
-  failed: Promise<never>;
-  scheduled(at: Date): Promise<void>;
-  close(): Promise<void>;
-};
+export type DevWorker = Awaited<ReturnType<typeof serveWorker>>;
 
 /**
  * Applies the pending migrations to the D1 in `state`.
@@ -56,7 +50,7 @@ export async function migrate(root: string, state: string): Promise<void> {
  * Starts the Worker on HOST. Settings are passed in memory, so that no secret appears in a process list
  * or a file.
  */
-export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
+export async function serveWorker(options: WorkerOptions) {
   const bindings = Object.fromEntries(
     Object.entries(options.settings).map(([name, value]) => [
       name,
@@ -92,8 +86,9 @@ export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
   const url: URL = await Promise.race([worker.url, failed]);
   return {
     url,
+    /** Rejects if it cannot run, and says why. */
     failed,
-    scheduled: (at) => fireCron(url, at),
+    scheduled: (at: Date) => fireCron(url, at),
     close: () => worker.dispose(),
   };
 }

@@ -22,18 +22,13 @@ export type Arrival = {
   atMs: number;
 };
 
-/** A running receiver. `secrets`: those of the endpoints that lead to it. */
-export type Receiver = {
-  port: number;
-  arrivals: Arrival[];
-  secrets: string[];
-  close: () => Promise<void>;
-};
+export type Receiver = Awaited<ReturnType<typeof startReceiver>>;
 
 /** Listens on `port` (0: a free one) of this machine, on every interface if `everywhere`. */
-export async function startReceiver(port: number, everywhere: boolean): Promise<Receiver> {
+export async function startReceiver(port: number, everywhere: boolean) {
   const begun = Date.now();
   const arrivals: Arrival[] = [];
+  /** Those of the endpoints that lead here. */
   const secrets: string[] = [];
   const server = createServer(async (request, response) => {
     const bytes = await arrayBuffer(request);

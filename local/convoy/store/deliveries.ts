@@ -6,13 +6,8 @@ import type { Strand } from "../faults.ts";
 import { type EndpointRow, requireEndpoint } from "./endpoints.ts";
 import type { EventRow } from "./events.ts";
 
-export type DeliveryStatus =
-  | "Scheduled"
-  | "Processing"
-  | "Discarded"
-  | "Failure"
-  | "Success"
-  | "Retry";
+const STATUSES = ["Scheduled", "Processing", "Discarded", "Failure", "Success", "Retry"] as const;
+export type DeliveryStatus = (typeof STATUSES)[number];
 
 /** A row of the table. `sent` is JSON of Sent, of the last attempt; `next_send_at` Unix ms; `latency_s` seconds. */
 export type DeliveryRow = {
