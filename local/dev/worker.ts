@@ -1,9 +1,9 @@
 /** The Worker in development: wrangler builds it, watches its source and runs it in workerd. */
 import "../wrangler-env.ts";
-import { spawn } from "node:child_process";
 import path from "node:path";
 import { unstable_startWorker as startWorker } from "wrangler";
 import { HOST } from "../listen.ts";
+import { run } from "../wrangler.ts";
 
 export type WorkerOptions = {
   root: string;
@@ -25,25 +25,9 @@ export type DevWorker = Awaited<ReturnType<typeof serveWorker>>;
  * @throws Error with wrangler's output if a migration fails
  */
 export async function migrate(root: string, state: string): Promise<void> {
-  const child = spawn(
-    process.execPath,
-    [
-      path.join(root, "node_modules/wrangler/bin/wrangler.js"),
-      ...["d1", "migrations", "apply", "DB", "--local", "--persist-to", state],
-    ],
-    { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, CI: "true" } },
-  );
-  // If we exit meanwhile, it must not keep running.
-  const kill = () => child.kill("SIGKILL");
-  process.once("exit", kill);
-  let output = "";
-  child.stdout.on("data", (chunk) => (output += chunk));
-  child.stderr.on("data", (chunk) => (output += chunk));
-  const code = await new Promise((resolve, reject) => {
-    child.on("error", reject).on("close", resolve);
-  });
-  process.off("exit", kill);
-  if (code !== 0) throw new Error(`The migrations could not be applied:\n${output}`);
+  const args = ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state];
+  const { code, stdout, stderr } = await run(root, args, { quiet: true });
+  if (code !== 0) throw new Error(`The migrations could not be applied:\n${stdout}${stderr}`);
 }
 
 /**

@@ -4,11 +4,11 @@
  * namespace.
  */
 import path from "node:path";
+import type { Result } from "../../local/wrangler.ts";
 import { varsOf } from "../dotenv.ts";
 import { type DeployArguments, parseArguments, USAGE } from "./arguments.ts";
 import { readSecrets, type Secrets, writeForWrangler } from "./secrets.ts";
 import { type Target, targetOf } from "./target.ts";
-import type { Result } from "./wrangler.ts";
 
 /** Settings the Worker needs, one of each line; without them it answers 503 and says so. */
 const NEEDED = [["AUTH_SECRET", "AUTH_JWKS_URL"], ["CONVOY_API_KEY"], ["CONVOY_PROJECT_ID"]];

@@ -2,16 +2,13 @@
  * What `npm run smoke` does: the tutorial, every event type, a test, a pause, sending again, an endpoint with all that
  * one can have; it leaves nothing behind.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type DevWorker, migrate, serveWorker } from "../../local/dev/worker.ts";
+import type { DevWorker } from "../../local/dev/worker.ts";
 import type { Health } from "../../src/health.ts";
-import { isLoopback, mintToken } from "../../src/token.ts";
+import { isLoopback } from "../../src/loopback.ts";
+import { withWorker } from "../own-worker.ts";
 import { type Receiver, SMOKE_HEADER } from "./receiver.ts";
 
-const ROOT = path.resolve(import.meta.dirname, "../..");
 /** How often to check what is waited for, and how often to run the cron meanwhile: more than once a minute. */
 const LOOK_MS = 250;
 const CRON_MS = 1_500;
@@ -43,27 +40,22 @@ export class SmokeError extends Error {
  * @throws SmokeError at the first thing that is wrong; everything is removed even then
  */
 export async function smoke(options: SmokeOptions): Promise<void> {
-  const state = await mkdtemp(path.join(tmpdir(), "todo-smoke-"));
-  const AUTH_SECRET = crypto.randomUUID() + crypto.randomUUID();
   const isHere = isLoopback(new URL(options.receiverUrl).hostname);
   const settings = {
     ...options.convoy,
     AUTH: "jwt",
-    AUTH_SECRET,
     PRIVATE_ADDRESSES: isHere ? "allow" : "refuse",
     WALK_DELAY_S: String(options.walkDelayS),
   };
-  await migrate(ROOT, state);
-  const worker = await serveWorker({ root: ROOT, port: 0, settings, state, interactive: false });
-  const owner = `smoke-${crypto.randomUUID()}`;
-  const token = await mintToken({ AUTH_SECRET }, owner, { expiresInS: 3_600 });
-  const made = smokeOf(options, worker, token);
-  try {
-    await steps(made);
-  } finally {
-    await clearAway(made).finally(() => worker.close());
-    await rm(state, { recursive: true, force: true });
-  }
+  await withWorker(settings, async (worker) => {
+    const token = await worker.tokenOf(`smoke-${crypto.randomUUID()}`);
+    const made = smokeOf(options, worker, token);
+    try {
+      await steps(made);
+    } finally {
+      await clearAway(made);
+    }
+  });
 }
 
 type Reply<T> = { status: number; body: T; eventId: string | null };

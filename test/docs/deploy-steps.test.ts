@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Result } from "../../local/wrangler.ts";
 import { deploy } from "../../scripts/deploy/deploy.ts";
-import type { Result } from "../../scripts/deploy/wrangler.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const SECRETS = ["AUTH_SECRET", "CONVOY_API_KEY", "CONVOY_PROJECT_ID"];
