@@ -153,6 +153,7 @@ function errorsOf(operation: Operation): number[] {
     ...(caller === "anyone" ? [] : [401, 403, 429]),
     // These also apply to a body that no route expects.
     ...(method === "get" ? [] : [413, 415]),
+    ...(operation.path.includes(":") ? [404] : []),
     ...errors,
     ...[500, 503],
   ].sort();

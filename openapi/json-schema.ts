@@ -8,17 +8,14 @@ export function inputSchema(schema: z.ZodMiniType): JsonSchema {
   return bare(z.toJSONSchema(schema, { io: "input" }));
 }
 
-/** The schema of what the API answers: it allows only what it lists. */
-export function outputSchema(schema: z.ZodMiniType): JsonSchema {
-  return bare(z.toJSONSchema(schema, { io: "output" }));
-}
-
 /**
  * The schema of a parameter in a path or query. What is parsed into a number is described as that
  * number, everything else as the text sent.
  */
 export function parameterSchema(schema: z.ZodMiniType): JsonSchema {
   const parsed = bare(z.toJSONSchema(schema, { io: "output", unrepresentable: "any" }));
+  // Only digits are taken.
+  if (parsed.type === "integer") return { minimum: 0, ...parsed };
   return parsed.type === undefined ? inputSchema(schema) : parsed;
 }
 

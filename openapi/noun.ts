@@ -49,7 +49,7 @@ export function changeOf(resource: AnyResource) {
     ...pathOf(resource),
     query: EndpointQuery,
     // A noun's rules may refuse a change.
-    errors: [404, 409],
+    errors: [409],
     ownErrors: { 404: missing(resource), 503: CHANGE_UNKNOWN },
   };
 }
@@ -90,7 +90,6 @@ export function nounOperations(resource: AnyResource): Operation[] {
       description: `\`endpoint\` gets \`${retrieved.type}\` or \`${failed.type}\`.`,
       ...{ params, query: EndpointQuery, said },
       answers: { 200: answer(`The ${word}.`, one, example) },
-      errors: [404],
     }),
     route(`post /${name}`, `create${one}`, `Create ${article(word)}`, {
       description: `Publishes \`${created.type}\`. Without an id, the server chooses one.`,

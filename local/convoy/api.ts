@@ -17,11 +17,6 @@ import { subscriptionRoutes } from "./routes/subscriptions.ts";
 export const MAX_BODY_BYTES = 1024 * 1024;
 export const TOO_LARGE = `the body is larger than ${MAX_BODY_BYTES} bytes`;
 
-/** The answer to /health, which has no version header (recorded). */
-function health(): Response {
-  return Response.json({ status: true, message: `Convoy ${CONVOY_VERSION}`, data: null });
-}
-
 /** Convoy's API as a Hono app. The project in the path is ignored: the key's own is used (recorded). */
 export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
@@ -30,7 +25,10 @@ export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
     console.error("local Convoy:", error);
     return failure(500, "the local Convoy failed; its log says why");
   });
-  app.get("/health", health);
+  // It has no version header (recorded).
+  app.get("/health", (c) =>
+    c.json({ status: true, message: `Convoy ${CONVOY_VERSION}`, data: null }),
+  );
 
   app.use("/api/*", async (c, next) => {
     if (c.req.header("Authorization") !== `Bearer ${LOCAL_CREDENTIAL}`)

@@ -86,13 +86,10 @@ async function textOf(response: Response): Promise<string> {
 }
 
 /** Stands in for the answer of a receiver that is not on this machine. */
-const KEPT = {
-  status: 200,
-  statusText: "OK",
-  headers: {},
-  body: "kept in the inbox: the host is not this machine",
-  error: null,
-};
+const kept = () =>
+  new Response(new TextEncoder().encode("kept in the inbox: the host is not this machine"), {
+    statusText: "OK",
+  });
 
 /** Sends, and follows redirects as Go does: 307 and 308 with method and body, others as a GET without body (seen). */
 async function follow(
@@ -100,7 +97,7 @@ async function follow(
   row: DeliveryRow,
   sent: Sent,
   signal: AbortSignal,
-): Promise<Response | "kept"> {
+): Promise<Response> {
   const { "Content-Type": _, ...bodyless } = sent.headers;
   let url = sent.url;
   let withBody = true;
@@ -121,7 +118,7 @@ async function follow(
       throw new Error(`unsupported protocol scheme in the redirect to "${location}"`);
     if (response.status < 307) withBody = false;
     url = next.href;
-    if (!isLoopback(next.hostname)) return "kept";
+    if (!isLoopback(next.hostname)) return kept();
   }
   throw new Error(`stopped after ${MAX_REDIRECTS} redirects`);
 }
@@ -138,9 +135,7 @@ async function exchange(
     const { status, message, headers } = outcome;
     return { status, statusText: "", headers, body: message, error: null };
   }
-  if (sent.kept) return KEPT;
-  const response = await follow(context, row, sent, signal);
-  if (response === "kept") return KEPT;
+  const response = sent.kept ? kept() : await follow(context, row, sent, signal);
   const headers = [...response.headers].map(([name, value]) => [canonical(name), value]);
   return {
     status: response.status,

@@ -10,17 +10,10 @@ import { inboxRoutes } from "./routes/inbox.ts";
 export type { ConvoyOptions, ConvoyVersion } from "./context.ts";
 export { ConnectionDropped, type Faults, type Strand } from "./faults.ts";
 
-export type Convoy = {
-  /** Answers a request to the API (`/api/…`) or the inbox. Rejects if a fault closes the connection. */
-  fetch(request: Request): Promise<Response>;
-  /** Resolves when nothing is queued to be processed or delivered right now; retries in the future do not count. */
-  idle(): Promise<void>;
-  /** Stops and closes the database. The next one on the same file resumes what is unfinished. */
-  close(): Promise<void>;
-};
+export type Convoy = ReturnType<typeof createConvoy>;
 
 /** Starts a local Convoy with its own state. Throws SQLite's error if `file` cannot be used. */
-export function createConvoy(options: ConvoyOptions = {}): Convoy {
+export function createConvoy(options: ConvoyOptions = {}) {
   const context = createContext(options);
   const engine = createEngine(context);
   const api = apiApp(context, engine);
@@ -29,7 +22,8 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
   const pages = pageRoutes();
 
   return {
-    async fetch(request) {
+    /** Answers a request to the API (`/api/…`) or the inbox. Rejects if a fault closes the connection. */
+    async fetch(request: Request): Promise<Response> {
       const { pathname } = new URL(request.url);
       if (isPage(pathname)) return pages.fetch(request);
       if (pathname.startsWith("/inbox/")) return inbox.fetch(request);
@@ -42,6 +36,7 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
       return api.fetch(request, { trouble: outcome.kind });
     },
     idle: engine.idle,
+    /** Stops and closes the database. The next one on the same file resumes what is unfinished. */
     async close() {
       context.faults.set({});
       await engine.close();

@@ -5,33 +5,24 @@ import { end, HOST, listen } from "../listen.ts";
 import { VERSIONS } from "./context.ts";
 import { failure } from "./envelope.ts";
 import { refusalOf } from "./guard.ts";
-import {
-  ConnectionDropped,
-  type Convoy,
-  type ConvoyOptions,
-  type ConvoyVersion,
-  createConvoy,
-} from "./index.ts";
+import { ConnectionDropped, type ConvoyOptions, createConvoy } from "./index.ts";
 
-export type ServedConvoy = { url: string; convoy: Convoy; close(): Promise<void> };
+export type ServedConvoy = Awaited<ReturnType<typeof serveConvoy>>;
 
-function versionOf(value: string | undefined): ConvoyVersion | undefined {
-  if (value === undefined || value === "") return undefined;
+/** The version that LOCAL_CONVOY_VERSION names, as an option. */
+function versionOf({ LOCAL_CONVOY_VERSION: value = "" }: NodeJS.ProcessEnv): ConvoyOptions {
   const version = VERSIONS.find((one) => one === value);
-  if (!version)
-    throw new Error(`LOCAL_CONVOY_VERSION must be ${VERSIONS.join(" or ")}, not "${value}".`);
-  return version;
+  if (version) return { version };
+  if (value === "") return {};
+  throw new Error(`LOCAL_CONVOY_VERSION must be ${VERSIONS.join(" or ")}, not "${value}".`);
 }
 
 /**
  * Starts a local Convoy on 127.0.0.1; port 0 takes a free one. Rejects with EADDRINUSE if the port is taken.
  * LOCAL_CONVOY_VERSION in the environment (26.6 or 26.7) is the version to imitate; throws if it is anything else.
  */
-export async function serveConvoy(
-  options: ConvoyOptions & { port: number },
-): Promise<ServedConvoy> {
-  const version = versionOf(process.env.LOCAL_CONVOY_VERSION);
-  const convoy = createConvoy({ ...(version === undefined ? {} : { version }), ...options });
+export async function serveConvoy(options: ConvoyOptions & { port: number }) {
+  const convoy = createConvoy({ ...versionOf(process.env), ...options });
   const server = createAdaptorServer({
     async fetch(request, env) {
       const refused = refusalOf(request.headers);

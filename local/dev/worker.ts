@@ -35,27 +35,24 @@ export async function migrate(root: string, state: string): Promise<void> {
  * or a file.
  */
 export async function serveWorker(options: WorkerOptions) {
-  const bindings = Object.fromEntries(
-    Object.entries(options.settings).map(([name, value]) => [
-      name,
-      { type: "secret_text", value } as const,
-    ]),
-  );
+  const { root, hostname = HOST, port, interactive, state } = options;
+  const bindings = Object.entries(options.settings).map(([name, value]) => [
+    name,
+    { type: "secret_text", value } as const,
+  ]);
   const worker = await startWorker({
-    config: path.join(options.root, "wrangler.toml"),
-    bindings,
+    config: path.join(root, "wrangler.toml"),
+    bindings: Object.fromEntries(bindings),
     dev: {
-      server: { hostname: options.hostname ?? HOST, port: options.port },
+      server: { hostname, port },
       inspector: false,
-      watch: options.interactive,
+      watch: interactive,
       // "info": requests, reloads and errors; the Worker's own logs are handled below.
-      logLevel: options.interactive ? "info" : "none",
+      logLevel: interactive ? "info" : "none",
       structuredLogsHandler: ({ level, message }: { level: string; message: string }) => {
-        if (!options.interactive) return;
-        if (level === "error" || level === "warn") console.error(message);
-        else console.log(message);
+        if (interactive) console[level === "error" || level === "warn" ? "error" : "log"](message);
       },
-      persist: options.state,
+      persist: state,
     },
   });
   const failed = new Promise<never>((_, reject) => {

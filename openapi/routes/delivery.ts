@@ -43,7 +43,6 @@ function reads(nouns: Registry) {
           { links: { resendDelivery: { id: "$response.body#/id" } } },
         ),
       },
-      errors: [404],
     }),
     route("get /delivery/poll", "pollDeliveries", "Ask what is new", {
       description:
@@ -63,7 +62,7 @@ function resends(nouns: Registry) {
       description: "One that is failed, dead or delivered. `event_id` stays the same.",
       params: IdPath,
       answers: { 202: answer("On its way.", "Resent", resent, { headers: ["X-Event-Id"] }) },
-      errors: [404, 409],
+      errors: [409],
     }),
     route("post /delivery/resend", "resendDeliveries", "Send failed and dead deliveries again", {
       description: "Up to 1,000 a call, newest first; with a `cursor` there may be more.",

@@ -74,20 +74,18 @@ const REST = [
   route("get /endpoint/:id", "getEndpoint", "Read an endpoint", {
     params,
     answers: { 200: one() },
-    errors: [404],
   }),
   route("put /endpoint/:id", "updateEndpoint", "Change an endpoint", {
     description: "Changes the given fields.",
     params,
     body: { schema: schema.EndpointPatch, example: { description: "Endpoint for todo API." } },
     answers: { 200: one(), 202: LATER },
-    errors: [404, 409, 502],
+    errors: [409, 502],
   }),
   route("delete /endpoint/:id", "deleteEndpoint", "Remove an endpoint", {
     description: "At once; what was not delivered yet is `dead`.",
     params,
     answers: { 200: answer("Done.", "EndpointRemoved", { data: "Endpoint ID has been removed." }) },
-    errors: [404],
   }),
 ];
 
@@ -96,7 +94,7 @@ const LIFE = [
   route("post /endpoint/:id/ping", "pingEndpoint", "Send a ping", {
     params,
     answers: { 202: onItsWay("Ping") },
-    errors: [404, 409],
+    errors: [409],
   }),
   route("post /endpoint/:id/test", "testEndpoint", "Send a test event", {
     description:
@@ -104,19 +102,18 @@ const LIFE = [
     params,
     body: { schema: schema.NewTest, example: { type: PING.type } },
     answers: { 202: onItsWay("Test") },
-    errors: [404, 409],
+    errors: [409],
   }),
   route("post /endpoint/:id/pause", "pauseEndpoint", "Pause an endpoint", {
     description: "What happens meanwhile is held, and delivered after `activate`.",
     params,
     answers: { 200: one({ status: "paused" }) },
-    errors: [404],
   }),
   route("post /endpoint/:id/activate", "activateEndpoint", "Activate an endpoint", {
     description: "Delivers what was held. One that Convoy has disabled is enabled there, too.",
     params,
     answers: { 200: one({ status: "active" }), 202: LATER },
-    errors: [404, 409, 502],
+    errors: [409, 502],
   }),
   route("post /endpoint/:id/rotate-secret", "rotateSecret", "Change the secret", {
     description: "Both secrets sign while they overlap, by default for 24 hours.",
@@ -125,6 +122,6 @@ const LIFE = [
     answers: {
       200: answer("The secret is shown only once.", "Rotated", { ...secret, overlap_hours: 24 }),
     },
-    errors: [404, 409, 502],
+    errors: [409, 502],
   }),
 ];

@@ -55,14 +55,13 @@ function one(nouns: Registry) {
       description: "With its deliveries.",
       params: IdPath,
       answers: { 200: answer("The event.", "EventDetail", detail, { links }) },
-      errors: [404],
     }),
     route("post /event/:id/replay", "replayEvent", "Send an event again", {
       description:
         "Its failed and dead deliveries or, if there are none, all that are final. `event_id` stays the same.",
       params: IdPath,
       answers: { 202: answer("On its way.", "Replayed", replayed, { headers: ["X-Event-Id"] }) },
-      errors: [404, 409],
+      errors: [409],
     }),
   ];
 }
