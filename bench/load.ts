@@ -4,8 +4,8 @@ import http from "node:http";
 /** A request to send, and the status it must get. */
 export type Shot = { method: string; path: string; body?: object; status: number };
 
-/** A Worker under load. `next` makes each request; `token` is sent unless it is null. */
-export type Target = { url: URL; token: string | null; next: () => Shot };
+/** A Worker under load. `next` makes each request. */
+export type Target = { url: URL; next: () => Shot };
 
 /** Warm-up before a turn counts, until connections are open and work in waitUntil has reached its level. */
 const RUN_IN_MS = 100;
@@ -52,13 +52,10 @@ export async function latencies(target: Target, how: Over & { count: number }): 
   return times;
 }
 
-function send({ url, token, next }: Target, agent: http.Agent): Promise<void> {
+function send({ url, next }: Target, agent: http.Agent): Promise<void> {
   const { method, path, body, status } = next();
   const text = body && JSON.stringify(body);
-  const headers = {
-    ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
-    ...(text ? { "Content-Type": "application/json", "Content-Length": text.length } : {}),
-  };
+  const headers = text ? { "Content-Type": "application/json", "Content-Length": text.length } : {};
   const { hostname, port } = url;
   return new Promise((resolve, reject) => {
     const request = http.request({ agent, hostname, port, method, path, headers }, (response) => {

@@ -36,7 +36,7 @@ const CALLED: [method: string, url: string, body?: object][] = [
 const built = build();
 const costs: Cost[][] = [];
 for (const size of SIZES) {
-  const system = await start(built, { AUTH: "open" });
+  const system = await start(built);
   await fill(system, size);
   costs.push(await measure(await system.urlOf("counted")));
   await system.close();

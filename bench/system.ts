@@ -35,15 +35,15 @@ export function build(): Build {
 
 export type System = Awaited<ReturnType<typeof start>>;
 
-/** Starts workerd and Convoy with empty stores; `settings` are the product's. */
-export async function start({ directory }: Build, settings: Record<string, string>) {
+/** Starts workerd and Convoy with empty stores. */
+export async function start({ directory }: Build) {
   const convoy = fork(path.join(import.meta.dirname, "convoy.ts"));
   const [port] = await once(convoy, "message");
   const bindings = {
+    AUTH: "open",
     CONVOY_BASE_URL: `http://127.0.0.1:${port}/api`,
     CONVOY_API_KEY: "bench",
     CONVOY_PROJECT_ID: "bench",
-    ...settings,
   };
   const { compatibility_date } = readConfig({ config: path.join(root, "wrangler.toml") });
   const names = Object.keys(WORKERS) as WorkerName[];

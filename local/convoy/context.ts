@@ -83,10 +83,7 @@ export function createContext(given: ConvoyOptions): Context {
     options,
     db: openDatabase(file),
     faults: createFaults(() => publish({ kind: "faults" })),
-    agent: {
-      endpoints: cache(ENDPOINT_CACHE_MS),
-      subscriptions: cache(SUBSCRIPTION_CACHE_MS),
-    },
+    agent: { endpoints: cache(ENDPOINT_CACHE_MS), subscriptions: cache(SUBSCRIPTION_CACHE_MS) },
     id: () => ulid(now()),
     timestamp: () => new Date(now()).toISOString(),
     listeners,

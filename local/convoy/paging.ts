@@ -14,10 +14,7 @@ export type Condition = { sql: string; values: SQLInputValue[] };
 /** All conditions, joined by AND, as a WHERE clause and its values. */
 export function whereOf(conditions: Condition[]): Condition {
   const sql = conditions.map((one) => one.sql).join(" AND ");
-  return {
-    sql: sql === "" ? "" : `WHERE ${sql}`,
-    values: conditions.flatMap((one) => one.values),
-  };
+  return { sql: sql === "" ? "" : `WHERE ${sql}`, values: conditions.flatMap((one) => one.values) };
 }
 
 /** `column = value` if a query parameter is given, else nothing. */
