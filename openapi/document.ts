@@ -27,10 +27,7 @@ const BEARER = {
 const FURTHER: Operation[] = [];
 
 /** Every route, in the order of the document. `further`: the nouns' beside their five. */
-export function operationsOf(
-  nouns: Registry = resources,
-  further: Operation[] = FURTHER,
-): Operation[] {
+export function operationsOf(nouns: Registry = resources, further: Operation[] = FURTHER) {
   return [
     ...[...nouns.values()].flatMap(nounOperations),
     ...further,

@@ -92,12 +92,7 @@ const kept = () =>
   });
 
 /** Sends, and follows redirects as Go does: 307 and 308 with method and body, others as a GET without body (seen). */
-async function follow(
-  context: Context,
-  row: DeliveryRow,
-  sent: Sent,
-  signal: AbortSignal,
-): Promise<Response> {
+async function follow(context: Context, row: DeliveryRow, sent: Sent, signal: AbortSignal) {
   const { "Content-Type": _, ...bodyless } = sent.headers;
   let url = sent.url;
   let withBody = true;

@@ -69,10 +69,7 @@ export function shownClientCert(stored: string | null): { mtls_client_cert?: Cli
  * An event's own headers with what the endpoint authenticates with, which wins whatever its case (recorded). Mutual TLS
  * and oauth2 are not played.
  */
-export function withCredentials(
-  own: Record<string, string[]>,
-  stored: string,
-): Record<string, string[]> {
+export function withCredentials(own: Record<string, string[]>, stored: string) {
   const { api_key, basic_auth } = JSON.parse(stored) as Authentication;
   const added: Record<string, string[]> = {};
   if (api_key?.header_name) added[api_key.header_name] = [api_key.header_value ?? ""];

@@ -27,11 +27,7 @@ export function successRaw(status: number, message: string, data: string): Respo
 }
 
 /** A refusal: `{status: false, message}`. */
-export function failure(
-  status: number,
-  message: string,
-  headers: Record<string, string> = {},
-): Response {
+export function failure(status: number, message: string, headers: Record<string, string> = {}) {
   // A fault may request a status that has no body.
   const hasBody = status !== 204 && status !== 205 && status !== 304;
   const body = hasBody ? JSON.stringify({ status: false, message }) : null;

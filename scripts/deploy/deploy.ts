@@ -84,11 +84,7 @@ function say({ worker, database, crons }: Target, secrets: Secrets | undefined):
 }
 
 /** Creates the database if there is none. @returns what failed, or null if it now exists */
-async function makeDatabase(
-  wrangler: Wrangler,
-  { database: { name } }: Target,
-  place: string[],
-): Promise<Result | null> {
+async function makeDatabase(wrangler: Wrangler, { database: { name } }: Target, place: string[]) {
   const listed = await wrangler(["d1", "list", "--json"], { quiet: true });
   if (listed.code !== 0) return listed;
   const databases = JSON.parse(listed.stdout) as { name: string }[];

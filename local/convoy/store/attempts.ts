@@ -72,12 +72,7 @@ export function recordAttempt(
 }
 
 /** Notes, for the inbox only, that it was sent: Convoy's own row stays as it was. */
-export function recordArrival(
-  context: Context,
-  row: DeliveryRow,
-  sent: Sent,
-  answer: Answer,
-): void {
+export function recordArrival(context: Context, row: DeliveryRow, sent: Sent, answer: Answer) {
   context.db.update("delivery", row.uid, {
     url: sent.url,
     sent: JSON.stringify(sent),

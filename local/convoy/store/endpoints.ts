@@ -74,11 +74,7 @@ export function requireEndpoint(
 }
 
 /** Creates an endpoint with its first secret, which is made if it is empty. */
-export function createEndpoint(
-  context: Context,
-  fields: EndpointFields,
-  secret: string,
-): EndpointRow {
+export function createEndpoint(context: Context, fields: EndpointFields, secret: string) {
   const at = context.timestamp();
   const row: EndpointRow = {
     uid: context.id(),
@@ -95,11 +91,7 @@ export function createEndpoint(
 }
 
 /** Changes columns and returns the endpoint; `updated_at` is one of them (a change of status keeps it: recorded). */
-export function changeEndpoint(
-  context: Context,
-  uid: string,
-  columns: Partial<EndpointRow>,
-): EndpointRow {
+export function changeEndpoint(context: Context, uid: string, columns: Partial<EndpointRow>) {
   if (Object.keys(columns).length > 0) context.db.update("endpoint", uid, columns);
   return requireEndpoint(context, uid);
 }
@@ -108,12 +100,7 @@ export function changeEndpoint(
  * Adds a secret and lets the old one sign for `expiration` more hours. The old one's `expires_at` is reported that many
  * *seconds* ahead: a quirk of the real one (recorded: it still signed long after).
  */
-export function rotateSecret(
-  context: Context,
-  uid: string,
-  value: string,
-  expiration: number,
-): EndpointRow {
+export function rotateSecret(context: Context, uid: string, value: string, expiration: number) {
   const row = requireEndpoint(context, uid);
   const secrets = JSON.parse(row.secrets) as Secret[];
   const now = context.options.now();
