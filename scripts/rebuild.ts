@@ -16,9 +16,6 @@ const TOKEN_S = 6 * 3_600;
 /** How many times a page is requested if the Worker or the network fails. */
 const TRIES = 5;
 const RETRY_MS = 1_000;
-/** How long to wait for the cron, which runs each minute, to put the rest, and how often to check. */
-const REST_MS = 150_000;
-const LOOK_MS = 5_000;
 
 await command(async () => {
   const { values } = argumentsOf(USAGE, {
@@ -37,11 +34,12 @@ await command(async () => {
   console.log(`${checked} resources compared, ${differed} differed.`);
   if (dryRun && differed > 0) console.log("Nothing was changed: to change it, omit --dry-run.");
   if (dryRun || differed === 0) return;
-  const left = await rest(call);
+  const { unprojected } = await call<Health>("GET", "/health?deep");
+  const left = unprojected?.changes ?? 0;
   console.log(
     left === 0
       ? "KV has the last change of every resource."
-      : `KV still lacks ${left} changes; the cron continues. GET /health?deep shows how many are left.`,
+      : `KV still lacks ${left} changes: the cron puts them. GET /health?deep shows how many are left.`,
   );
 });
 
@@ -94,13 +92,4 @@ async function rebuild(call: Call, from: string, dryRun: boolean) {
     cursor = page.cursor;
   } while (cursor !== undefined);
   return sum;
-}
-
-/** Waits until the cron has put what exceeded the calls' budget. @returns how many changes KV still lacks */
-async function rest(call: Call): Promise<number> {
-  for (const ends = Date.now() + REST_MS; ; await sleep(LOOK_MS)) {
-    const { unprojected }: Health = await call("GET", "/health?deep");
-    if (unprojected?.changes === 0) return 0;
-    if (Date.now() >= ends) return unprojected?.changes ?? 0;
-  }
 }

@@ -29,15 +29,10 @@ export type SmokeOptions = {
   signal?: AbortSignal;
 };
 
-/** Something that did not happen: says what, and what to look at. */
-export class SmokeError extends Error {
-  override readonly name = "SmokeError";
-}
-
 /**
  * Runs all of it against its own Worker, as an owner of its own: other owners of the project, whose endpoints
  * are other people's, are sent nothing.
- * @throws SmokeError at the first thing that is wrong; everything is removed even then
+ * @throws Error at the first thing that is wrong; everything is removed even then
  */
 export async function smoke(options: SmokeOptions): Promise<void> {
   const isHere = isLoopback(new URL(options.receiverUrl).hostname);
@@ -63,10 +58,10 @@ type Reply<T> = { status: number; body: T; eventId: string | null };
 type Smoke = SmokeOptions & {
   // biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
   api: <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;
-  /** Calls the API. @throws SmokeError unless it answers with this status */
+  /** Calls the API. @throws Error unless it answers with this status */
   // biome-ignore lint/suspicious/noExplicitAny: as api
   demand: <T = any>(status: number, ...call: Parameters<Smoke["api"]>) => Promise<Reply<T>>;
-  /** Waits for a condition, with the cron running meanwhile. @throws SmokeError if it takes too long */
+  /** Waits for a condition, with the cron running meanwhile. @throws Error if it takes too long */
   until: (what: string, met: () => boolean | Promise<boolean>) => Promise<void>;
   /** Whether an event has arrived so many times. */
   arrived: (eventId: string, times?: number) => boolean;
@@ -87,17 +82,17 @@ function smokeOf(options: SmokeOptions, worker: DevWorker, token: string): Smoke
     async demand(status, method, at, body) {
       const answer = await api<never>(method, at, body);
       if (answer.status === status) return answer;
-      throw new SmokeError(
+      throw new Error(
         `${method} ${at}: ${answer.status} ${JSON.stringify(answer.body)} where ${status} was expected`,
       );
     },
     async until(what, met) {
       const begun = Date.now();
       for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
-        if (signal?.aborted) throw new SmokeError("Interrupted.");
+        if (signal?.aborted) throw new Error("Interrupted.");
         if (Date.now() - begun > patienceMs) {
           const health = JSON.stringify((await api("GET", "/health?deep")).body);
-          throw new SmokeError(`${what} did not happen within ${patienceMs / 1_000} s. ${health}`);
+          throw new Error(`${what} did not happen within ${patienceMs / 1_000} s. ${health}`);
         }
         if (Date.now() - ran < CRON_MS) continue;
         ran = Date.now();
@@ -116,13 +111,13 @@ async function steps(smoke: Smoke): Promise<void> {
   await again(smoke, `${created}.${id}`, begun);
   await everything(smoke, id);
   const bad = smoke.receiver.arrivals.filter(({ signed }) => !signed);
-  if (bad.length > 0) throw new SmokeError(`${bad.length} signatures are wrong.`);
+  if (bad.length > 0) throw new Error(`${bad.length} signatures are wrong.`);
 }
 
 /** The tutorial, and every event type. @returns the endpoint, and the first event */
 async function tutorial({ api, demand, until, arrived, receiver, receiverUrl, say }: Smoke) {
   const health = await api<Health>("GET", "/health?deep");
-  if (health.body.convoy !== "ok") throw new SmokeError(`Convoy: ${health.body.convoy}`);
+  if (health.body.convoy !== "ok") throw new Error(`Convoy: ${health.body.convoy}`);
   say("Convoy answers, and the key belongs to the project.");
   const made = await demand(201, "POST", "/endpoint", {
     name: "Todo endpoint",
@@ -154,7 +149,7 @@ async function tutorial({ api, demand, until, arrived, receiver, receiverUrl, sa
     await until(`The webhook "${type}"`, () => (eventId ? arrived(eventId) : since()));
     say(`  ${type} arrived.`);
   }
-  if (!receiver.arrivals.at(-1)?.test) throw new SmokeError("A test does not say that it is one.");
+  if (!receiver.arrivals.at(-1)?.test) throw new Error("A test does not say that it is one.");
   return { id, created };
 }
 
@@ -164,9 +159,9 @@ async function pause({ api, demand, until, arrived, say }: Smoke, endpoint: stri
   const change = await demand(200, "PUT", `/todo/2?endpoint=${endpoint}`, { completed: true });
   const event = change.eventId ?? "";
   const status = async () => (await api("GET", `/delivery/${event}.${endpoint}`)).body.status;
-  if ((await status()) !== "held") throw new SmokeError(`It is ${await status()}, not held.`);
+  if ((await status()) !== "held") throw new Error(`It is ${await status()}, not held.`);
   await sleep(PAUSE_MS);
-  if (arrived(event)) throw new SmokeError("What was sent during the pause arrived.");
+  if (arrived(event)) throw new Error("What was sent during the pause arrived.");
   await demand(200, "POST", `/endpoint/${endpoint}/activate`);
   await until("What was held during the pause", () => arrived(event));
   await until("Its end", async () => (await status()) === "delivered");
@@ -184,14 +179,14 @@ async function again(smoke: Smoke, delivery: string, since: string): Promise<voi
   });
   const shown = await demand(200, "GET", `/delivery/${delivery}`);
   const [attempt] = shown.body.attempts_made ?? [];
-  if (attempt?.http_status !== 200) throw new SmokeError("The attempt is not shown.");
+  if (attempt?.http_status !== 200) throw new Error("The attempt is not shown.");
   await demand(202, "POST", `/delivery/${delivery}/resend`);
   await until("What was sent again", () => arrived(event, 2));
   const keys = receiver.arrivals.filter(({ eventId }) => eventId === event).map(({ key }) => key);
-  if (keys.at(-1) !== `${delivery}.1`) throw new SmokeError(`Its key is ${keys.at(-1)}.`);
+  if (keys.at(-1) !== `${delivery}.1`) throw new Error(`Its key is ${keys.at(-1)}.`);
   say(`Sent again: the same event_id, with the key ${keys.at(-1)}.`);
   const lost = await demand(202, "POST", "/delivery/resend", { since });
-  if (lost.body.resent !== 0) throw new SmokeError(`${lost.body.resent} deliveries were lost.`);
+  if (lost.body.resent !== 0) throw new Error(`${lost.body.resent} deliveries were lost.`);
   say("Nothing was lost since the beginning: there was nothing to send again.");
 }
 
@@ -211,7 +206,7 @@ async function everything(smoke: Smoke, other: string): Promise<void> {
   const { id, header_names, rate_limit } = made.body.endpoint;
   receiver.secrets.push(made.body.secret);
   if (header_names[0] !== SMOKE_HEADER || rate_limit?.requests !== 100) {
-    throw new SmokeError(`The endpoint is not as it was wanted: ${JSON.stringify(made.body)}`);
+    throw new Error(`The endpoint is not as it was wanted: ${JSON.stringify(made.body)}`);
   }
   const created = await demand(201, "POST", "/todo", { id: 3, item: "For the first alone" });
   await until("The webhook to the first endpoint", () => arrived(created.eventId ?? ""));
@@ -220,7 +215,7 @@ async function everything(smoke: Smoke, other: string): Promise<void> {
   const second = receiver.arrivals.filter(({ path }) => path.includes("endpoint=second"));
   const [one] = second;
   if (second.length !== 1 || one?.eventId !== removed.eventId || one?.header !== header) {
-    throw new SmokeError(`The second endpoint got ${JSON.stringify(second)}.`);
+    throw new Error(`The second endpoint got ${JSON.stringify(second)}.`);
   }
   say(`Endpoint ${id} got the one type that it takes, with its header; ${other} got both.`);
 }
