@@ -122,7 +122,11 @@ function toOpenApi(operation: Operation) {
 }
 
 function requestBody({ schema, example, optional }: NonNullable<Operation["body"]>) {
-  const content = { "application/json": { schema: inputSchema(schema), example } };
+  // Some clients send null for none.
+  const orNull = optional ? { type: ["object", "null"] } : {};
+  const content = {
+    "application/json": { schema: { ...inputSchema(schema), ...orNull }, example },
+  };
   return { required: !optional, content };
 }
 

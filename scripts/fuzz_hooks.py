@@ -1,4 +1,4 @@
-"""Loaded by Schemathesis (fuzz.toml): how to write numbers in a URL, and that null is no body."""
+"""Loaded by Schemathesis (fuzz.toml): how to write numbers in a URL."""
 
 import schemathesis
 
@@ -21,9 +21,3 @@ def map_path_parameters(context, path_parameters):
 @schemathesis.hook
 def map_query(context, query):
     return whole(query)
-
-
-@schemathesis.hook
-def filter_body(context, body):
-    """Some clients send null for none, so it is taken where a body is optional."""
-    return body is not None
