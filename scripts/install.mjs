@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 /** How often to say that work is going on: npm says nothing itself while it waits for a network. */
 const EVERY_MS = 5_000;
 const NETWORK =
-  ": what is not in npm's cache it needs a network for; without one it gives up after some minutes. Ctrl-C ends it.";
+  ": what is not in npm's cache it needs a network for; without one it gives up after some minutes.";
 const OPTIONS = ["--include=dev", "--include=optional", "--no-audit", "--no-fund"];
 
 const self = fileURLToPath(import.meta.url);
