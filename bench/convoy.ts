@@ -4,7 +4,8 @@
  * hanging ends.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { listen } from "../local/listen.ts";
 
 /** A message from the parent process. */
 export type ConvoyOrder = { hang: boolean };
@@ -16,13 +17,13 @@ const hung: (() => void)[] = [];
 let hanging = false;
 
 const server = createServer(async (request, response) => {
-  const body = await textOf(request);
+  const body = await text(request);
   const answer = () => send(request, response, body);
   if (hanging) hung.push(answer);
   else answer();
 });
 server.keepAliveTimeout = 60_000;
-server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));
+void listen(server, 0).then((port) => process.send?.(port));
 
 process.on("message", ({ hang }: ConvoyOrder) => {
   hanging = hang;
@@ -34,18 +35,14 @@ function send(request: IncomingMessage, response: ServerResponse, body: string):
   const url = new URL(request.url ?? "", "http://convoy");
   const post = request.method === "POST";
   if (post) {
-    taken.push({
-      uid: String(taken.length).padStart(12, "0"),
-      idempotency_key: JSON.parse(body).idempotency_key,
-      endpoint_id: JSON.parse(body).endpoint_id,
-      created_at: new Date().toISOString(),
-    });
+    const { idempotency_key, endpoint_id } = JSON.parse(body);
+    const uid = String(taken.length).padStart(12, "0");
+    taken.push({ uid, idempotency_key, endpoint_id, created_at: new Date().toISOString() });
   }
-  const data = post
-    ? null
-    : page(/\/eventdeliveries$/.test(url.pathname) ? taken : [], url.searchParams);
-  const text = JSON.stringify({ status: true, message: "ok", data });
-  response.writeHead(post ? 201 : 200, { "Content-Type": "application/json" }).end(text);
+  const isList = /\/eventdeliveries$/.test(url.pathname);
+  const data = post ? null : page(isList ? taken : [], url.searchParams);
+  const answer = JSON.stringify({ status: true, message: "ok", data });
+  response.writeHead(post ? 201 : 200, { "Content-Type": "application/json" }).end(answer);
 }
 
 /** Pages as Convoy does: ordered by uid, each page starting with the item the cursor names. */
@@ -68,11 +65,10 @@ function page(all: Taken[], query: URLSearchParams) {
     status: "Success",
   }));
   const next = items[end];
-  return { content, pagination: { has_next_page: !!next, next_page_cursor: next?.uid ?? "" } };
-}
-
-async function textOf(request: IncomingMessage): Promise<string> {
-  let text = "";
-  for await (const chunk of request) text += chunk;
-  return text;
+  // The uid is for those who ask for the project.
+  return {
+    uid: "bench",
+    content,
+    pagination: { has_next_page: !!next, next_page_cursor: next?.uid ?? "" },
+  };
 }

@@ -6,12 +6,10 @@
  * --turns N (24)    pairs of turns per figure and run: many short ones, so that other load on the
  *                   machine affects both turns of a pair
  * --ms N (400)      length of a turn
- * --auth open|jwt   the product's AUTH; the bare Worker never needs a token
  * --only get,list,post,hang,life
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { mintToken } from "../src/token.ts";
 import { latencies, type Shot, type Target, throughput } from "./load.ts";
 import { build, type System, start, type WorkerName } from "./system.ts";
 import type { Counts } from "./worker/counted.ts";
@@ -27,16 +25,14 @@ const LIFE_CHANGES = 640;
 const MINUTE_MS = 60_000;
 const RETENTION_MS = 8 * 86_400_000;
 const CRON_RUNS_MAX = 120;
-/** The owner while AUTH is open, and the token's. */
+/** The owner while AUTH is open. */
 const OWNER = "default";
-const SECRET = "bench-".repeat(6);
 
 const { values: options } = parseArgs({
   options: {
     runs: { type: "string", default: "1" },
     turns: { type: "string", default: "24" },
     ms: { type: "string", default: "400" },
-    auth: { type: "string", default: "open" },
     only: { type: "string", default: "get,list,post,hang,life" },
   },
 });
@@ -47,13 +43,12 @@ const only = new Set(options.only.split(","));
 const ratios = new Map<string, number[]>();
 const built = build();
 for (let run = 1; run <= Number(options.runs); run++) {
-  const settings = { AUTH: options.auth, AUTH_SECRET: SECRET };
-  const system = await start(built, settings);
+  const system = await start(built);
   await measure(system);
   await system.close();
   // Each life begins with a new clock: the last one ended days ahead of Convoy's.
   for (const endpoints of only.has("life") ? [0, 1, 3] : []) {
-    const fresh = await start(built, settings);
+    const fresh = await start(built);
     await countLife(fresh, endpoints);
     await fresh.close();
   }
@@ -151,9 +146,8 @@ async function countLife(system: System, endpoints: number): Promise<void> {
 /** The counted Worker's counts; POST first puts its clock `aheadMs` forward and runs its cron. */
 async function countsOf({ url }: Target, method: string, aheadMs: number): Promise<Counts> {
   const response = await fetch(new URL(`/bench?ahead=${aheadMs}`, url), { method });
-  if (!response.ok)
-    throw new Error(`${method} /bench: ${response.status} ${await response.text()}`);
-  return (await response.json()) as Counts;
+  if (response.ok) return (await response.json()) as Counts;
+  throw new Error(`${method} /bench: ${response.status} ${await response.text()}`);
 }
 
 /** Waits until the work in waitUntil is done: no turn may pay for another's work. */
@@ -168,11 +162,7 @@ async function count(system: System, name: WorkerName, rows: string): Promise<nu
 }
 
 async function targetOf(system: System, name: WorkerName): Promise<Target> {
-  const asked = options.auth === "jwt" && name !== "bare";
-  const token = asked
-    ? await mintToken({ AUTH_SECRET: SECRET }, OWNER, { expiresInS: 86_400 })
-    : null;
-  return { url: await system.urlOf(name), token, next: postFrom(0) };
+  return { url: await system.urlOf(name), next: postFrom(0) };
 }
 
 /** Posts todos with ids from `first` up: an id from the caller costs a KV read, which bare makes too. */

@@ -16,7 +16,6 @@ export const WORKERS = {
   bare: "bench/worker/bare.ts",
   counted: "bench/worker/counted.ts",
 } as const;
-/** A Worker's name. */
 export type WorkerName = keyof typeof WORKERS;
 
 /** The Workers, bundled as for a deployment. */
@@ -34,28 +33,17 @@ export function build(): Build {
   return { directory, remove: () => rmSync(directory, { recursive: true }) };
 }
 
-/** A running system. */
-export type System = {
-  /** A Worker's own address: through the proxy of `wrangler dev`, the proxy would be measured. */
-  urlOf: (name: WorkerName) => Promise<URL>;
-  /** The numbers of a statement's first row. */
-  query: (name: WorkerName, sql: string) => Promise<Record<string, number>>;
-  setHanging: (hang: boolean) => void;
-  close: () => Promise<void>;
-};
+export type System = Awaited<ReturnType<typeof start>>;
 
-/** Starts workerd and Convoy with empty stores; `settings` are the product's. */
-export async function start(
-  { directory }: Build,
-  settings: Record<string, string>,
-): Promise<System> {
+/** Starts workerd and Convoy with empty stores. */
+export async function start({ directory }: Build) {
   const convoy = fork(path.join(import.meta.dirname, "convoy.ts"));
   const [port] = await once(convoy, "message");
   const bindings = {
+    AUTH: "open",
     CONVOY_BASE_URL: `http://127.0.0.1:${port}/api`,
     CONVOY_API_KEY: "bench",
     CONVOY_PROJECT_ID: "bench",
-    ...settings,
   };
   const { compatibility_date } = readConfig({ config: path.join(root, "wrangler.toml") });
   const names = Object.keys(WORKERS) as WorkerName[];
@@ -75,12 +63,17 @@ export async function start(
   );
   for (const name of names) await migrate(await miniflare.getD1Database("DB", name));
   return {
-    urlOf: (name) => miniflare.unsafeGetDirectURL(name),
-    async query(name, sql) {
+    /** A Worker's own address: through the proxy of `wrangler dev`, the proxy would be measured. */
+    urlOf: (name: WorkerName) => miniflare.unsafeGetDirectURL(name),
+    /** The numbers of a statement's first row. */
+    async query(name: WorkerName, sql: string) {
       const db = await miniflare.getD1Database("DB", name);
       return (await db.prepare(sql).first<Record<string, number>>()) ?? {};
     },
-    setHanging: (hang) => convoy.send({ hang } satisfies ConvoyOrder),
+    async put(name: WorkerName, key: string, value: string) {
+      await (await miniflare.getKVNamespace("KV", name)).put(key, value);
+    },
+    setHanging: (hang: boolean) => convoy.send({ hang } satisfies ConvoyOrder),
     async close() {
       await miniflare.dispose();
       convoy.disconnect();

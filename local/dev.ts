@@ -6,7 +6,12 @@ import { fork } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import path from "node:path";
-import { GRACE_MS, PARENT_CHECK_MS, STOP_SIGNALS } from "./dev/numbers.ts";
+import { STOP_SIGNALS } from "./dev/lifetime.ts";
+
+/** How often we check whether npm is gone: if it gets a SIGKILL, we get no signal. */
+const PARENT_CHECK_MS = 500;
+/** How long the server may take to end after a signal before it is killed: longer than it gives itself. */
+const GRACE_MS = 8_000;
 
 const startedBy = starter();
 // npm, its sh and we share a process group: a parent in another one has adopted us, so npm is gone already.

@@ -1,84 +1,32 @@
 /** The answers' schemas by their names in the document. */
 import type * as z from "zod/mini";
-import {
-  Endpoint,
-  EndpointAdded,
-  EndpointPage,
-  EndpointRemoved,
-  OwnedEndpointPage,
-  PingQueued,
-  Rotated,
-  SyncReport,
-  TestQueued,
-} from "../src/endpoint/answers.ts";
+import * as endpoint from "../src/endpoint/answers.ts";
 import { ErrorBody } from "../src/errors.ts";
 import { Alive, Health } from "../src/health.ts";
-import {
-  Attempt,
-  BulkResent,
-  Delivery,
-  DeliveryDetail,
-  DeliveryPage,
-  EventDetail,
-  EventPage,
-  EventTypes,
-  LoggedEvent,
-  OwnedDeliveryPage,
-  OwnedEventPage,
-  Polled,
-  Rebuilt,
-  Replayed,
-  Resent,
-  Summary,
-} from "../src/outbox/answers.ts";
+import * as outbox from "../src/outbox/answers.ts";
 import type { Registry } from "../src/outbox/outbox.ts";
 import { PortalLink } from "../src/portal-link.ts";
 import { Signpost } from "../src/root.ts";
 import { namedSchemas } from "./json-schema.ts";
 import { Done, nounSchemas } from "./noun.ts";
+import type { Operation } from "./operation.ts";
 
-const ANSWERS: Record<string, z.ZodMiniType> = {
-  Done,
-  Endpoint,
-  EndpointPage,
-  EndpointAdded,
-  EndpointRemoved,
-  OwnedEndpointPage,
-  Rotated,
-  PingQueued,
-  TestQueued,
-  SyncReport,
-  Delivery,
-  Attempt,
-  DeliveryPage,
-  DeliveryDetail,
-  OwnedDeliveryPage,
-  Polled,
-  Resent,
-  BulkResent,
-  LoggedEvent,
-  EventPage,
-  EventDetail,
-  OwnedEventPage,
-  EventTypes,
-  Replayed,
-  Summary,
-  PortalLink,
-  Alive,
-  Health,
-  Rebuilt,
-  Signpost,
-  Error: ErrorBody,
-};
+const ANSWERS = { ...endpoint, ...outbox, PortalLink, Alive, Health, Signpost, Done };
+/** What only other answers contain. */
+const PARTS = ["Endpoint", "Delivery", "Attempt", "LoggedEvent"];
 
 /** The schemas of `components.schemas`. @throws Error if a noun's have the names of others */
-export function schemasOf(nouns: Registry) {
-  const named = [...nouns.values()].flatMap((noun) => Object.entries(nounSchemas(noun)));
-  const all = [...Object.entries(ANSWERS), ...named];
-  const names = all.map(([name]) => name);
-  const twice = names.find((name, at) => names.indexOf(name) !== at);
-  if (twice !== undefined) {
-    throw new Error(`Two schemas of the API document are named ${twice}: rename the noun.`);
+export function schemasOf(nouns: Registry, operations: Operation[]) {
+  const used = operations.flatMap(({ answers }) => Object.values(answers).map((one) => one.schema));
+  const names = new Set([...used.flat(), ...PARTS]);
+  const all: [string, z.ZodMiniType][] = [
+    ...Object.entries(ANSWERS).filter(([name]) => names.has(name)),
+    ["Error", ErrorBody],
+    ...[...nouns.values()].flatMap((noun) => Object.entries(nounSchemas(noun))),
+  ];
+  const twice = all.find(([name], at) => all.findIndex(([other]) => other === name) !== at);
+  if (twice) {
+    throw new Error(`Two schemas of the API document are named ${twice[0]}: rename the noun.`);
   }
   // By name: the order of a module's exports is its loader's.
   return namedSchemas(Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1))));

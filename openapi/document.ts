@@ -8,41 +8,40 @@ import { ERRORS, type ErrorAnswer } from "./errors.ts";
 import { HEADERS } from "./headers.ts";
 import { inputSchema, parameterSchema } from "./json-schema.ts";
 import { namesOf, nounOperations } from "./noun.ts";
-import type { Answer, Operation } from "./operation.ts";
+import type { Answer, Links, Operation } from "./operation.ts";
 import { PARAMETERS } from "./parameters.ts";
 import { deliveryOperations } from "./routes/delivery.ts";
 import { endpointOperations } from "./routes/endpoint.ts";
-import { ENDPOINT_LIFE } from "./routes/endpoint-life.ts";
 import { eventOperations } from "./routes/event.ts";
-import { OTHER, rebuildOperation } from "./routes/other.ts";
+import { otherOperations } from "./routes/other.ts";
 import { webhooks } from "./webhooks.ts";
+
+const BEARER = {
+  type: "http",
+  scheme: "bearer",
+  bearerFormat: "JWT",
+  description: 'A token whose `sub` is the owner. Not needed if AUTH is "open".',
+};
 
 /** The nouns' routes beside their five, documented by hand. */
 const FURTHER: Operation[] = [];
 
 /** Every route, in the order of the document. `further`: the nouns' beside their five. */
-export function operationsOf(
-  nouns: Registry = resources,
-  further: Operation[] = FURTHER,
-): Operation[] {
+export function operationsOf(nouns: Registry = resources, further: Operation[] = FURTHER) {
   return [
     ...[...nouns.values()].flatMap(nounOperations),
     ...further,
     ...endpointOperations(nouns),
-    ...ENDPOINT_LIFE,
     ...deliveryOperations(nouns),
     ...eventOperations(nouns),
-    ...OTHER,
-    rebuildOperation(nouns),
+    ...otherOperations(nouns),
   ];
 }
 
 function tagsOf(nouns: Registry) {
+  const description = "Every change publishes an event.";
   return [
-    ...[...nouns.values()].map((noun) => ({
-      name: namesOf(noun).many,
-      description: "Every change publishes an event.",
-    })),
+    ...[...nouns.values()].map((noun) => ({ name: namesOf(noun).many, description })),
     { name: "Endpoints", description: "Where webhooks go." },
     { name: "Deliveries", description: "What became of each event for each endpoint." },
     { name: "Events", description: "What was published." },
@@ -69,17 +68,10 @@ export function buildDocument(nouns: Registry = resources, further?: Operation[]
     paths: pathsOf(operations),
     webhooks: webhooks(nouns),
     components: {
-      securitySchemes: {
-        bearer: {
-          type: "http",
-          scheme: "bearer",
-          bearerFormat: "JWT",
-          description: 'A token whose `sub` is the owner. Not needed if AUTH is "open".',
-        },
-      },
+      securitySchemes: { bearer: BEARER },
       headers: HEADERS,
       responses: responsesOf(operations),
-      schemas: schemasOf(nouns),
+      schemas: schemasOf(nouns, operations),
     },
   };
 }
@@ -109,11 +101,13 @@ function pathsOf(operations: Operation[]) {
 }
 
 function toOpenApi(operation: Operation) {
-  const { id, tag, summary, description, caller = "owner", body } = operation;
+  const { id, tag, summary, description, caller = "owner", body, answers } = operation;
   const parameters = [
     ...toParameters(operation, "path", operation.params),
     ...toParameters(operation, "query", operation.query),
   ];
+  const errors = errorsOf(operation).map((status) => [status, { $ref: ref(operation, status) }]);
+  const others = Object.entries(answers).map(([status, answer]) => [status, response(answer)]);
   return {
     operationId: id,
     tags: [tag],
@@ -122,41 +116,33 @@ function toOpenApi(operation: Operation) {
     ...(caller === "either" ? { security: [{}, { bearer: [] }] } : {}),
     ...(caller === "anyone" ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(body
-      ? {
-          requestBody: {
-            required: !body.optional,
-            content: {
-              "application/json": { schema: inputSchema(body.schema), example: body.example },
-            },
-          },
-        }
-      : {}),
-    responses: {
-      ...Object.fromEntries(
-        errorsOf(operation).map((status) => [status, { $ref: ref(operation, status) }]),
-      ),
-      ...Object.fromEntries(
-        Object.entries(operation.answers).map(([status, answer]) => [status, response(answer)]),
-      ),
-    },
+    ...(body ? { requestBody: requestBody(body) } : {}),
+    responses: Object.fromEntries([...errors, ...others]),
   };
+}
+
+function requestBody({ schema, example, optional }: NonNullable<Operation["body"]>) {
+  // Some clients send null for none.
+  const orNull = optional ? { type: ["object", "null"] } : {};
+  const content = {
+    "application/json": { schema: { ...inputSchema(schema), ...orNull }, example },
+  };
+  return { required: !optional, content };
 }
 
 function toParameters(
   { tag, said = {} }: Operation,
   place: "path" | "query",
-  object?: z.ZodMiniObject,
+  of?: z.ZodMiniObject,
 ) {
-  return Object.entries((object?.shape ?? {}) as Record<string, z.ZodMiniType>).map(
-    ([name, schema]) => ({
-      name,
-      in: place,
-      ...(place === "path" ? { required: true } : {}),
-      ...(said[name] ?? PARAMETERS[`${tag} ${name}`] ?? PARAMETERS[name]),
-      schema: parameterSchema(schema),
-    }),
-  );
+  const shape = (of?.shape ?? {}) as Record<string, z.ZodMiniType>;
+  return Object.entries(shape).map(([name, schema]) => ({
+    name,
+    in: place,
+    ...(place === "path" ? { required: true } : {}),
+    ...(said[name] ?? PARAMETERS[`${tag} ${name}`] ?? PARAMETERS[name]),
+    schema: parameterSchema(schema),
+  }));
 }
 
 /** Every error that a route can return: its own, and those that follow from how it is called. */
@@ -168,6 +154,7 @@ function errorsOf(operation: Operation): number[] {
     ...(caller === "anyone" ? [] : [401, 403, 429]),
     // These also apply to a body that no route expects.
     ...(method === "get" ? [] : [413, 415]),
+    ...(operation.path.includes(":") ? [404] : []),
     ...errors,
     ...[500, 503],
   ].sort();
@@ -179,16 +166,16 @@ function ref({ ownErrors = {} }: Operation, status: number): string {
   return `#/components/responses/${error.name}`;
 }
 
-function headerRef(name: string): string {
-  return `#/components/headers/${name}`;
-}
-
-function response({ description, schema, example, headers = [], maybe = [], links }: Answer) {
+function response(answer: Answer & Pick<ErrorAnswer, "maybe">) {
+  const { description, schema, example, headers = [], maybe = [], links } = answer;
   const refs = [schema].flat().map((name) => ({ $ref: `#/components/schemas/${name}` }));
   return {
     description,
     headers: Object.fromEntries([
-      ...["X-Request-Id", ...headers].map((name) => [name, { $ref: headerRef(name) }]),
+      ...["X-Request-Id", ...headers].map((name) => [
+        name,
+        { $ref: `#/components/headers/${name}` },
+      ]),
       ...maybe.map((name) => [name, { ...HEADERS[name], required: false }]),
     ]),
     content: {
@@ -197,15 +184,13 @@ function response({ description, schema, example, headers = [], maybe = [], link
         ...(example === undefined ? {} : { example }),
       },
     },
-    ...(links
-      ? {
-          links: Object.fromEntries(
-            Object.entries(links).map(([operationId, parameters]) => [
-              operationId,
-              { operationId, parameters },
-            ]),
-          ),
-        }
-      : {}),
+    ...(links ? { links: linksOf(links) } : {}),
   };
+}
+
+function linksOf(links: Links) {
+  const all = Object.entries(links);
+  return Object.fromEntries(
+    all.map(([operationId, parameters]) => [operationId, { operationId, parameters }]),
+  );
 }

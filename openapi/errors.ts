@@ -1,12 +1,11 @@
 /** Errors: one shape, one entry per status. */
 import type { HeaderName } from "./headers.ts";
 
-/** An error as the document has it. */
 export type ErrorAnswer = {
   name: string;
   description: string;
   example?: object;
-  headers?: string[];
+  headers?: HeaderName[];
   /** Headers that not every such answer has. */
   maybe?: HeaderName[];
 };
@@ -37,14 +36,8 @@ export const ERRORS: Record<number, ErrorAnswer> = {
     description: "The caller has no such resource.",
     example: { error: "Endpoint not found" },
   },
-  409: {
-    name: "Conflict",
-    description: "Its current state does not allow this.",
-  },
-  413: {
-    name: "TooLarge",
-    description: "The body is larger than 64 KiB.",
-  },
+  409: { name: "Conflict", description: "Its current state does not allow this." },
+  413: { name: "TooLarge", description: "The body is larger than 64 KiB." },
   415: {
     name: "NotJson",
     description: "The body is not declared as JSON in UTF-8, or it is compressed.",
@@ -54,14 +47,8 @@ export const ERRORS: Record<number, ErrorAnswer> = {
     description: "The owner has used up its rate limit.",
     headers: ["Retry-After"],
   },
-  500: {
-    name: "Unexpected",
-    description: "An error on our side.",
-  },
-  502: {
-    name: "BadGateway",
-    description: "Convoy refused; only the operator can fix this.",
-  },
+  500: { name: "Unexpected", description: "An error on our side." },
+  502: { name: "BadGateway", description: "Convoy refused; only the operator can fix this." },
   503: {
     name: "Unavailable",
     description: "A dependency or a setting is missing; the error names it.",
@@ -70,10 +57,10 @@ export const ERRORS: Record<number, ErrorAnswer> = {
 };
 
 /** The database did not answer to a change; the event's id shows whether it was made. */
-export const CHANGE_UNKNOWN = {
+export const CHANGE_UNKNOWN: ErrorAnswer = {
   name: "InDoubt",
   description:
     "With X-Event-Id: the change may or may not have been made; GET /event/{id} shows which. With Retry-After: nothing was changed.",
   headers: ["X-Event-Id"],
   maybe: ["Retry-After"],
-} satisfies ErrorAnswer;
+};

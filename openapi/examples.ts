@@ -3,10 +3,8 @@ import type { Registry } from "../src/outbox/outbox.ts";
 
 /** When everything in the examples happens. */
 export const EXAMPLE_TIME = "2026-11-24T12:00:00.000Z";
-/** The event of every example. */
 export const EXAMPLE_EVENT_ID = "019ab5e1-6c00-7d2e-8f10-2b6f0c9a4d31";
 
-/** The endpoint of every example. */
 export const EXAMPLE_ENDPOINT = {
   id: "01M86F4EG3B4N9ZPEW1BAAMQ4B",
   name: "Todo endpoint",
@@ -21,7 +19,6 @@ export const EXAMPLE_ENDPOINT = {
   updated_at: EXAMPLE_TIME,
 };
 
-/** The secret of every example. */
 export const EXAMPLE_SECRET = "KRRDwhSGCZSJ8qKJ5UuTxGUUe";
 
 function subject(nouns: Registry) {
@@ -32,7 +29,6 @@ function subject(nouns: Registry) {
   return { about, data: example as object, created: verbs.created };
 }
 
-/** A delivery. */
 export function exampleDelivery(nouns: Registry) {
   const { about, created } = subject(nouns);
   return {
@@ -62,7 +58,6 @@ export function exampleResent(nouns: Registry) {
   };
 }
 
-/** An event. */
 export function exampleEvent(nouns: Registry) {
   const { about, data, created } = subject(nouns);
   return {

@@ -1,17 +1,11 @@
 /** JSON Schemas made from the Worker's zod schemas, the only source of shapes in the document. */
 import * as z from "zod/mini";
 
-/** A JSON Schema. */
 export type JsonSchema = { [key: string]: unknown };
 
 /** The schema of what a caller sends: before parsing. */
 export function inputSchema(schema: z.ZodMiniType): JsonSchema {
   return bare(z.toJSONSchema(schema, { io: "input" }));
-}
-
-/** The schema of what the API answers: it allows only what it lists. */
-export function outputSchema(schema: z.ZodMiniType): JsonSchema {
-  return bare(z.toJSONSchema(schema, { io: "output" }));
 }
 
 /**
@@ -20,6 +14,8 @@ export function outputSchema(schema: z.ZodMiniType): JsonSchema {
  */
 export function parameterSchema(schema: z.ZodMiniType): JsonSchema {
   const parsed = bare(z.toJSONSchema(schema, { io: "output", unrepresentable: "any" }));
+  // Only digits are taken.
+  if (parsed.type === "integer") return { minimum: 0, ...parsed };
   return parsed.type === undefined ? inputSchema(schema) : parsed;
 }
 

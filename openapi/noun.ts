@@ -3,7 +3,7 @@ import * as z from "zod/mini";
 import type { AnyResource } from "../src/outbox/outbox.ts";
 import { EndpointQuery, ListQuery, pageOf } from "../src/schema.ts";
 import { CHANGE_UNKNOWN, type ErrorAnswer } from "./errors.ts";
-import type { Operation } from "./operation.ts";
+import { type Answer, answer, type Operation, routesOf } from "./operation.ts";
 import type { Said } from "./parameters.ts";
 
 /** The answer to a change that returns no value. */
@@ -45,25 +45,19 @@ function missing(resource: AnyResource): ErrorAnswer {
 
 /** What any route that changes one by its id says: for a noun's further routes too. */
 export function changeOf(resource: AnyResource) {
-  const { many } = namesOf(resource);
   return {
-    tag: many,
     ...pathOf(resource),
     query: EndpointQuery,
     // A noun's rules may refuse a change.
-    errors: [404, 409],
+    errors: [409],
     ownErrors: { 404: missing(resource), 503: CHANGE_UNKNOWN },
   };
 }
 
 /** The answer to a change that returns no value: `Todo with id 1 has been updated.` */
 export function doneAnswer({ label, example }: AnyResource, done: string) {
-  return {
-    description: "Done.",
-    schema: "Done",
-    example: { data: `${label} with id ${example.id} has been ${done}.` },
-    headers: ["X-Event-Id"],
-  };
+  const data = `${label} with id ${example.id} has been ${done}.`;
+  return answer("Done.", "Done", { data }, { headers: ["X-Event-Id"] });
 }
 
 function pathOf(resource: AnyResource) {
@@ -78,104 +72,60 @@ function pathOf(resource: AnyResource) {
   return { params: z.object({ id: id.path }), said };
 }
 
-/** The five routes. */
 export function nounOperations(resource: AnyResource): Operation[] {
-  return [...reads(resource), ...changes(resource)];
-}
-
-function reads(resource: AnyResource): Operation[] {
   const { name, one, many, word } = namesOf(resource);
-  const { example, verbs } = resource;
-  const { retrieved, failed } = verbs;
-  const { params, said } = pathOf(resource);
+  const { example, verbs, bodies } = resource;
+  const { created, updated, deleted, retrieved, failed } = verbs;
+  const route = routesOf(many);
+  const change = changeOf(resource);
+  const { params, said } = change;
   return [
-    {
-      method: "get",
-      path: `/${name}`,
-      id: `list${many}`,
-      tag: many,
-      summary: `List ${plural(word)}`,
+    route(`get /${name}`, `list${many}`, `List ${plural(word)}`, {
       description: `Ordered by id. \`endpoint\` gets \`${retrieved.type}\`.`,
       query: ListQuery,
       said,
-      answers: {
-        200: { description: "A page.", schema: `${one}Page`, example: { data: [example] } },
-      },
-    },
-    {
-      method: "get",
-      path: `/${name}/:id`,
-      id: `get${one}`,
-      tag: many,
-      summary: `Read ${article(word)}`,
+      answers: { 200: answer("A page.", `${one}Page`, { data: [example] }) },
+    }),
+    route(`get /${name}/:id`, `get${one}`, `Read ${article(word)}`, {
       description: `\`endpoint\` gets \`${retrieved.type}\` or \`${failed.type}\`.`,
-      params,
-      query: EndpointQuery,
-      said,
-      answers: { 200: { description: `The ${word}.`, schema: one, example } },
-      errors: [404],
-    },
-  ];
-}
-
-function changes(resource: AnyResource): Operation[] {
-  const { name, one, many, word } = namesOf(resource);
-  const { created, updated, deleted } = resource.verbs;
-  const { create, update } = resource.bodies;
-  const change = changeOf(resource);
-  return [
-    {
-      method: "post",
-      path: `/${name}`,
-      id: `create${one}`,
-      tag: many,
-      summary: `Create ${article(word)}`,
+      ...{ params, query: EndpointQuery, said },
+      answers: { 200: answer(`The ${word}.`, one, example) },
+    }),
+    route(`post /${name}`, `create${one}`, `Create ${article(word)}`, {
       description: `Publishes \`${created.type}\`. Without an id, the server chooses one.`,
-      query: EndpointQuery,
-      said: change.said,
-      body: { schema: create, example: picked(resource, create) },
+      ...{ query: EndpointQuery, said },
+      body: { schema: bodies.create, example: picked(resource, bodies.create) },
       answers: { 201: added(resource) },
       errors: [404, 409],
       ownErrors: { 503: CHANGE_UNKNOWN },
-    },
-    {
+    }),
+    route(`put /${name}/:id`, `update${one}`, `Change ${article(word)}`, {
       ...change,
-      method: "put",
-      path: `/${name}/:id`,
-      id: `update${one}`,
-      summary: `Change ${article(word)}`,
       description: `Changes the given fields; publishes \`${updated.type}\`.`,
-      body: { schema: update, example: picked(resource, update) },
+      body: { schema: bodies.update, example: picked(resource, bodies.update) },
       answers: { 200: doneAnswer(resource, "updated") },
-    },
-    {
+    }),
+    route(`delete /${name}/:id`, `delete${one}`, `Remove ${article(word)}`, {
       ...change,
-      method: "delete",
-      path: `/${name}/:id`,
-      id: `delete${one}`,
-      summary: `Remove ${article(word)}`,
       description: `Publishes \`${deleted.type}\`.`,
       answers: { 200: doneAnswer(resource, "removed") },
-    },
+    }),
   ];
 }
 
-function added(resource: AnyResource) {
+function added(resource: AnyResource): Answer {
   const { name, one, word } = namesOf(resource);
   const { label, example } = resource;
-  const id = `$response.body#/${name}/id`;
-  return {
-    description: `The ${word}.`,
-    schema: `${one}Added`,
-    example: { data: `${label} added`, [name]: example },
-    headers: ["Location", "X-Event-Id"],
-    links: {
-      [`get${one}`]: { id },
-      [`update${one}`]: { id },
-      [`delete${one}`]: { id },
-      getEvent: { id: "$response.header.X-Event-Id" },
-    },
+  const byId = { id: `$response.body#/${name}/id` };
+  const links = {
+    ...{ [`get${one}`]: byId, [`update${one}`]: byId, [`delete${one}`]: byId },
+    getEvent: { id: "$response.header.X-Event-Id" },
   };
+  const shown = { data: `${label} added`, [name]: example };
+  return answer(`The ${word}.`, `${one}Added`, shown, {
+    headers: ["Location", "X-Event-Id"],
+    links,
+  });
 }
 
 /** The example's fields that a body takes. */

@@ -10,10 +10,8 @@ export type Answer = {
   /** A name from openapi/answers.ts, or several if it can be any of them. */
   schema: string | string[];
   example?: unknown;
-  /** Names from openapi/headers.ts; X-Request-Id is always included. */
-  headers?: string[];
-  /** Headers that not every such answer has. */
-  maybe?: HeaderName[];
+  /** Besides X-Request-Id, which is always included. */
+  headers?: HeaderName[];
   /** Operations that this answer leads to, and where in it their parameters are. */
   links?: Links;
 };
@@ -21,9 +19,10 @@ export type Answer = {
 /** The parameters of operations, by the operations' ids. */
 export type Links = Record<string, Record<string, string>>;
 
-/** A route. */
+type Method = "get" | "post" | "put" | "delete";
+
 export type Operation = {
-  method: "get" | "post" | "put" | "delete";
+  method: Method;
   /** As Hono has it: `/todo/:id`. */
   path: string;
   id: string;
@@ -43,3 +42,26 @@ export type Operation = {
   /** What errors are, where openapi/errors.ts does not say. */
   ownErrors?: Record<number, ErrorAnswer>;
 };
+
+/** What makes a route under a tag, such as `get /todo/:id`. */
+export function routesOf(tag: string) {
+  return (
+    call: `${Method} ${string}`,
+    id: string,
+    summary: string,
+    more: Omit<Operation, "method" | "path" | "id" | "tag" | "summary">,
+  ): Operation => {
+    const [method, path = ""] = call.split(" ");
+    return { method: method as Method, path, id, tag, summary, ...more };
+  };
+}
+
+/** An answer with its schema's name and an example. */
+export function answer(
+  description: string,
+  schema: Answer["schema"],
+  example?: unknown,
+  more: Pick<Answer, "headers" | "links"> = {},
+): Answer {
+  return { description, schema, example, ...more };
+}

@@ -1,17 +1,12 @@
 /** Descriptions of the parameters in paths and queries. */
+import { EXAMPLE_ENDPOINT } from "./examples.ts";
 
-/** What a parameter is. */
 export type Said = { description: string; example?: unknown };
 
 /** By the tag of the route and the parameter's name; without a tag, for all. */
 export const PARAMETERS: Record<string, Said> = {
-  "Endpoints id": {
-    description: "The endpoint's id.",
-    example: "01M86F4EG3B4N9ZPEW1BAAMQ4B",
-  },
-  "Events id": {
-    description: "X-Event-Id of the change, `event_id` of the webhook.",
-  },
+  "Endpoints id": { description: "The endpoint's id.", example: EXAMPLE_ENDPOINT.id },
+  "Events id": { description: "X-Event-Id of the change, `event_id` of the webhook." },
   "Deliveries id": { description: "The delivery's id: `event_id.endpoint_id`." },
   endpoint: { description: "An endpoint of the caller." },
   limit: { description: "The maximum number to return." },
@@ -29,7 +24,5 @@ export const PARAMETERS: Record<string, Said> = {
     description:
       "Deliveries that are known, at most 50: `sequence.endpoint_id,…`; without an endpoint, all of that event.",
   },
-  deep: {
-    description: "With any value: checks D1, KV and Convoy. Needs a token.",
-  },
+  deep: { description: "With any value: checks D1, KV and Convoy. Needs a token." },
 };

@@ -45,23 +45,17 @@ function exampleOf(nouns: Registry, { type, example }: EventType, resource: stri
   return bodyOf(content, nouns);
 }
 
-/** The `webhooks` section. */
 export function webhooks(nouns: Registry) {
+  const responses = { "2XX": { description: "Accepted. Anything else is delivered again." } };
   return Object.fromEntries(
-    catalogueOf(nouns).map(({ name, description, schema, example }) => [
-      name,
-      {
-        post: {
-          operationId: name,
-          tags: ["Webhooks"],
-          summary: description,
-          security: [],
-          requestBody: { required: true, content: { "application/json": { schema, example } } },
-          responses: {
-            "2XX": { description: "Accepted. Anything else is delivered again." },
-          },
-        },
-      },
-    ]),
+    catalogueOf(nouns).map(({ name, description: summary, schema, example }) => {
+      const content = { "application/json": { schema, example } };
+      const requestBody = { required: true, content };
+      const tags = ["Webhooks"];
+      return [
+        name,
+        { post: { operationId: name, tags, summary, security: [], requestBody, responses } },
+      ];
+    }),
   );
 }

@@ -4,9 +4,9 @@
  */
 import "../local/wrangler-env.ts";
 import path from "node:path";
+import { run } from "../local/wrangler.ts";
 import { writeAssets } from "../openapi/assets.ts";
 import { deploy } from "./deploy/deploy.ts";
-import { run } from "./deploy/wrangler.ts";
 
 const root = path.join(import.meta.dirname, "..");
 

@@ -1,32 +1,30 @@
 // Every npm script runs this first: it installs the packages if node_modules is missing or does not
 // match package-lock.json. npm puts node_modules/.bin first on PATH, so the script itself finds the
 // project's own Node (24) as `node`. Plain JavaScript without newer syntax: before anything is installed this
-// runs on whatever Node there is, if only to say that it is too old.
+// runs on whatever Node there is, if only to say that it is too old. The types are in install.d.mts.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** When to say that npm is still busy: it says nothing itself while it waits for a network. */
-const PATIENCE_MS = 10_000;
+/** How often to say that work is going on: npm says nothing itself while it waits for a network. */
+const EVERY_MS = 5_000;
+const NETWORK =
+  ": what is not in npm's cache it needs a network for; without one it gives up after some minutes.";
+const OPTIONS = ["--include=dev", "--include=optional", "--no-audit", "--no-fund"];
 
 const self = fileURLToPath(import.meta.url);
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === self) {
   process.exitCode = (await install(dirname(dirname(self)))) ? 0 : 1;
 }
 
-/**
- * Whether node_modules holds what package-lock.json asks for on this platform. npm writes what it
- * installed into node_modules/.package-lock.json, so a manual install counts as well.
- * @param {string} root the repository's directory
- * @param {Platform} [platform] this machine unless given
- * @returns {string | undefined} why an install is needed; undefined if it is not
- */
+/** Why an install is needed; undefined if it is not. npm notes what it installed in node_modules/.package-lock.json. */
 export function missing(root, platform = here()) {
   const modules = join(root, "node_modules");
   if (!existsSync(modules)) return "node_modules is missing";
   // Comes from an install script: absent if scripts were disabled or the install was interrupted.
-  if (!existsSync(nodeBinary(root))) return "the project's own Node is missing";
+  const node = join(modules, ".bin", process.platform === "win32" ? "node.cmd" : "node");
+  if (!existsSync(node)) return "the project's own Node is missing";
   const wanted = readPackages(join(root, "package-lock.json"));
   const installed = readPackages(join(modules, ".package-lock.json"));
   if (!wanted || !installed) return "node_modules is incomplete";
@@ -44,12 +42,7 @@ export function missing(root, platform = here()) {
   return undefined;
 }
 
-/**
- * Why this Node cannot install the packages; undefined if it can.
- * @param {string} version such as 20.19.0
- * @param {string} range package.json's engines.node: `^` and `>=` only
- * @returns {string | undefined}
- */
+/** Why this Node cannot install the packages; undefined if it can. `range`: engines.node, with `^` and `>=` only. */
 export function tooOld(version, range) {
   const [major, minor] = version.split(".").map(Number);
   const fits = range.split("||").some((part) => {
@@ -61,14 +54,20 @@ export function tooOld(version, range) {
   return `Node ${range.trim()} is needed, and this is ${version}: install a newer one (https://nodejs.org), then run this again.`;
 }
 
-/**
- * Runs `npm ci` if needed; quiet unless it fails or takes long.
- * @param {string} root the repository's directory
- * @param {{ npm?: string[], patienceMs?: number, say?: (line: string) => void }} [how] for tests
- * @returns {Promise<boolean>} false if it cannot be done; why has then been printed
- */
+/** Says what is going on, now and every few seconds, the second time with a hint. Returns what ends it. */
+export function busy(what, { hint = "", everyMs = EVERY_MS, say = console.error } = {}) {
+  say(`${what} …`);
+  let times = 0;
+  const timer = setInterval(() => {
+    times++;
+    say(`… ${(times * everyMs) / 1000} s${times === 2 ? hint : ""}`);
+  }, everyMs);
+  return () => clearInterval(timer);
+}
+
+/** Runs `npm ci` if needed. Returns false if it cannot be done; why has then been printed. */
 export async function install(root, how = {}) {
-  const { npm = npmCommand(), patienceMs = PATIENCE_MS, say = console.error } = how;
+  const { npm = npmCommand(), everyMs, say = console.error } = how;
   const reason = missing(root);
   if (reason === undefined) return true;
   const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
@@ -77,14 +76,9 @@ export async function install(root, how = {}) {
     say(old);
     return false;
   }
-  say(`Installing packages (${reason}) …`);
-  const timer = setTimeout(() => {
-    say(
-      `npm is still at it after ${patienceMs / 1000} s. What is not in its cache it needs a network for; without one it gives up after some minutes. Ctrl-C ends it.`,
-    );
-  }, patienceMs);
+  const done = busy(`Installing packages (${reason})`, { hint: NETWORK, everyMs, say });
   const { why, output } = await run(root, npm);
-  clearTimeout(timer);
+  done();
   const still = why || missing(root);
   if (still === undefined) return true;
   say(`${output}Installing failed (${still}). Fix what npm reports above, then run this again.`);
@@ -98,21 +92,9 @@ function npmCommand() {
   return [process.platform === "win32" ? "npm.cmd" : "npm"];
 }
 
-/**
- * @param {string} root
- * @param {string[]} npm
- * @returns {Promise<{ why: string | undefined, output: string }>} `why`: what went wrong
- */
+/** `why`: what went wrong; undefined if nothing did. */
 function run(root, [command, ...first]) {
-  const options = [
-    "ci",
-    "--include=dev",
-    "--include=optional",
-    "--no-audit",
-    "--no-fund",
-    "--loglevel=error",
-  ];
-  const child = spawn(command, [...first, ...options], {
+  const child = spawn(command, [...first, "ci", "--loglevel=error", ...OPTIONS], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -130,22 +112,7 @@ function run(root, [command, ...first]) {
   });
 }
 
-/**
- * The project's own Node (24, pinned in package-lock.json).
- * @param {string} root the repository's directory
- * @returns {string} the path of the binary
- */
-function nodeBinary(root) {
-  return join(root, "node_modules", ".bin", process.platform === "win32" ? "node.cmd" : "node");
-}
-
-/** @typedef {{ os: string, cpu: string, libc: string | undefined }} Platform */
-/** @typedef {{ version?: string, optional?: boolean, os?: string[], cpu?: string[], libc?: string[] }} Entry */
-
-/**
- * This machine, as package-lock.json describes it.
- * @returns {Platform}
- */
+/** This machine, as package-lock.json describes it. */
 function here() {
   const { platform: os, arch: cpu, report } = process;
   if (os !== "linux") return { os, cpu, libc: undefined };
@@ -154,11 +121,7 @@ function here() {
   return { os, cpu, libc: header.glibcVersionRuntime ? "glibc" : "musl" };
 }
 
-/**
- * Whether a package is a binary for this platform. Others are in the lock file, and rightly not installed.
- * @param {Entry} entry
- * @param {Platform} platform
- */
+/** Whether a package is a binary for this platform. Others are in the lock file, and rightly not installed. */
 function isFor({ os, cpu, libc }, platform) {
   return (
     os?.includes(platform.os) === true &&
@@ -167,10 +130,7 @@ function isFor({ os, cpu, libc }, platform) {
   );
 }
 
-/**
- * @param {string} file an npm lock file
- * @returns {Record<string, Entry> | undefined} undefined when unreadable
- */
+/** A lock file's packages by path; undefined if it cannot be read. */
 function readPackages(file) {
   try {
     return JSON.parse(readFileSync(file, "utf8")).packages;

@@ -3,8 +3,8 @@
  * own Worker, owner and receiver, prints what arrived, and removes what it created. CONVOY_BASE_URL, CONVOY_API_KEY
  * and CONVOY_PROJECT_ID name the Convoy; without them it is the local one (LOCAL_CONVOY_VERSION=26.6 or 26.7).
  */
-import { parseArgs } from "node:util";
 import { serveConvoy } from "../local/convoy/server.ts";
+import { argumentsOf, command } from "./command.ts";
 import { type Receiver, startReceiver } from "./smoke/receiver.ts";
 import { smoke } from "./smoke/run.ts";
 
@@ -18,81 +18,65 @@ const LOCAL_PATIENCE_S = 30;
 /** Convoy lists a delivery within seconds. */
 const WALK_DELAY_S = 5;
 
-process.exitCode = await main(process.argv.slice(2));
-
-async function main(argv: string[]): Promise<number> {
-  const given = options(argv);
-  if (!given) return 1;
-  const local = process.env.CONVOY_BASE_URL ? null : await serveConvoy({ port: 0 });
+await command(async () => {
+  const given = options();
+  const { CONVOY_BASE_URL = "", CONVOY_API_KEY = "", CONVOY_PROJECT_ID = "" } = process.env;
+  const local = CONVOY_BASE_URL ? null : await serveConvoy({ port: 0 });
   const receiver = await startReceiver(given.port ?? 0, given.port !== undefined);
   const interrupted = new AbortController();
   process.once("SIGINT", () => interrupted.abort());
   try {
-    const { CONVOY_BASE_URL = "", CONVOY_API_KEY = "", CONVOY_PROJECT_ID = "" } = process.env;
-    const convoy = local
-      ? { CONVOY_BASE_URL: `${local.url}/api`, CONVOY_API_KEY: "local", CONVOY_PROJECT_ID: "local" }
-      : { CONVOY_BASE_URL, CONVOY_API_KEY, CONVOY_PROJECT_ID };
     console.log(`Trying ${local ? "the local Convoy" : CONVOY_BASE_URL} …`);
-    const patienceS = given.patienceS ?? (local ? LOCAL_PATIENCE_S : PATIENCE_S);
     await smoke({
-      convoy,
+      convoy: local
+        ? {
+            CONVOY_BASE_URL: `${local.url}/api`,
+            CONVOY_API_KEY: "local",
+            CONVOY_PROJECT_ID: "local",
+          }
+        : { CONVOY_BASE_URL, CONVOY_API_KEY, CONVOY_PROJECT_ID },
       receiver,
       receiverUrl: given.receiverUrl ?? `http://127.0.0.1:${receiver.port}/hook`,
-      patienceMs: patienceS * 1_000,
+      patienceMs: (given.patienceS ?? (local ? LOCAL_PATIENCE_S : PATIENCE_S)) * 1_000,
       walkDelayS: local ? 1 : WALK_DELAY_S,
       say: (line) => console.log(line),
       signal: interrupted.signal,
-    });
-    print(receiver);
+    }).finally(() => print(receiver));
     console.log("All is well.");
-    return 0;
   } catch (error) {
-    print(receiver);
-    console.error(error instanceof Error ? error.message : String(error));
-    if (!local && receiver.arrivals.length === 0 && !given.receiverUrl) {
-      console.error("Convoy must reach the receiver: see --receiver-url.");
-    }
-    return 1;
+    const unreached = !local && receiver.arrivals.length === 0 && !given.receiverUrl;
+    if (unreached) console.error("Convoy must reach the receiver: see --receiver-url.");
+    throw error;
   } finally {
     await receiver.close();
     await local?.close();
   }
-}
+});
 
-type Given = { port?: number; receiverUrl?: string; patienceS?: number };
-
-function options(argv: string[]): Given | null {
-  try {
-    const types = { type: "string" } as const;
-    const { values } = parseArgs({
-      args: argv,
-      options: { "receiver-url": types, listen: types, patience: types },
-    });
-    const [port, patienceS] = [Number(values.listen ?? 0), Number(values.patience ?? 1)];
-    const url = values["receiver-url"];
-    const right = port >= 0 && port < 65_536 && patienceS > 0 && (!url || URL.canParse(url));
-    if (!right || (url && !values.listen)) throw new Error("");
-    return {
-      ...(values.listen ? { port } : {}),
-      ...(values.patience ? { patienceS } : {}),
-      ...(url ? { receiverUrl: url } : {}),
-    };
-  } catch (error) {
-    console.error(`${(error as Error).message}\n${USAGE}`.trim());
-    return null;
-  }
+function options() {
+  const text = { type: "string" } as const;
+  const { values } = argumentsOf(USAGE, {
+    options: { "receiver-url": text, listen: text, patience: text },
+  });
+  const numberOf = (value?: string) => (value === undefined ? undefined : Number(value));
+  const { "receiver-url": receiverUrl } = values;
+  const [port, patienceS] = [numberOf(values.listen), numberOf(values.patience)];
+  const right = (port ?? 0) >= 0 && (port ?? 0) < 65_536 && (patienceS ?? 1) > 0;
+  const leadsHere = !receiverUrl || (URL.canParse(receiverUrl) && port !== undefined);
+  if (!right || !leadsHere) throw new Error(USAGE);
+  return { port, patienceS, receiverUrl };
 }
 
 function print({ arrivals }: Receiver): void {
   console.log(`\n${arrivals.length} webhooks arrived:`);
   const row = (cells: string[]) =>
-    `  ${cells.map((cell, at) => cell.padEnd([8, 10, 38, 9, 11][at] ?? 0)).join("")}`.trimEnd();
-  console.log(row(["after", "event", "event_id", "sequence", "signature"]));
+    console.log(
+      `  ${cells.map((cell, at) => cell.padEnd([8, 10, 38, 9, 11][at] ?? 0)).join("")}`.trimEnd(),
+    );
+  row(["after", "event", "event_id", "sequence", "signature"]);
   for (const { atMs, event, eventId, sequence, signed } of arrivals) {
     const seconds = `${(atMs / 1_000).toFixed(1)} s`;
-    console.log(
-      row([seconds, event, eventId, String(sequence ?? "-"), signed ? "valid" : "WRONG"]),
-    );
+    row([seconds, event, eventId, String(sequence ?? "-"), signed ? "valid" : "WRONG"]);
   }
   console.log();
 }

@@ -5,10 +5,11 @@
 import product from "../../src/index.ts";
 import type { Bindings } from "../../src/settings.ts";
 
-/** D1's work since the start: statements, and the rows written by their meta. */
-export type Counts = { statements: number; rowsWritten: number };
+/** D1's work since the start: statements, and the rows read and written by their meta. */
+export type Counts = { statements: number; rowsRead: number; rowsWritten: number };
 
-const counts: Counts = { statements: 0, rowsWritten: 0 };
+const NONE: Counts = { statements: 0, rowsRead: 0, rowsWritten: 0 };
+const counts = { ...NONE };
 const realNow = Date.now;
 let aheadMs = 0;
 let database: D1Database | null = null;
@@ -24,7 +25,7 @@ export default {
     database ??= countedDatabase(env.DB);
     const counted = { ...env, DB: database };
     if (url.pathname !== "/bench") return product.fetch(request, counted, ctx);
-    if (request.method === "DELETE") Object.assign(counts, { statements: 0, rowsWritten: 0 });
+    if (request.method === "DELETE") Object.assign(counts, NONE);
     if (request.method === "POST") {
       aheadMs += Number(url.searchParams.get("ahead"));
       const scheduledTime = Date.now();
@@ -65,6 +66,7 @@ function countedStatement(statement: D1PreparedStatement): D1PreparedStatement {
 
 function note<T extends D1Result>(result: T): T {
   counts.statements++;
+  counts.rowsRead += result.meta.rows_read;
   counts.rowsWritten += result.meta.rows_written;
   return result;
 }

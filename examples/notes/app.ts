@@ -14,7 +14,6 @@ import { noteRoutes } from "./note/routes.ts";
 export const resources = registryOf([todo, note, invoice]);
 
 const outbox = createOutbox(resources);
-/** All routes. */
 export const app = createApp(outbox)
   .route("/todo", todoRoutes)
   .route("/note", noteRoutes)

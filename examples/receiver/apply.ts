@@ -10,7 +10,6 @@ export const Change = z.discriminatedUnion("event", [
   z.object({ event: z.enum(["created", "updated"]), ...change, todo: Todo }),
   z.object({ event: z.literal("deleted"), ...change, todo: z.object({ id: Id }) }),
 ]);
-/** An event that changes the list. */
 export type Change = z.infer<typeof Change>;
 
 /** `repeat`: its event_id was here before; `late`: a later event of this todo was; else `applied`. */

@@ -1,12 +1,11 @@
 // The part of Convoy's API that the Worker uses; everything else under /api answers 501 and says so.
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { CONVOY_VERSION, MAX_BODY_BYTES } from "../config.ts";
-import type { Context } from "./context.ts";
+import { CONVOY_VERSION } from "./attempt.ts";
+import { type Context, LOCAL_CREDENTIAL } from "./context.ts";
 import type { Engine } from "./engine.ts";
 import { type ApiEnv, failure, Refusal } from "./envelope.ts";
-import { limiter } from "./limiter.ts";
-import { postgres } from "./postgres.ts";
+import { limiter, postgres } from "./outages.ts";
 import { deliveryRoutes } from "./routes/deliveries.ts";
 import { endpointRoutes } from "./routes/endpoints.ts";
 import { eventTypeRoutes } from "./routes/event-types.ts";
@@ -14,10 +13,9 @@ import { eventRoutes } from "./routes/events.ts";
 import { projectRoutes } from "./routes/project.ts";
 import { subscriptionRoutes } from "./routes/subscriptions.ts";
 
-/** The answer to /health, which has no version header (recorded). */
-function health(): Response {
-  return Response.json({ status: true, message: `Convoy ${CONVOY_VERSION}`, data: null });
-}
+/** Largest request body accepted by API and inbox: far above the Worker's own 64 KiB, far below memory. */
+export const MAX_BODY_BYTES = 1024 * 1024;
+export const TOO_LARGE = `the body is larger than ${MAX_BODY_BYTES} bytes`;
 
 /** Convoy's API as a Hono app. The project in the path is ignored: the key's own is used (recorded). */
 export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
@@ -27,10 +25,13 @@ export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
     console.error("local Convoy:", error);
     return failure(500, "the local Convoy failed; its log says why");
   });
-  app.get("/health", health);
+  // It has no version header (recorded).
+  app.get("/health", (c) =>
+    c.json({ status: true, message: `Convoy ${CONVOY_VERSION}`, data: null }),
+  );
 
   app.use("/api/*", async (c, next) => {
-    if (c.req.header("Authorization") !== `Bearer ${context.options.apiKey}`)
+    if (c.req.header("Authorization") !== `Bearer ${LOCAL_CREDENTIAL}`)
       return failure(401, "authorization failed");
     return next();
   });
@@ -40,8 +41,7 @@ export function apiApp(context: Context, engine: Engine): Hono<ApiEnv> {
     bodyLimit({
       maxSize: MAX_BODY_BYTES,
       // The rest of the body is not read, so the connection cannot be reused.
-      onError: () =>
-        failure(413, `the body is larger than ${MAX_BODY_BYTES} bytes`, { Connection: "close" }),
+      onError: () => failure(413, TOO_LARGE, { Connection: "close" }),
     }),
   );
 

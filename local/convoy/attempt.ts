@@ -1,12 +1,17 @@
 // One attempt of a delivery: sign, send, and record what was sent and what came back.
-import { CONVOY_VERSION, MAX_REDIRECTS, MAX_RESPONSE_BYTES } from "../config.ts";
+import { isLoopback } from "../../src/loopback.ts";
 import type { Context } from "./context.ts";
 import { withCredentials } from "./credentials.ts";
 import { ConnectionDropped } from "./faults.ts";
-import { isLocalUrl } from "./send.ts";
+import { MAX_RESPONSE_BYTES } from "./send.ts";
 import { sign, type Verdict, verify } from "./signature.ts";
 import type { DeliveryRow } from "./store/deliveries.ts";
 import { type EndpointRow, findEndpoint, signingSecrets } from "./store/endpoints.ts";
+
+/** What every tag from v26.6.6 to v26.7.3 calls itself, so it does not show which of VERSIONS it is (seen). */
+export const CONVOY_VERSION = "v26.6.6";
+/** Redirects that are followed before a delivery fails: the limit of Go's HTTP client. */
+const MAX_REDIRECTS = 10;
 
 /** What a receiver was sent, and how its signature check would turn out. */
 export type Sent = {
@@ -40,18 +45,15 @@ export function deliveryHeaders(
   signature: string,
 ): Record<string, string> {
   const custom = withCredentials(JSON.parse(row.headers), authentication);
-  const named: [string, string][] = [
+  const named = [
     ["Accept-Encoding", "gzip"],
     ["Content-Type", "application/json"],
     ["X-Convoy-Signature", signature],
-    ...Object.entries(custom).map(([name, values]): [string, string] => [
-      canonical(name),
-      values.join(", "),
-    ]),
+    ...Object.entries(custom).map(([name, values]) => [canonical(name), values.join(", ")]),
   ];
-  if (row.idempotency_key !== "")
-    named.push(["X-Convoy-Idempotency-Key", headerSafe(row.idempotency_key)]);
-  named.sort(([one], [other]) => (one < other ? -1 : 1));
+  const key = headerSafe(row.idempotency_key);
+  if (row.idempotency_key !== "") named.push(["X-Convoy-Idempotency-Key", key]);
+  named.sort(([one = ""], [other = ""]) => (one < other ? -1 : 1));
   return { "User-Agent": `Convoy/${CONVOY_VERSION}`, ...Object.fromEntries(named) };
 }
 
@@ -61,24 +63,20 @@ function headerSafe(value: string): string {
 }
 
 function sentTo(context: Context, row: DeliveryRow, endpoint: EndpointRow): Sent {
-  const timestampS = Math.floor(context.options.now() / 1000);
+  const nowS = Math.floor(context.options.now() / 1000);
   const secrets = signingSecrets(context, endpoint);
   const advanced = endpoint.advanced_signatures === 1;
-  const header = sign({ payload: row.data, secrets, advanced, timestampS });
+  const payload = row.data;
+  const header = sign({ payload, secrets, advanced, timestampS: nowS });
   // The receiver has the newest secret, which the agent of 26.6 may not know yet; the check covers the bytes as sent.
-  const newest = signingSecrets(context, findEndpoint(context, endpoint.uid) ?? endpoint).at(-1);
-  const verdict = verify({
-    payload: row.data,
-    header,
-    secret: newest ?? "",
-    advanced,
-    nowS: timestampS,
-  });
+  const known = findEndpoint(context, endpoint.uid) ?? endpoint;
+  const secret = signingSecrets(context, known).at(-1) ?? "";
+  const verdict = verify({ payload, header, secret, advanced, nowS });
   return {
     url: endpoint.url,
     headers: deliveryHeaders(row, endpoint, header),
     signature: { header, advanced, ...verdict },
-    kept: !context.options.publicHosts && !isLocalUrl(endpoint.url),
+    kept: !isLoopback(new URL(endpoint.url).hostname),
   };
 }
 
@@ -88,21 +86,13 @@ async function textOf(response: Response): Promise<string> {
 }
 
 /** Stands in for the answer of a receiver that is not on this machine. */
-const KEPT = {
-  status: 200,
-  statusText: "OK",
-  headers: {},
-  body: "kept in the inbox: the host is not this machine",
-  error: null,
-};
+const kept = () =>
+  new Response(new TextEncoder().encode("kept in the inbox: the host is not this machine"), {
+    statusText: "OK",
+  });
 
 /** Sends, and follows redirects as Go does: 307 and 308 with method and body, others as a GET without body (seen). */
-async function follow(
-  context: Context,
-  row: DeliveryRow,
-  sent: Sent,
-  signal: AbortSignal,
-): Promise<Response | "kept"> {
+async function follow(context: Context, row: DeliveryRow, sent: Sent, signal: AbortSignal) {
   const { "Content-Type": _, ...bodyless } = sent.headers;
   let url = sent.url;
   let withBody = true;
@@ -123,7 +113,7 @@ async function follow(
       throw new Error(`unsupported protocol scheme in the redirect to "${location}"`);
     if (response.status < 307) withBody = false;
     url = next.href;
-    if (!context.options.publicHosts && !isLocalUrl(url)) return "kept";
+    if (!isLoopback(next.hostname)) return kept();
   }
   throw new Error(`stopped after ${MAX_REDIRECTS} redirects`);
 }
@@ -137,23 +127,15 @@ async function exchange(
   if (row.strand === "retry") throw new ConnectionDropped();
   const outcome = await context.faults.pass("deliveries", signal);
   if (outcome.kind === "answer") {
-    return {
-      status: outcome.status,
-      statusText: "",
-      headers: outcome.retryAfterS === undefined ? {} : { "Retry-After": `${outcome.retryAfterS}` },
-      body: outcome.message,
-      error: null,
-    };
+    const { status, message, headers } = outcome;
+    return { status, statusText: "", headers, body: message, error: null };
   }
-  if (sent.kept) return KEPT;
-  const response = await follow(context, row, sent, signal);
-  if (response === "kept") return KEPT;
+  const response = sent.kept ? kept() : await follow(context, row, sent, signal);
+  const headers = [...response.headers].map(([name, value]) => [canonical(name), value]);
   return {
     status: response.status,
     statusText: response.statusText,
-    headers: Object.fromEntries(
-      [...response.headers].map(([name, value]) => [canonical(name), value]),
-    ),
+    headers: Object.fromEntries(headers),
     body: await textOf(response),
     error: null,
   };
@@ -194,18 +176,9 @@ export async function attempt(
     // A race, so that the attempt ends even if `deliver` ignores the signal.
     const answer = await Promise.race([exchange(context, row, sent, signal), aborted(signal)]);
     return { sent, answer: { ...answer, requested_at, responded_at: context.timestamp() } };
-  } catch (error) {
-    return {
-      sent,
-      answer: {
-        status: 0,
-        statusText: "",
-        headers: {},
-        body: "",
-        error: reasonOf(error, endpoint.http_timeout_s),
-        requested_at,
-        responded_at: null,
-      },
-    };
+  } catch (failed) {
+    const nothing = { status: 0, statusText: "", headers: {}, body: "" };
+    const error = reasonOf(failed, endpoint.http_timeout_s);
+    return { sent, answer: { ...nothing, error, requested_at, responded_at: null } };
   }
 }

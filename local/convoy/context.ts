@@ -1,59 +1,62 @@
 // What all parts of a local Convoy share: settings with their defaults, the database, the clock, the listeners.
 import { monotonicFactory } from "ulid";
-import {
-  DEFAULT_VERSION,
-  ENDPOINT_CACHE_MS,
-  LOCAL_CREDENTIAL,
-  RETRY_INTERVAL_MS,
-  RETRY_LIMIT,
-  SUBSCRIPTION_CACHE_MS,
-  type VERSIONS,
-} from "../config.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { createFaults, type FaultControl } from "./faults.ts";
 import { sendHttp } from "./send.ts";
 import { type TtlCache, ttlCache } from "./ttl-cache.ts";
 
-/** Which Convoy is imitated: "26.6" is v26.6.6 to v26.7.2, "26.7" is v26.7.3. */
+/** The two behaviours: "26.6" is v26.6.6 to v26.7.2, "26.7" is v26.7.3, from which the recordings come. */
+export const VERSIONS = ["26.6", "26.7"] as const;
 export type ConvoyVersion = (typeof VERSIONS)[number];
 
-/** Settings of a local Convoy; the defaults suit tests. */
-export type ConvoyOptions = {
-  /** Which Convoy is imitated; "26.7" by default. */
-  version?: ConvoyVersion;
-  /** Whether it has a licence; without one, by default, a subscription takes all types, and only API keys authenticate. */
-  licensed?: boolean;
-  /** The SQLite file that holds its state; ":memory:" by default. */
-  file?: string;
-  /** The key it accepts in `Authorization: Bearer`; "local" by default. */
-  apiKey?: string;
-  /** The project that key belongs to; "local" by default. */
-  projectId?: string;
-  /** How deliveries are retried; by default as Convoy does: every 100 s, ten times. */
-  retry?: { intervalMs?: number; limit?: number };
+/** Key and project id: nothing that could be mistaken for a real secret. */
+export const LOCAL_CREDENTIAL = "local";
+/** Time between two attempts of a delivery: Convoy's default strategy, linear. */
+export const RETRY_INTERVAL_MS = 100_000;
+/** Attempts before a delivery is given up: Convoy's default. */
+const RETRY_LIMIT = 10;
+/** How long the agent of 26.6 keeps using an endpoint it has read, whatever the API has changed since (seen). */
+const ENDPOINT_CACHE_MS = 120_000;
+/** The same for an endpoint's subscriptions (seen). */
+const SUBSCRIPTION_CACHE_MS = 30_000;
+
+type Options = {
+  version: ConvoyVersion;
+  /** Without a licence a subscription takes all types, and only API keys authenticate. */
+  licensed: boolean;
+  file: string;
+  /** The project that the key belongs to. */
+  projectId: string;
+  retry: { intervalMs: number; limit: number };
   /** How a delivery is sent; by default plain HTTP with exactly Convoy's headers. */
-  deliver?: typeof fetch;
-  /** Whether deliveries may leave this machine; by default they are kept in the inbox and count as answered 200. */
-  publicHosts?: boolean;
-  /** Whether accepted events are processed automatically; if false, only by `process()`. */
-  autoDeliver?: boolean;
-  /** The clock, in Unix milliseconds; Date.now by default. */
-  now?: () => number;
+  deliver: typeof fetch;
+  /** The clock, in Unix milliseconds. */
+  now: () => number;
   /** The Worker's address in `npm run dev`, for the curl commands that the inbox shows. */
-  workerUrl?: string;
+  workerUrl: string;
 };
+
+const DEFAULTS: Options = {
+  version: "26.7",
+  licensed: false,
+  file: ":memory:",
+  projectId: LOCAL_CREDENTIAL,
+  retry: { intervalMs: RETRY_INTERVAL_MS, limit: RETRY_LIMIT },
+  deliver: sendHttp,
+  now: () => Date.now(),
+  workerUrl: "http://0.0.0.0:8080",
+};
+
+/** Settings of a local Convoy; the defaults suit tests. */
+export type ConvoyOptions = Partial<Omit<Options, "retry">> & { retry?: Partial<Options["retry"]> };
 
 /** A change to a delivery or to the inbox as a whole, as the page's stream carries it. */
 export type InboxChange =
   | { kind: "delivery"; id: string }
   | { kind: "cleared" | "faults" | "endpoint" };
 
-/** The state that routes, store and engine share. */
 export type Context = {
-  options: Required<Omit<ConvoyOptions, "retry" | "deliver">> & {
-    retry: { intervalMs: number; limit: number };
-    deliver: typeof fetch;
-  };
+  options: Options;
   db: Database;
   faults: FaultControl;
   /** What the agent has cached; on 26.7 it always reads afresh. */
@@ -67,9 +70,9 @@ export type Context = {
 };
 
 /** Fills in defaults and opens the database. */
-export function createContext(options: ConvoyOptions): Context {
-  const now = options.now ?? Date.now;
-  const version = options.version ?? DEFAULT_VERSION;
+export function createContext(given: ConvoyOptions): Context {
+  const options = { ...DEFAULTS, ...given, retry: { ...DEFAULTS.retry, ...given.retry } };
+  const { version, file, now } = options;
   const cache = (ms: number) => ttlCache(version === "26.6" ? ms : 0, now);
   const listeners = new Set<(change: InboxChange) => void>();
   const ulid = monotonicFactory();
@@ -77,28 +80,10 @@ export function createContext(options: ConvoyOptions): Context {
     for (const listener of listeners) listener(change);
   };
   return {
-    options: {
-      version,
-      licensed: options.licensed ?? false,
-      file: options.file ?? ":memory:",
-      apiKey: options.apiKey ?? LOCAL_CREDENTIAL,
-      projectId: options.projectId ?? LOCAL_CREDENTIAL,
-      retry: {
-        intervalMs: options.retry?.intervalMs ?? RETRY_INTERVAL_MS,
-        limit: options.retry?.limit ?? RETRY_LIMIT,
-      },
-      deliver: options.deliver ?? sendHttp,
-      publicHosts: options.publicHosts ?? false,
-      autoDeliver: options.autoDeliver ?? true,
-      now,
-      workerUrl: options.workerUrl ?? "http://0.0.0.0:8080",
-    },
-    db: openDatabase(options.file ?? ":memory:"),
+    options,
+    db: openDatabase(file),
     faults: createFaults(() => publish({ kind: "faults" })),
-    agent: {
-      endpoints: cache(ENDPOINT_CACHE_MS),
-      subscriptions: cache(SUBSCRIPTION_CACHE_MS),
-    },
+    agent: { endpoints: cache(ENDPOINT_CACHE_MS), subscriptions: cache(SUBSCRIPTION_CACHE_MS) },
     id: () => ulid(now()),
     timestamp: () => new Date(now()).toISOString(),
     listeners,

@@ -1,6 +1,4 @@
 // What an endpoint authenticates deliveries with: which of it Convoy takes, shows and sends.
-import type { Body } from "./body.ts";
-import { member } from "./body.ts";
 import { Refusal } from "./envelope.ts";
 
 /** What Convoy shows in place of a password or a private key (recorded). */
@@ -13,44 +11,33 @@ type Authentication = {
 };
 type ClientCert = { client_cert?: string; client_key?: string };
 
-const LICENSED = { basic_auth: "Basic Auth", oauth2: "OAuth2" } as const;
-
-function requireApiKey({ api_key: key }: Authentication): void {
-  if (!key) throw new Refusal(400, "api key field is required");
-  if (!key.header_name || !key.header_value) throw new Refusal(400, "Invalid input provided");
-}
+const LICENSED: Record<string, string> = { basic_auth: "Basic Auth", oauth2: "OAuth2" };
 
 /**
  * The `authentication` of a body, as JSON to store; {} if there is none. Without a licence only api_key is taken
  * (recorded). With one, a password is stored as it comes, the mask too (from Convoy's source).
  */
-export function readAuthentication(json: Body["json"], licensed: boolean): string {
-  const given = (member(json, "authentication", "object") ?? {}) as Authentication;
-  switch (given.type ?? "") {
-    case "":
-      return "{}";
-    case "api_key":
-      requireApiKey(given);
-      return JSON.stringify({ type: given.type, api_key: given.api_key });
-    case "basic_auth":
-    case "oauth2": {
-      const feature = LICENSED[given.type as keyof typeof LICENSED];
-      if (!licensed)
-        throw new Refusal(400, `${feature} feature unavailable, please upgrade your license`);
-      return JSON.stringify(given);
-    }
-    default:
-      throw new Refusal(400, "Invalid input provided");
+export function readAuthentication(given: Authentication | null | undefined, licensed: boolean) {
+  const { type = "", api_key: key } = given ?? {};
+  if (type === "") return "{}";
+  if (type === "api_key") {
+    if (!key) throw new Refusal(400, "api key field is required");
+    if (!key.header_name || !key.header_value) throw new Refusal(400, "Invalid input provided");
+    return JSON.stringify({ type, api_key: key });
   }
+  const feature = LICENSED[type];
+  if (!feature) throw new Refusal(400, "Invalid input provided");
+  if (!licensed)
+    throw new Refusal(400, `${feature} feature unavailable, please upgrade your license`);
+  return JSON.stringify(given);
 }
 
 /** The `mtls_client_cert` after a body, as JSON: what it was if the body has none, null if it is empty (recorded). */
 export function readClientCert(
-  json: Body["json"],
+  given: ClientCert | null | undefined,
   licensed: boolean,
   now: string | null,
 ): string | null {
-  const given = member(json, "mtls_client_cert", "object") as ClientCert | undefined;
   if (!given) return now;
   if (!given.client_cert && !given.client_key) return null;
   if (!licensed)
@@ -67,12 +54,9 @@ export function readClientCert(
 
 /** Authentication as the API shows it: a password is masked, an API key and oauth2 are not (recorded). */
 export function shownAuthentication(stored: string): Authentication {
-  const { basic_auth, ...shown } = JSON.parse(stored) as Authentication;
-  if (!basic_auth) return shown;
-  return {
-    ...shown,
-    basic_auth: { ...basic_auth, ...(basic_auth.password ? { password: MASK } : {}) },
-  };
+  const shown = JSON.parse(stored) as Authentication;
+  if (shown.basic_auth?.password) shown.basic_auth.password = MASK;
+  return shown;
 }
 
 /** The client certificate as the API shows it, which it does only if there is one. */
@@ -85,10 +69,7 @@ export function shownClientCert(stored: string | null): { mtls_client_cert?: Cli
  * An event's own headers with what the endpoint authenticates with, which wins whatever its case (recorded). Mutual TLS
  * and oauth2 are not played.
  */
-export function withCredentials(
-  own: Record<string, string[]>,
-  stored: string,
-): Record<string, string[]> {
+export function withCredentials(own: Record<string, string[]>, stored: string) {
   const { api_key, basic_auth } = JSON.parse(stored) as Authentication;
   const added: Record<string, string[]> = {};
   if (api_key?.header_name) added[api_key.header_name] = [api_key.header_value ?? ""];

@@ -47,7 +47,7 @@ CREATE INDEX IF NOT EXISTS delivery_key ON delivery (idempotency_key);
 CREATE INDEX IF NOT EXISTS delivery_event ON delivery (event_id);
 CREATE INDEX IF NOT EXISTS delivery_message ON delivery (message, endpoint_id);
 CREATE TABLE IF NOT EXISTS attempt (
-  uid TEXT PRIMARY KEY, delivery_id TEXT NOT NULL, view TEXT NOT NULL, sent TEXT NOT NULL, error TEXT
+  uid TEXT PRIMARY KEY, delivery_id TEXT NOT NULL, view TEXT NOT NULL, sent TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS attempt_delivery ON attempt (delivery_id);
 CREATE TABLE IF NOT EXISTS event_type (
@@ -56,63 +56,55 @@ CREATE TABLE IF NOT EXISTS event_type (
 ) STRICT;
 `;
 
-/** Columns missing from a file of an earlier version: table, column, definition. */
-const ADDED_COLUMNS = [
-  ["endpoint", "authentication", "TEXT NOT NULL DEFAULT '{}'"],
-  ["endpoint", "mtls_client_cert", "TEXT"],
-  ["delivery", "strand", "TEXT"],
-] as const;
-
-/** What a file of an earlier version has instead of event.endpoint_id: events for an owner, which are gone. */
-const FAN_OUT = `
-DELETE FROM event WHERE kind = 'owner';
-ALTER TABLE event DROP COLUMN kind;
-ALTER TABLE event DROP COLUMN endpoints;
-ALTER TABLE event RENAME COLUMN target TO endpoint_id;
-`;
-
 /** All tables; a reset empties them. */
-const TABLES = ["endpoint", "subscription", "event", "delivery", "attempt", "event_type"];
+const TABLES = ["endpoint", "subscription", "event", "delivery", "attempt", "event_type"] as const;
+/** Counts the changes of SCHEMA: a file of another version is emptied. */
+const SCHEMA_VERSION = 2;
+
+type Table = (typeof TABLES)[number];
+type Columns = Record<string, SQLInputValue>;
 
 /** SQL in, rows out; each statement is prepared once. */
-export type Database = {
-  get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined;
-  all<Row>(sql: string, ...values: SQLInputValue[]): Row[];
-  /** Runs a writing statement; returns the number of rows changed. */
-  run(sql: string, ...values: SQLInputValue[]): number;
-  /** Does all of `work` or nothing. `work` is synchronous; do not nest. */
-  transaction<T>(work: () => T): T;
-  empty(): void;
-  close(): void;
-};
+export type Database = ReturnType<typeof openDatabase>;
 
 /** Opens the database in `file`, creating it if needed (":memory:": in memory). Throws what SQLite and mkdir throw. */
-export function openDatabase(file: string): Database {
+export function openDatabase(file: string) {
   if (file !== ":memory:") mkdirSync(path.dirname(file), { recursive: true });
   const db = new DatabaseSync(file);
   // WAL with synchronous NORMAL: a killed process loses nothing, and a commit does not wait for the disk.
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;");
-  db.exec(SCHEMA);
-  const has = (table: string, column: string) =>
-    db.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = ?").get(table, column) !==
-    undefined;
-  for (const [table, column, definition] of ADDED_COLUMNS)
-    if (!has(table, column)) db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${definition}`);
-  if (has("event", "kind")) db.exec(FAN_OUT);
+  const version = db.prepare("PRAGMA user_version").get()?.user_version;
+  if (version !== SCHEMA_VERSION)
+    db.exec(TABLES.map((table) => `DROP TABLE IF EXISTS ${table};`).join(""));
+  db.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
   const prepared = new Map<string, StatementSync>();
   const statement = (sql: string): StatementSync => {
-    const known = prepared.get(sql);
-    if (known) return known;
-    const made = db.prepare(sql);
+    const made = prepared.get(sql) ?? db.prepare(sql);
     prepared.set(sql, made);
     return made;
   };
+  /** Runs a writing statement; returns the number of rows changed. */
+  const run = (sql: string, ...values: SQLInputValue[]) =>
+    Number(statement(sql).run(...values).changes);
   return {
     get: <Row>(sql: string, ...values: SQLInputValue[]) =>
       statement(sql).get(...values) as Row | undefined,
     all: <Row>(sql: string, ...values: SQLInputValue[]) => statement(sql).all(...values) as Row[],
-    run: (sql, ...values) => Number(statement(sql).run(...values).changes),
-    transaction(work) {
+    run,
+    find: <Row>(table: Table, uid: string) =>
+      statement(`SELECT * FROM ${table} WHERE uid = ?`).get(uid) as Row | undefined,
+    insert(table: Table, row: Columns) {
+      const names = Object.keys(row);
+      const marks = names.map(() => "?").join(", ");
+      run(`INSERT INTO ${table} (${names.join(", ")}) VALUES (${marks})`, ...Object.values(row));
+    },
+    /** Changes the given columns of the row with that uid. */
+    update(table: Table, uid: string, columns: Columns) {
+      const set = Object.keys(columns).map((name) => `${name} = ?`);
+      run(`UPDATE ${table} SET ${set.join(", ")} WHERE uid = ?`, ...Object.values(columns), uid);
+    },
+    /** Does all of `work` or nothing. `work` is synchronous; do not nest. */
+    transaction<T>(work: () => T): T {
       db.exec("BEGIN IMMEDIATE");
       try {
         const result = work();
@@ -123,9 +115,7 @@ export function openDatabase(file: string): Database {
         throw error;
       }
     },
-    empty() {
-      db.exec(TABLES.map((table) => `DELETE FROM ${table};`).join(""));
-    },
+    empty: () => db.exec(TABLES.map((table) => `DELETE FROM ${table};`).join("")),
     close() {
       prepared.clear();
       if (db.isOpen) db.close();

@@ -1,5 +1,4 @@
 // What happens after the 201: events become deliveries, which are sent, retried and given up. Nothing polls.
-import { EVENTS_A_TURN, MAX_CONCURRENT_DELIVERIES } from "../config.ts";
 import { agentEndpoint } from "./agent.ts";
 import { attempt } from "./attempt.ts";
 import type { Context } from "./context.ts";
@@ -16,26 +15,15 @@ import {
 import type { EndpointRow } from "./store/endpoints.ts";
 import { processEvent, strandWaitingEvents, waitingEvents } from "./store/events.ts";
 
-/** The part of a local Convoy that works in the background. */
-export type Engine = {
-  /** Call it when there may be events to process. */
-  wake(): void;
-  /** Sends a delivery again, whatever its status; false if it is already on its way. */
-  requeue(uid: string): boolean;
-  /** Processes what is there now, even if autoDeliver is off, and waits until idle. */
-  process(): Promise<void>;
-  /** Resolves when nothing is queued or on its way; retries in the future do not count. */
-  idle(): Promise<void>;
-  /** Drops what is queued; what is on its way ends without effect. */
-  forget(): void;
-  /** Redis loses its data: what is queued stays as it is forever; what is on its way continues. */
-  lose(): void;
-  /** Stops; the next start on the same file resumes what is unfinished. */
-  close(): Promise<void>;
-};
+/** Most deliveries on their way at once: Convoy's consumer pool is 100; one laptop needs less. */
+const MAX_CONCURRENT_DELIVERIES = 32;
+/** Events turned into deliveries at once, before requests get their turn again. */
+const EVENTS_A_TURN = 100;
+
+export type Engine = ReturnType<typeof createEngine>;
 
 /** Starts the engine and resumes what an earlier run on the same file left unfinished. */
-export function createEngine(context: Context): Engine {
+export function createEngine(context: Context) {
   /** Deliveries in the order in which to send them. */
   const queue = new Set<string>();
   const active = new Set<string>();
@@ -46,14 +34,13 @@ export function createEngine(context: Context): Engine {
   const waiters: (() => void)[] = [];
   let stop = new AbortController();
   let turns = 0;
-  let manual = !context.options.autoDeliver;
   let turnPlanned = false;
   let closed = false;
 
-  /** Whether nothing may leave the queue: the test decides when, or a fault stops it. */
+  /** Whether nothing may leave the queue: a fault stops it. */
   const held = () => {
     const { stall, redis_down, postgres_down } = context.faults.get();
-    return manual || [stall, redis_down, postgres_down].includes(true);
+    return [stall, redis_down, postgres_down].includes(true);
   };
   const resting = () =>
     active.size === 0 && turns === 0 && (held() || (queue.size === 0 && !turnPlanned));
@@ -71,6 +58,7 @@ export function createEngine(context: Context): Engine {
     });
   };
 
+  /** Call it when there may be events to process. */
   const wake = () => {
     if (held() || closed || turnPlanned) return;
     turnPlanned = true;
@@ -127,7 +115,7 @@ export function createEngine(context: Context): Engine {
     setDeliveryStatus(context, uid, "Processing");
     const { sent, answer } = await attempt(context, row, endpoint, stopped);
     if (stopped.aborted) return;
-    if (row.strand === "processing") recordArrival(context, uid, sent, answer);
+    if (row.strand === "processing") recordArrival(context, row, sent, answer);
     else {
       const status = recordAttempt(context, row, endpoint, sent, answer);
       if (status === "Retry" && row.strand === null) retryAt(uid, context.options.retry.intervalMs);
@@ -185,6 +173,7 @@ export function createEngine(context: Context): Engine {
     timers.clear();
   };
 
+  /** Drops what is queued; what is on its way ends without effect. */
   const forget = () => {
     emptyQueue();
     const old = stop;
@@ -192,17 +181,18 @@ export function createEngine(context: Context): Engine {
     old.abort(new Error("the local Convoy stopped"));
   };
 
-  const idle = () =>
-    resting() ? Promise.resolve() : new Promise<void>((resolve) => waiters.push(resolve));
-
   resume();
   context.listeners.add((change) => {
     if (change.kind === "faults") goOn();
   });
   return {
     wake,
-    idle,
     forget,
+    /** Resolves when nothing is queued or on its way; retries in the future do not count. */
+    idle: async () => {
+      if (!resting()) await new Promise<void>((resolve) => waiters.push(resolve));
+    },
+    /** Redis loses its data: what is queued stays as it is forever; what is on its way continues. */
     lose() {
       emptyQueue();
       context.db.transaction(() => {
@@ -210,7 +200,8 @@ export function createEngine(context: Context): Engine {
         strandWaitingEvents(context);
       });
     },
-    requeue(uid) {
+    /** Sends a delivery again, whatever its status; false if it is already on its way. */
+    requeue(uid: string): boolean {
       if (active.has(uid) || queue.has(uid)) return false;
       clearTimeout(timers.get(uid));
       timers.delete(uid);
@@ -220,14 +211,7 @@ export function createEngine(context: Context): Engine {
       later(pump);
       return true;
     },
-    async process() {
-      const before = manual;
-      manual = false;
-      wake();
-      pump();
-      await idle();
-      manual = before;
-    },
+    /** Stops; the next start on the same file resumes what is unfinished. */
     async close() {
       closed = true;
       forget();

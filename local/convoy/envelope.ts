@@ -1,10 +1,12 @@
 // The one shape of Convoy's answers: success and failure.
-import { API_VERSION } from "../config.ts";
+
+/** The API version in the X-Convoy-Version header of its answers. */
+const API_VERSION = "2025-11-24";
+const HEADERS = { "Content-Type": "application/json", "X-Convoy-Version": API_VERSION };
 
 /** A refusal with Convoy's status and message; thrown by store and routes, turned into an answer in one place. */
 export class Refusal extends Error {
   readonly status: number;
-  /** `status` is the HTTP status, `message` the envelope's. */
   constructor(status: number, message: string) {
     super(message);
     this.status = status;
@@ -14,34 +16,20 @@ export class Refusal extends Error {
 /** How a fault affects a call that still reaches the API's routes. */
 export type ApiEnv = { Bindings: { trouble?: "swallow" | "redis_down" | "postgres_down" } };
 
-/** The headers of the API's answers. */
-export const API_HEADERS = { "Content-Type": "application/json", "X-Convoy-Version": API_VERSION };
-
-/** A success: `{status: true, message, data}`. */
 export function success(status: number, message: string, data: unknown): Response {
-  return new Response(JSON.stringify({ status: true, message, data }), {
-    status,
-    headers: API_HEADERS,
-  });
+  return successRaw(status, message, JSON.stringify(data));
 }
 
 /** A success with `data` given as JSON text, which is sent unchanged. */
 export function successRaw(status: number, message: string, data: string): Response {
   const body = `{"status":true,"message":${JSON.stringify(message)},"data":${data}}`;
-  return new Response(body, { status, headers: API_HEADERS });
+  return new Response(body, { status, headers: HEADERS });
 }
 
 /** A refusal: `{status: false, message}`. */
-export function failure(
-  status: number,
-  message: string,
-  headers: Record<string, string> = {},
-): Response {
+export function failure(status: number, message: string, headers: Record<string, string> = {}) {
   // A fault may request a status that has no body.
-  const body =
-    status === 204 || status === 205 || status === 304 ? null : { status: false, message };
-  return new Response(body && JSON.stringify(body), {
-    status,
-    headers: { ...API_HEADERS, ...headers },
-  });
+  const hasBody = status !== 204 && status !== 205 && status !== 304;
+  const body = hasBody ? JSON.stringify({ status: false, message }) : null;
+  return new Response(body, { status, headers: { ...HEADERS, ...headers } });
 }

@@ -1,6 +1,5 @@
 // Who may access a local Convoy over HTTP: programs and its own page on this machine, under a local host name.
-
-const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]", "0.0.0.0"]);
+import { isLoopback } from "../../src/loopback.ts";
 
 /**
  * Why a request is refused; undefined if it is not. A foreign Host means DNS rebinding. An Origin other than the Host,
@@ -9,7 +8,7 @@ const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]", "0.0.0.0"]);
  */
 export function refusalOf(headers: Headers): string | undefined {
   const asked = URL.parse(`http://${headers.get("Host") ?? ""}`);
-  if (asked === null || !LOOPBACK.has(asked.hostname))
+  if (asked === null || !isLoopback(asked.hostname))
     return "this Host is not served here; use 127.0.0.1 or localhost";
   const origin = headers.get("Origin");
   if (origin !== null && URL.parse(origin)?.origin !== asked.origin)

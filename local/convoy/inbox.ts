@@ -1,36 +1,13 @@
 // The inbox as JSON: what receivers were sent, with a verdict on each signature; for the page and for tests.
 import type { Sent } from "./attempt.ts";
 import type { Context } from "./context.ts";
-import type { Strand } from "./faults.ts";
-import type { Condition } from "./paging.ts";
+import { type Condition, equals, whereOf } from "./paging.ts";
+import { attemptsOf } from "./store/attempts.ts";
 import type { DeliveryRow } from "./store/deliveries.ts";
-import { findEndpoint } from "./store/endpoints.ts";
+import type { EndpointRow } from "./store/endpoints.ts";
+import type { EventRow } from "./store/events.ts";
 
-/** A delivery as the inbox lists it. `headers` and `signature` are those of the last attempt. */
-export type InboxDelivery = {
-  id: string;
-  endpoint_id: string;
-  url: string;
-  event_type: string;
-  idempotency_key: string;
-  body: string;
-  headers: Record<string, string>;
-  signature: { header: string | null; valid: boolean; reason?: string };
-  status: string;
-  attempts: number;
-  /** Whether the receiver already got this message, in another delivery or an earlier attempt of this one. */
-  duplicate: boolean;
-  /** When it was first sent; null until then. */
-  received_at: string | null;
-  created_at: string;
-  event_id: string;
-  /** Whether it was kept here instead of being sent, because the host is not this machine. */
-  kept: boolean;
-  /** Why the last attempt failed; null if it did not. */
-  error: string | null;
-  /** How a fault stranded it; null if none did, or once it is sent again. */
-  strand: Strand | null;
-};
+export type InboxDelivery = ReturnType<typeof inboxDelivery>;
 
 /** Why a delivery that was not sent has no signature. */
 function unsent({ status, strand }: DeliveryRow): string {
@@ -40,9 +17,20 @@ function unsent({ status, strand }: DeliveryRow): string {
     : "not sent yet";
 }
 
-/** A row as the inbox lists it. */
-export function inboxDelivery(row: DeliveryRow): InboxDelivery {
-  const sent = row.sent === null ? null : (JSON.parse(row.sent) as Sent);
+const sentOf = ({ sent }: DeliveryRow) => (sent === null ? null : (JSON.parse(sent) as Sent));
+
+type Signature = { header: string | null; valid: boolean; reason?: string };
+
+function signatureOf(row: DeliveryRow): Signature {
+  const sent = sentOf(row);
+  if (!sent) return { header: null, valid: false, reason: unsent(row) };
+  const { header, valid, reason } = sent.signature;
+  return { header, valid, ...(reason === undefined ? {} : { reason }) };
+}
+
+/** A row as the inbox lists it. `headers` and `signature` are those of the last attempt. */
+export function inboxDelivery(row: DeliveryRow) {
+  const sent = sentOf(row);
   return {
     id: row.uid,
     endpoint_id: row.endpoint_id,
@@ -51,52 +39,42 @@ export function inboxDelivery(row: DeliveryRow): InboxDelivery {
     idempotency_key: row.idempotency_key,
     body: row.data,
     headers: sent?.headers ?? {},
-    signature: sent
-      ? {
-          header: sent.signature.header,
-          valid: sent.signature.valid,
-          ...(sent.signature.reason === undefined ? {} : { reason: sent.signature.reason }),
-        }
-      : { header: null, valid: false, reason: unsent(row) },
-    status: row.status,
+    signature: signatureOf(row),
+    status: row.status as string,
     attempts: row.attempts,
+    /** Whether the receiver already got this message, in another delivery or an earlier attempt of this one. */
     duplicate: row.repeats === 1 || row.successes > 1,
+    /** When it was first sent; null until then. */
     received_at: row.received_at,
     created_at: row.created_at,
     event_id: row.event_id,
+    /** Whether it was kept here instead of being sent, because the host is not this machine. */
     kept: sent?.kept ?? false,
+    /** Why the last attempt failed; null if it did not. */
     error: row.last_error,
     strand: row.strand,
   };
 }
 
 /** The newest deliveries; `q` is searched for in body, key, type, URL, status and endpoint id, ignoring case. */
-export function listDeliveries(
-  context: Context,
-  limit: number,
-  query: URLSearchParams,
-): InboxDelivery[] {
-  const conditions: Condition[] = [{ sql: "hidden = 0", values: [] }];
-  const text = query.get("q")?.trim();
-  if (text) {
-    const columns = ["data", "idempotency_key", "event_type", "url", "status", "endpoint_id"];
-    conditions.push({
-      sql: `(${columns.map((column) => `instr(lower(${column}), ?) > 0`).join(" OR ")})`,
-      values: columns.map(() => text.toLowerCase()),
-    });
-  }
-  for (const [parameter, column] of [
-    ["status", "status"],
-    ["type", "event_type"],
-    ["endpoint", "endpoint_id"],
-  ] as const) {
-    const value = query.get(parameter);
-    if (value) conditions.push({ sql: `${column} = ?`, values: [value] });
-  }
+export function listDeliveries(context: Context, limit: number, query: URLSearchParams) {
+  const columns = ["data", "idempotency_key", "event_type", "url", "status", "endpoint_id"];
+  const text = query.get("q")?.trim().toLowerCase();
+  const search: Condition = {
+    sql: `(${columns.map((column) => `instr(lower(${column}), ?) > 0`).join(" OR ")})`,
+    values: columns.map(() => text ?? ""),
+  };
+  const where = whereOf([
+    { sql: "hidden = 0", values: [] },
+    ...(text ? [search] : []),
+    ...equals("status", query.get("status")),
+    ...equals("event_type", query.get("type")),
+    ...equals("endpoint_id", query.get("endpoint")),
+  ]);
   return context.db
     .all<DeliveryRow>(
-      `SELECT * FROM delivery WHERE ${conditions.map((one) => one.sql).join(" AND ")} ORDER BY uid DESC LIMIT ?`,
-      ...conditions.flatMap((one) => one.values),
+      `SELECT * FROM delivery ${where.sql} ORDER BY uid DESC LIMIT ?`,
+      ...where.values,
       limit,
     )
     .map(inboxDelivery);
@@ -104,25 +82,15 @@ export function listDeliveries(
 
 /** One delivery with its endpoint, each step of the signature check, and each attempt with its answer. */
 export function deliveryDetail(context: Context, row: DeliveryRow) {
-  const endpoint = findEndpoint(context, row.endpoint_id, true);
-  const sent = row.sent === null ? null : (JSON.parse(row.sent) as Sent);
-  const attempts = context.db.all<{ view: string; sent: string }>(
-    "SELECT view, sent FROM attempt WHERE delivery_id = ? ORDER BY uid",
-    row.uid,
-  );
+  const endpoint = context.db.find<EndpointRow>("endpoint", row.endpoint_id);
+  const { uid, name, status, owner_id } = endpoint ?? {};
+  const sent = sentOf(row);
   return {
     ...inboxDelivery(row),
     next_send_at: row.status === "Retry" ? new Date(row.next_send_at).toISOString() : null,
-    endpoint: endpoint
-      ? {
-          uid: endpoint.uid,
-          name: endpoint.name,
-          status: endpoint.status,
-          owner_id: endpoint.owner_id,
-        }
-      : null,
+    endpoint: endpoint ? { uid, name, status, owner_id } : null,
     check: sent ? { advanced: sent.signature.advanced, steps: sent.signature.steps } : null,
-    attempt_list: attempts.map((attempt) => {
+    attempt_list: attemptsOf(context, row.uid).map((attempt) => {
       const view = JSON.parse(attempt.view) as Record<string, unknown>;
       return {
         id: view.uid,
@@ -142,18 +110,7 @@ export function deliveryDetail(context: Context, row: DeliveryRow) {
 /** The newest events that the API answered with 201, including duplicates and swallowed ones. */
 export function listEvents(context: Context, limit: number) {
   return context.db
-    .all<{
-      uid: string;
-      endpoint_id: string;
-      event_type: string;
-      idempotency_key: string;
-      is_duplicate: number;
-      data: string;
-      status: string;
-      failure_reason: string | null;
-      swallowed: number;
-      acknowledged_at: string;
-    }>("SELECT * FROM event WHERE hidden = 0 ORDER BY uid DESC LIMIT ?", limit)
+    .all<EventRow>("SELECT * FROM event WHERE hidden = 0 ORDER BY uid DESC LIMIT ?", limit)
     .map((row) => ({
       id: row.uid,
       endpoint_id: row.endpoint_id,

@@ -8,22 +8,12 @@ import { isPage, pageRoutes } from "./page.ts";
 import { inboxRoutes } from "./routes/inbox.ts";
 
 export type { ConvoyOptions, ConvoyVersion } from "./context.ts";
-export { ConnectionDropped, type Fault, type Faults, type Strand } from "./faults.ts";
+export { ConnectionDropped, type Faults, type Strand } from "./faults.ts";
 
-/** A running local Convoy. */
-export type Convoy = {
-  /** Answers a request to the API (`/api/…`) or the inbox. Rejects if a fault closes the connection. */
-  fetch(request: Request): Promise<Response>;
-  /** Resolves when nothing is queued to be processed or delivered right now; retries in the future do not count. */
-  idle(): Promise<void>;
-  /** Processes accepted events; needed only with `autoDeliver: false`. Resolves when idle. */
-  process(): Promise<void>;
-  /** Stops and closes the database. The next one on the same file resumes what is unfinished. */
-  close(): Promise<void>;
-};
+export type Convoy = ReturnType<typeof createConvoy>;
 
 /** Starts a local Convoy with its own state. Throws SQLite's error if `file` cannot be used. */
-export function createConvoy(options: ConvoyOptions = {}): Convoy {
+export function createConvoy(options: ConvoyOptions = {}) {
   const context = createContext(options);
   const engine = createEngine(context);
   const api = apiApp(context, engine);
@@ -32,22 +22,21 @@ export function createConvoy(options: ConvoyOptions = {}): Convoy {
   const pages = pageRoutes();
 
   return {
-    async fetch(request) {
+    /** Answers a request to the API (`/api/…`) or the inbox. Rejects if a fault closes the connection. */
+    async fetch(request: Request): Promise<Response> {
       const { pathname } = new URL(request.url);
       if (isPage(pathname)) return pages.fetch(request);
       if (pathname.startsWith("/inbox/")) return inbox.fetch(request);
       const outcome = await context.faults.pass("api", request.signal);
       if (outcome.kind === "answer") {
         await request.body?.cancel();
-        const retryAfter: Record<string, string> =
-          outcome.retryAfterS === undefined ? {} : { "Retry-After": `${outcome.retryAfterS}` };
-        return failure(outcome.status, outcome.message, retryAfter);
+        return failure(outcome.status, outcome.message, outcome.headers);
       }
       if (outcome.kind === "go") return api.fetch(request, {});
       return api.fetch(request, { trouble: outcome.kind });
     },
     idle: engine.idle,
-    process: engine.process,
+    /** Stops and closes the database. The next one on the same file resumes what is unfinished. */
     async close() {
       context.faults.set({});
       await engine.close();

@@ -1,13 +1,10 @@
 // JSON as bytes: Convoy keeps what was posted, and signs it without whitespace.
 
-const SPACE = /[ \t\r\n]/;
+const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
 /** JSON without the whitespace outside strings, otherwise unchanged: what Go's json.Compact returns. */
 export function compactJson(raw: string): string {
-  return raw.replace(
-    /("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+/g,
-    (_, string?: string) => string ?? "",
-  );
+  return raw.match(TOKENS)?.join("") ?? "";
 }
 
 /**
@@ -16,44 +13,19 @@ export function compactJson(raw: string): string {
  */
 export function rawMember(raw: string, name: string): string | undefined {
   let found: string | undefined;
-  let at = skipSpace(raw, skipSpace(raw, 0) + 1);
-  while (raw[at] === '"') {
-    const keyEnd = endOfString(raw, at);
-    const key: unknown = JSON.parse(raw.slice(at, keyEnd));
-    const start = skipSpace(raw, skipSpace(raw, keyEnd) + 1);
-    const end = endOfValue(raw, start);
-    if (key === name) found = raw.slice(start, end);
-    at = skipSpace(raw, end);
-    if (raw[at] === ",") at = skipSpace(raw, at + 1);
+  let key: unknown;
+  let from: number | undefined;
+  let [depth, end] = [0, 0];
+  for (const { 0: token, index } of raw.matchAll(TOKENS)) {
+    if (token === "}" || token === "]") depth--;
+    const endsMember = depth === 0 ? token === "}" : depth === 1 && token === ",";
+    if (endsMember) {
+      if (key === name) found = raw.slice(from, end);
+      key = from = undefined;
+    } else if (depth === 1 && key === undefined) key = JSON.parse(token);
+    else if (depth === 1 && token !== ":") from ??= index;
+    if (token === "{" || token === "[") depth++;
+    end = index + token.length;
   }
   return found;
-}
-
-function skipSpace(raw: string, from: number): number {
-  let at = from;
-  while (SPACE.test(raw[at] ?? "")) at++;
-  return at;
-}
-
-function endOfString(raw: string, from: number): number {
-  let at = from + 1;
-  while (raw[at] !== '"') at += raw[at] === "\\" ? 2 : 1;
-  return at + 1;
-}
-
-function endOfValue(raw: string, from: number): number {
-  if (raw[from] === '"') return endOfString(raw, from);
-  let at = from;
-  let depth = 0;
-  for (; at < raw.length; at++) {
-    const char = raw[at];
-    if (char === '"') at = endOfString(raw, at) - 1;
-    else if (char === "{" || char === "[") depth++;
-    else if (char === "}" || char === "]") {
-      if (depth === 0) break;
-      depth--;
-      if (depth === 0) return at + 1;
-    } else if (depth === 0 && (char === "," || SPACE.test(char ?? ""))) break;
-  }
-  return at;
 }

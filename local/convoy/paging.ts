@@ -1,23 +1,21 @@
 // Convoy's pages: newest first; the cursor of the next page is its own first row, not the last one seen.
 import type { SQLInputValue } from "node:sqlite";
-import { DEFAULT_PER_PAGE, DEFAULT_WINDOW_DAYS } from "../config.ts";
 import type { Context } from "./context.ts";
 import { Refusal } from "./envelope.ts";
 
-/** A part of a WHERE clause and its values. */
+/** Rows on a page without perPage (recorded). */
+const DEFAULT_PER_PAGE = 20;
+/** How far lists look back without startDate: Convoy's default. */
+const DEFAULT_WINDOW_DAYS = 7;
+const DAY_MS = 86_400_000;
+
 export type Condition = { sql: string; values: SQLInputValue[] };
 
-/** One page and its cursors, with Convoy's names. */
-export type Page<Row> = {
-  content: Row[];
-  pagination: {
-    per_page: number;
-    has_next_page: boolean;
-    has_prev_page: boolean;
-    prev_page_cursor: string;
-    next_page_cursor: string;
-  };
-};
+/** All conditions, joined by AND, as a WHERE clause and its values. */
+export function whereOf(conditions: Condition[]): Condition {
+  const sql = conditions.map((one) => one.sql).join(" AND ");
+  return { sql: sql === "" ? "" : `WHERE ${sql}`, values: conditions.flatMap((one) => one.values) };
+}
 
 /** `column = value` if a query parameter is given, else nothing. */
 export function equals(column: string, value: string | null): Condition[] {
@@ -46,19 +44,14 @@ export function timeWindow(context: Context, query: URLSearchParams): Condition[
   const format = "2006-01-02T15:04:05";
   const start = query.get("startDate");
   const end = query.get("endDate");
-  const today = new Date(context.options.now());
+  const now = context.options.now();
+  const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10);
   const from = start
     ? dateOf(start, `please specify a startDate in the format ${format}`)
-    : new Date(
-        Date.UTC(
-          today.getUTCFullYear(),
-          today.getUTCMonth(),
-          today.getUTCDate() - DEFAULT_WINDOW_DAYS,
-        ),
-      ).toISOString();
+    : `${dayOf(now - DEFAULT_WINDOW_DAYS * DAY_MS)}T00:00:00.000Z`;
   const to = end
     ? dateOf(end, `please specify a correct endDate in the format ${format} or none at all`)
-    : `${today.toISOString().slice(0, 10)}T23:59:59.999Z`;
+    : `${dayOf(now)}T23:59:59.999Z`;
   if (from.slice(0, 19) > to.slice(0, 19))
     throw new Refusal(400, "startDate cannot be greater than endDate");
   // RFC 3339 in UTC sorts as text; "…:21" sorts before "…:21.000Z", so the end is the first instant of its second.
@@ -67,7 +60,6 @@ export function timeWindow(context: Context, query: URLSearchParams): Condition[
   ];
 }
 
-/** What a list is ordered by. */
 export type Order = "uid" | "created_at, uid";
 
 /** The rows from the cursor's own on, in the direction of `comparison`; by created_at, all if it has no row (recorded). */
@@ -95,21 +87,17 @@ export function page<Row extends { uid: string }>(
   conditions: Condition[],
   query: URLSearchParams,
   order: Order = "uid",
-): Page<Row> {
+) {
   const asked = Number.parseInt(query.get("perPage") ?? "", 10);
   const perPage = Number.isSafeInteger(asked) && asked >= 0 ? asked : DEFAULT_PER_PAGE;
   const backwards = query.get("direction") === "prev";
   const ascending = query.get("sort")?.toUpperCase() === "ASC";
   const cursor = query.get(backwards ? "prev_page_cursor" : "next_page_cursor") ?? "";
-  const where = (extra: Condition[]) => {
-    const all = [...conditions, ...extra];
-    return {
-      sql: all.length > 0 ? `WHERE ${all.map((one) => one.sql).join(" AND ")}` : "",
-      values: all.flatMap((one) => one.values),
-    };
-  };
   const down = ascending === backwards;
-  const from = where(beside(context, table, order, down ? "<=" : ">=", cursor));
+  const from = whereOf([
+    ...conditions,
+    ...beside(context, table, order, down ? "<=" : ">=", cursor),
+  ]);
   const sorted = order.replaceAll(/\w+/g, (column) => `${column} ${down ? "DESC" : "ASC"}`);
   const rows = context.db.all<Row>(
     `SELECT * FROM ${table} ${from.sql} ORDER BY ${sorted} LIMIT ?`,
@@ -118,7 +106,10 @@ export function page<Row extends { uid: string }>(
   );
   if (backwards) rows.reverse();
   const first = rows[0]?.uid ?? "";
-  const before = where(beside(context, table, order, ascending ? "<" : ">", first));
+  const before = whereOf([
+    ...conditions,
+    ...beside(context, table, order, ascending ? "<" : ">", first),
+  ]);
   const hasPrevious =
     first !== "" &&
     context.db.get(`SELECT 1 FROM ${table} ${before.sql} LIMIT 1`, ...before.values) !== undefined;

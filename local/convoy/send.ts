@@ -2,7 +2,9 @@
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { createGunzip } from "node:zlib";
-import { MAX_RESPONSE_BYTES } from "../config.ts";
+
+/** How much of a receiver's answer is kept: Convoy's own max_response_size is 50 KB. */
+export const MAX_RESPONSE_BYTES = 50 * 1024;
 
 /**
  * Sends a webhook as Convoy's client does: Host first, User-Agent, Content-Length, then the given headers. Has fetch's
@@ -62,15 +64,3 @@ export const sendHttp: typeof fetch = (input, init = {}) =>
     });
     request.end(body);
   });
-
-/** Whether a URL stays on this machine: localhost and the loopback addresses. */
-export function isLocalUrl(url: string): boolean {
-  const { hostname } = new URL(url);
-  return (
-    hostname === "localhost" ||
-    hostname.endsWith(".localhost") ||
-    hostname === "0.0.0.0" ||
-    hostname === "[::1]" ||
-    /^127\.\d+\.\d+\.\d+$/.test(hostname)
-  );
-}

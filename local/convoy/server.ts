@@ -1,37 +1,28 @@
 // A local Convoy over HTTP, on this machine only.
-import type { ServerResponse } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
-import { VERSIONS } from "../config.ts";
+import { end, HOST, listen } from "../listen.ts";
+import { VERSIONS } from "./context.ts";
 import { failure } from "./envelope.ts";
 import { refusalOf } from "./guard.ts";
-import {
-  ConnectionDropped,
-  type Convoy,
-  type ConvoyOptions,
-  type ConvoyVersion,
-  createConvoy,
-} from "./index.ts";
+import { ConnectionDropped, type ConvoyOptions, createConvoy } from "./index.ts";
 
-/** A local Convoy that listens. */
-export type ServedConvoy = { url: string; convoy: Convoy; close(): Promise<void> };
+export type ServedConvoy = Awaited<ReturnType<typeof serveConvoy>>;
 
-function versionOf(value: string | undefined): ConvoyVersion | undefined {
-  if (value === undefined || value === "") return undefined;
+/** The version that LOCAL_CONVOY_VERSION names, as an option. */
+function versionOf({ LOCAL_CONVOY_VERSION: value = "" }: NodeJS.ProcessEnv): ConvoyOptions {
   const version = VERSIONS.find((one) => one === value);
-  if (!version)
-    throw new Error(`LOCAL_CONVOY_VERSION must be ${VERSIONS.join(" or ")}, not "${value}".`);
-  return version;
+  if (version) return { version };
+  if (value === "") return {};
+  throw new Error(`LOCAL_CONVOY_VERSION must be ${VERSIONS.join(" or ")}, not "${value}".`);
 }
 
 /**
  * Starts a local Convoy on 127.0.0.1; port 0 takes a free one. Rejects with EADDRINUSE if the port is taken.
  * LOCAL_CONVOY_VERSION in the environment (26.6 or 26.7) is the version to imitate; throws if it is anything else.
  */
-export async function serveConvoy(
-  options: ConvoyOptions & { port: number },
-): Promise<ServedConvoy> {
-  const version = versionOf(process.env.LOCAL_CONVOY_VERSION);
-  const convoy = createConvoy({ ...(version === undefined ? {} : { version }), ...options });
+export async function serveConvoy(options: ConvoyOptions & { port: number }) {
+  const convoy = createConvoy({ ...versionOf(process.env), ...options });
   const server = createAdaptorServer({
     async fetch(request, env) {
       const refused = refusalOf(request.headers);
@@ -45,26 +36,17 @@ export async function serveConvoy(
         return new Response(null, { headers: { "x-hono-already-sent": "true" } });
       }
     },
-  });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(options.port, "127.0.0.1", () => resolve());
-    });
-  } catch (error) {
+  }) as Server;
+  const port = await listen(server, options.port).catch(async (error) => {
     await convoy.close();
     throw error;
-  }
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : options.port;
+  });
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${HOST}:${port}`,
     convoy,
     async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       await convoy.close();
-      if ("closeAllConnections" in server) server.closeAllConnections();
-      await closed;
+      await end(server);
     },
   };
 }

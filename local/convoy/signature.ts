@@ -1,7 +1,9 @@
 // Makes and checks Convoy's signatures. The check does what a receiver would, and reports each step.
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { SIGNATURE_TOLERANCE_S } from "../config.ts";
 import { compactJson } from "./json.ts";
+
+/** How far a signature's timestamp may be off: the default of Convoy's libraries. */
+const SIGNATURE_TOLERANCE_S = 300;
 
 /** Hashes that Convoy offers; an endpoint's default is SHA256. */
 export type Hash = "SHA256" | "SHA512";
@@ -85,78 +87,59 @@ export function verify(input: VerifyInput): Verdict {
   return input.advanced ? verifyAdvanced(input) : verifySimple(input);
 }
 
-function verifySimple(input: VerifyInput): Verdict {
-  const steps: Step[] = [];
-  const expected = mac(input.payload, input.secret, input.hash, input.encoding);
-  steps.push({
-    step: "read the header",
-    ok: input.header !== "",
-    detail: input.header === "" ? "the header is empty" : "one simple signature",
-  });
-  const ok = same(input.header, expected);
-  steps.push({
-    step: "compare in constant time",
-    ok,
-    detail: ok ? "the signature matches" : mismatch(input, "", [input.header]),
-  });
-  return verdict(steps);
+/** The last step: whether one of the signatures given is that of the body. */
+function compare(input: VerifyInput, prefix: string, given: string[], found: string): Step {
+  const step = "compare in constant time";
+  const expected = mac(prefix + input.payload, input.secret, input.hash, input.encoding);
+  const at = given.findIndex((signature) => same(signature, expected));
+  if (at < 0) return { step, ok: false, detail: mismatch(input, prefix, given) };
+  return { step, ok: true, detail: found.replace("#", String(at + 1)) };
 }
 
-function parseAdvanced(header: string): { timestamps: string[]; signatures: string[] } {
-  const timestamps: string[] = [];
-  const signatures: string[] = [];
-  for (const part of header.split(",")) {
-    const at = part.indexOf("=");
-    const name = part.slice(0, at).trim();
-    const value = part.slice(at + 1).trim();
-    if (at > 0 && name === "t") timestamps.push(value);
-    else if (at > 0 && /^v\d+$/.test(name)) signatures.push(value);
-  }
-  return { timestamps, signatures };
+function verifySimple(input: VerifyInput): Verdict {
+  const ok = input.header !== "";
+  const detail = ok ? "one simple signature" : "the header is empty";
+  return verdict([
+    { step: "read the header", ok, detail },
+    compare(input, "", [input.header], "the signature matches"),
+  ]);
 }
 
 function verifyAdvanced(input: VerifyInput): Verdict {
-  const toleranceS = input.toleranceS ?? SIGNATURE_TOLERANCE_S;
-  const { timestamps, signatures } = parseAdvanced(input.header);
-  const timestamp = timestamps.length === 1 ? (timestamps[0] ?? "") : "";
-  const steps: Step[] = [];
-  const readable = /^\d{1,15}$/.test(timestamp);
-  steps.push({
-    step: "read the timestamp",
-    ok: readable,
-    detail: readable
-      ? `t=${timestamp}, ${new Date(Number(timestamp) * 1000).toISOString()}`
-      : timestamps.length === 0
-        ? "the header has no timestamp (t=…)"
-        : "the timestamp is not one whole number of seconds",
-  });
-  if (!readable) return verdict(steps);
+  const { header, hash = "SHA256", nowS, toleranceS = SIGNATURE_TOLERANCE_S } = input;
+  const pairs = header.split(",").map((part) => part.split(/=(.*)/s).map((text) => text.trim()));
+  const timestamps = pairs.flatMap(([name, value]) => (name === "t" ? (value ?? "") : []));
+  const signatures = pairs.flatMap(([name = "", value]) =>
+    /^v\d+$/.test(name) ? (value ?? "") : [],
+  );
+  const [timestamp = ""] = timestamps;
+  const ok = timestamps.length === 1 && /^\d{1,15}$/.test(timestamp);
+  const unreadable =
+    timestamps.length === 0
+      ? "the header has no timestamp (t=…)"
+      : "the timestamp is not one whole number of seconds";
+  const read = (detail: string) => ({ step: "read the timestamp", ok, detail });
+  if (!ok) return verdict([read(unreadable)]);
 
-  const offS = Math.abs(input.nowS - Number(timestamp));
-  steps.push({
-    step: "is it recent",
-    ok: offS <= toleranceS,
-    detail:
-      offS <= toleranceS
-        ? `${Math.round(offS)} s off, ${toleranceS} s allowed`
-        : `the timestamp is ${Math.round(offS)} s off, more than the ${toleranceS} s allowed`,
-  });
-  steps.push({
-    step: "read the signatures",
-    ok: signatures.length > 0,
-    detail:
-      signatures.length > 0 ? `${signatures.length} in the header` : "the header has no signature",
-  });
+  const offS = Math.abs(nowS - Number(timestamp));
+  const off = `${Math.round(offS)} s off`;
+  const number = signatures.length;
   const prefix = `${timestamp},`;
-  const expected = mac(prefix + input.payload, input.secret, input.hash, input.encoding);
-  const at = signatures.findIndex((signature) => same(signature, expected));
-  steps.push({
-    step: "compare in constant time",
-    ok: at >= 0,
-    detail:
-      at >= 0
-        ? `signature ${at + 1} of ${signatures.length} matches HMAC-${input.hash ?? "SHA256"} of "${prefix}" and the body`
-        : mismatch(input, prefix, signatures),
-  });
-  return verdict(steps);
+  const matching = `signature # of ${number} matches HMAC-${hash} of "${prefix}" and the body`;
+  return verdict([
+    read(`t=${timestamp}, ${new Date(Number(timestamp) * 1000).toISOString()}`),
+    offS <= toleranceS
+      ? { step: "is it recent", ok: true, detail: `${off}, ${toleranceS} s allowed` }
+      : {
+          step: "is it recent",
+          ok: false,
+          detail: `the timestamp is ${off}, more than the ${toleranceS} s allowed`,
+        },
+    {
+      step: "read the signatures",
+      ok: number > 0,
+      detail: number > 0 ? `${number} in the header` : "the header has no signature",
+    },
+    compare(input, prefix, signatures, matching),
+  ]);
 }

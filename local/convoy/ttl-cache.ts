@@ -1,17 +1,12 @@
 // A cache of values with a time to live, through which the agent of 26.6 sees endpoints and subscriptions.
 
-/** Values by key, each kept for a while after it was read. */
-export type TtlCache = {
-  /** The cached value, else what `read` returns; undefined is not cached. */
-  through<Value>(key: string, read: () => Value | undefined): Value | undefined;
-  delete(key: string): void;
-  clear(): void;
-};
+export type TtlCache = ReturnType<typeof ttlCache>;
 
 /** A cache on the given clock (Unix ms); with `ttlMs` 0 nothing is cached. */
-export function ttlCache(ttlMs: number, now: () => number): TtlCache {
+export function ttlCache(ttlMs: number, now: () => number) {
   const entries = new Map<string, { value: unknown; until: number }>();
   return {
+    /** The cached value, else what `read` returns; undefined is not cached. */
     through<Value>(key: string, read: () => Value | undefined) {
       if (ttlMs === 0) return read();
       const known = entries.get(key);
@@ -21,7 +16,7 @@ export function ttlCache(ttlMs: number, now: () => number): TtlCache {
       else entries.set(key, { value, until: now() + ttlMs });
       return value;
     },
-    delete: (key) => void entries.delete(key),
+    delete: (key: string) => void entries.delete(key),
     clear: () => entries.clear(),
   };
 }

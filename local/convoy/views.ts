@@ -1,13 +1,16 @@
 // Rows as Convoy's API shows them, field by field as recorded, including empty ones.
 import type { Context } from "./context.ts";
 import { shownAuthentication, shownClientCert } from "./credentials.ts";
-import { type DeliveryRow, maxRetrySeconds } from "./store/deliveries.ts";
+import type { DeliveryRow } from "./store/deliveries.ts";
 import type { EndpointRow, Secret } from "./store/endpoints.ts";
 import type { EventRow } from "./store/events.ts";
 import type { SubscriptionRow } from "./store/subscriptions.ts";
 
+/** What deliveries report as max_retry_seconds once they have been tried (recorded). */
+const MAX_RETRY_SECONDS = 7200;
 /** Go's zero time, which Convoy shows if it has none. */
 const NO_TIME = "0001-01-01T00:00:00Z";
+const NO_TIMES = { created_at: NO_TIME, updated_at: NO_TIME, deleted_at: null };
 
 function secretsView(row: EndpointRow) {
   return (JSON.parse(row.secrets) as Secret[]).map(({ signs_until: _, ...shown }) => shown);
@@ -22,12 +25,9 @@ const NO_STATISTICS = {
   retry_count: null,
 };
 
-function authenticationView(row: EndpointRow, fresh: boolean): unknown {
-  return fresh && row.authentication === "{}" ? null : shownAuthentication(row.authentication);
-}
-
 /** An endpoint. `fresh`: as create and update answer it, where no authentication is null instead of {} (recorded). */
 export function endpointView(context: Context, row: EndpointRow, fresh = false) {
+  const isBare = fresh && row.authentication === "{}";
   return {
     uid: row.uid,
     project_id: context.options.projectId,
@@ -39,7 +39,7 @@ export function endpointView(context: Context, row: EndpointRow, fresh = false) 
     description: row.description,
     status: row.status,
     http_timeout: row.http_timeout_s,
-    authentication: authenticationView(row, fresh),
+    authentication: isBare ? null : shownAuthentication(row.authentication),
     rate_limit: row.rate_limit,
     rate_limit_duration: row.rate_limit_duration_s,
     content_type: "application/json",
@@ -51,29 +51,23 @@ export function endpointView(context: Context, row: EndpointRow, fresh = false) 
   };
 }
 
+const EMPTIED = {
+  advanced_signatures: false,
+  description: "",
+  http_timeout: 0,
+  authentication: null,
+  rate_limit: 0,
+  rate_limit_duration: 0,
+  content_type: "",
+  created_at: NO_TIME,
+  updated_at: NO_TIME,
+};
+
 /** The endpoint inside a subscription or delivery: most of it is empty (recorded). */
-function endpointMetadata(context: Context, row: EndpointRow | undefined, withSecrets: boolean) {
+function endpointMetadata(context: Context, row: EndpointRow | undefined, more: object = {}) {
   if (!row) return null;
-  return {
-    uid: row.uid,
-    project_id: context.options.projectId,
-    ...(row.owner_id === "" ? {} : { owner_id: row.owner_id }),
-    url: row.url,
-    name: row.name,
-    secrets: withSecrets ? secretsView(row) : null,
-    advanced_signatures: false,
-    description: "",
-    status: row.status,
-    http_timeout: 0,
-    authentication: null,
-    rate_limit: 0,
-    rate_limit_duration: 0,
-    content_type: "",
-    ...NO_STATISTICS,
-    created_at: NO_TIME,
-    updated_at: NO_TIME,
-    deleted_at: row.deleted_at,
-  };
+  const { mtls_client_cert: _, ...view } = endpointView(context, row);
+  return { ...view, ...EMPTIED, ...more };
 }
 
 /** A subscription; in the answer to create, it has no endpoint and its filter is not flattened yet (recorded). */
@@ -89,7 +83,7 @@ export function subscriptionView(
     project_id: context.options.projectId,
     function: null,
     source_metadata: null,
-    endpoint_metadata: endpointMetadata(context, endpoint, true),
+    endpoint_metadata: endpointMetadata(context, endpoint),
     device_metadata: null,
     filter_config: {
       event_types: JSON.parse(row.event_types) as string[],
@@ -121,15 +115,13 @@ function sourceMetadata(idempotencyKeys: [] | null) {
     event_type_location: "",
     body_function: null,
     header_function: null,
-    created_at: NO_TIME,
-    updated_at: NO_TIME,
-    deleted_at: null,
+    ...NO_TIMES,
   };
 }
 
-/** An object as JSON text whose member `data` is the raw JSON, byte for byte. */
-function withRawData(view: object, data: string): string {
-  return JSON.stringify(view).replace('"data":null', () => `"data":${data}`);
+/** An object as JSON text with one more member, whose JSON is kept byte for byte: last, so that nothing is mistaken for it. */
+function withRaw(view: object, name: string, json: string): string {
+  return `${JSON.stringify(view).slice(0, -1)},"${name}":${json}}`;
 }
 
 /** An event as JSON text: `data` is as posted, including numbers beyond JavaScript's range. */
@@ -154,8 +146,7 @@ export function eventJson(context: Context, row: EventRow): string {
     updated_at: row.created_at,
     deleted_at: null,
   };
-  // Appended last, so that no other text can be mistaken for its place.
-  return `${JSON.stringify(view).slice(0, -1)},"data":${row.data}}`;
+  return withRaw(view, "data", row.data);
 }
 
 /** A delivery as JSON text. `eventCreatedAt`: when its event was processed. Lists differ in empty parts (recorded). */
@@ -180,7 +171,7 @@ export function deliveryJson(
     latency_seconds: row.latency_s,
     event_type: row.event_type,
     delivery_mode: "at_least_once",
-    endpoint_metadata: endpointMetadata(context, endpoint, false),
+    endpoint_metadata: endpointMetadata(context, endpoint, { secrets: null }),
     event_metadata: {
       uid: row.event_id,
       event_type: row.event_type,
@@ -197,13 +188,7 @@ export function deliveryJson(
       deleted_at: null,
     },
     source_metadata: sourceMetadata(inList ? [] : null),
-    device_metadata: {
-      uid: "",
-      last_seen_at: NO_TIME,
-      created_at: NO_TIME,
-      updated_at: NO_TIME,
-      deleted_at: null,
-    },
+    device_metadata: { uid: "", last_seen_at: NO_TIME, ...NO_TIMES },
     status: row.status,
     cli_metadata: null,
     acknowledged_at: row.acknowledged_at,
@@ -211,20 +196,16 @@ export function deliveryJson(
     updated_at: row.updated_at,
     deleted_at: null,
   };
-  const metadata = withRawData(
-    {
-      data: null,
-      raw: row.data,
-      strategy: "linear",
-      next_send_time: new Date(row.next_send_at).toISOString(),
-      num_trials: row.attempts,
-      interval_seconds: Math.ceil(context.options.retry.intervalMs / 1000),
-      retry_limit: context.options.retry.limit,
-      max_retry_seconds: maxRetrySeconds(row),
-    },
-    row.data,
-  );
-  return `${JSON.stringify(view).slice(0, -1)},"metadata":${metadata}}`;
+  const metadata = {
+    raw: row.data,
+    strategy: "linear",
+    next_send_time: new Date(row.next_send_at).toISOString(),
+    num_trials: row.attempts,
+    interval_seconds: Math.ceil(context.options.retry.intervalMs / 1000),
+    retry_limit: context.options.retry.limit,
+    max_retry_seconds: row.attempts === 0 ? 0 : MAX_RETRY_SECONDS,
+  };
+  return withRaw(view, "metadata", withRaw(metadata, "data", row.data));
 }
 
 /** A page of JSON texts as the `data` of an answer. */

@@ -1,26 +1,20 @@
 /** Cron for development: workerd never fires it by itself. */
-import { CRON_INTERVAL_MS } from "./numbers.ts";
+import { setTimeout as sleep } from "node:timers/promises";
 
-/**
- * Calls `fire` at each full minute, never twice at a time; errors are printed.
- * @returns a function that stops it
- */
-export function startCron(fire: (at: Date) => Promise<unknown>): () => void {
-  let timer: NodeJS.Timeout | undefined;
-  let stopped = false;
-  const schedule = () => {
-    if (stopped) return;
-    const now = Date.now();
-    const next = (Math.floor(now / CRON_INTERVAL_MS) + 1) * CRON_INTERVAL_MS;
-    timer = setTimeout(() => {
-      fire(new Date(next))
-        .catch((error: unknown) => console.error("The scheduled run failed:", error))
-        .finally(schedule);
-    }, next - now);
-  };
-  schedule();
-  return () => {
-    stopped = true;
-    clearTimeout(timer);
-  };
+/** The resolution of cron on Cloudflare. */
+const MINUTE_MS = 60_000;
+
+/** Calls `fire` at each full minute, never twice at a time; errors are printed. Ends with the signal. */
+export async function runCron(
+  fire: (at: Date) => Promise<unknown>,
+  { signal }: { signal: AbortSignal },
+) {
+  while (!signal.aborted) {
+    const next = (Math.floor(Date.now() / MINUTE_MS) + 1) * MINUTE_MS;
+    await sleep(next - Date.now(), undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    await fire(new Date(next)).catch((error: unknown) =>
+      console.error("The scheduled run failed:", error),
+    );
+  }
 }

@@ -5,7 +5,7 @@
  */
 import { randomInt } from "node:crypto";
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
-import { HOST } from "./numbers.ts";
+import { end, HOST, listen } from "../listen.ts";
 
 /** Serves `target` on `port`. @returns a function that ends it */
 export async function serveFront(port: number, target: URL): Promise<() => Promise<void>> {
@@ -14,16 +14,10 @@ export async function serveFront(port: number, target: URL): Promise<() => Promi
   const server = createServer((incoming, outgoing) => pass(incoming, outgoing, target, agent));
   // Nothing here is slow on purpose, and wrangler has no limit of its own.
   server.requestTimeout = 0;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, HOST, () => resolve());
-  });
+  await listen(server, port);
   return async () => {
     agent.destroy();
-    await new Promise((resolve) => {
-      server.close(resolve);
-      server.closeAllConnections();
-    });
+    await end(server);
   };
 }
 

@@ -1,5 +1,9 @@
 /** Ends the process cleanly: on a signal, and when the process that started it is gone. */
-import { SHUTDOWN_MS, STOP_SIGNALS } from "./numbers.ts";
+
+/** The signals that ask a process to stop. */
+export const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** How long a clean shutdown may take before the process just exits. */
+const SHUTDOWN_MS = 5_000;
 
 /**
  * Calls `close` once and exits with 0 when asked to stop: Ctrl-C is the normal way to end a dev server,

@@ -1,7 +1,11 @@
 /** The command-line options of `npm run dev`. */
 import path from "node:path";
-import { parseArgs } from "node:util";
-import { CONVOY_PORT, WORKER_PORT } from "./numbers.ts";
+import { argumentsOf } from "../../scripts/command.ts";
+
+/** The Worker's port, as in the tutorial's curl commands. */
+const WORKER_PORT = 8080;
+/** The port of the local Convoy and its inbox: next to the Worker's. */
+export const CONVOY_PORT = 8081;
 
 /** The ports of the two servers, and the directory that holds the state of both. */
 export type DevOptions = { port: number; convoyPort: number; state: string };
@@ -15,7 +19,7 @@ export const USAGE = `Usage: npm run dev [-- --port ${WORKER_PORT} --convoy-port
  * @throws Error whose message names the wrong argument
  */
 export function parseOptions(args: string[]): DevOptions | "help" {
-  const { values } = parseArgs({
+  const { values } = argumentsOf(USAGE, {
     args,
     options: {
       port: { type: "string", default: String(WORKER_PORT) },

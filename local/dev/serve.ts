@@ -3,23 +3,23 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { writeAssets } from "../../openapi/assets.ts";
 import { devVars } from "../../scripts/dotenv.ts";
+import { busy } from "../../scripts/install.mjs";
 import { serveConvoy } from "../convoy/server.ts";
-import { startCron } from "./cron.ts";
+import { freePort, HOST } from "../listen.ts";
+import { runCron } from "./cron.ts";
 import { hiddenHost, serveFront } from "./front.ts";
 import { endInOrder } from "./lifetime.ts";
-import { HOST } from "./numbers.ts";
 import { type DevOptions, parseOptions, USAGE } from "./options.ts";
-import { portMessage, whyTaken } from "./ports.ts";
 import { devSettings, devToken, usesLocalConvoy } from "./settings.ts";
 import { claimState, sharedText } from "./sharing.ts";
 import { welcome } from "./welcome.ts";
 import { fireCron, migrate, serveWorker } from "./worker.ts";
 
-/** When to say that the Worker is not up yet. */
-const START_PATIENCE_MS = 20_000;
 /** How often to ask again if a connection ended without an answer. */
 const START_RETRY_MS = 200;
-const SLOW = "The Worker does not answer yet: a mistake in its code, shown above, is waited for.";
+const SLOW = ": if there is a mistake in its code, shown above, this waits until it is mended";
+
+const say = (line: string) => console.log(line);
 
 const root = path.resolve(import.meta.dirname, "../..");
 
@@ -28,8 +28,7 @@ try {
   if (options === "help") console.log(USAGE);
   else await run(options);
 } catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(isArgumentError(error) ? `${message}\n${USAGE}` : message);
+  console.error(error instanceof Error ? error.message : String(error));
   process.exit(1);
 }
 
@@ -43,11 +42,11 @@ async function run({ port, convoyPort, state }: DevOptions): Promise<void> {
   const claimSignals = endInOrder(async () => {
     for (const close of closers.reverse()) await close();
   });
-  console.log("Starting …");
   const other = claimState(state, port);
   if (other !== undefined) console.error(sharedText(state, other));
   writeAssets();
-  await migrate(root, state);
+  const migrated = busy("Applying the migrations", { say });
+  await migrate(root, state).finally(migrated);
   if (local) {
     const convoy = await serveConvoy({
       port: convoyPort,
@@ -59,6 +58,7 @@ async function run({ port, convoyPort, state }: DevOptions): Promise<void> {
   }
   const convoyUrl = `http://${HOST}:${convoyPort}`;
   const settings = devSettings(process.env, convoyUrl, devVars());
+  const built = busy("Building the Worker", { hint: SLOW, say });
   const hostname = hiddenHost();
   hideLines(`Ready on http://${hostname}:`);
   const worker = await serveWorker({ root, hostname, port: 0, settings, state, interactive: true });
@@ -66,9 +66,10 @@ async function run({ port, convoyPort, state }: DevOptions): Promise<void> {
   claimSignals();
   closers.push(await serveFront(port, worker.url));
   const url = new URL(`http://${HOST}:${port}`);
-  await Promise.race([firstAnswer(url), worker.failed]);
-  const stopCron = startCron((at) => fireCron(url, at));
-  closers.push(async () => stopCron());
+  await Promise.race([firstAnswer(url), worker.failed]).finally(built);
+  const stop = new AbortController();
+  void runCron((at) => fireCron(url, at), stop);
+  closers.push(async () => stop.abort());
   const inboxUrl = local ? `${convoyUrl}/` : undefined;
   console.log(welcome({ port, inboxUrl, token: await devToken(settings) }));
   worker.failed.catch((error: Error) => console.error(error.message));
@@ -84,22 +85,21 @@ function hideLines(text: string): void {
 
 /** Waits until the Worker answers, and says what is wrong with its settings. */
 async function firstAnswer(url: URL): Promise<void> {
-  const slow = setTimeout(() => console.log(SLOW), START_PATIENCE_MS);
   let health: Response | undefined;
   while (!health) {
     health = await fetch(new URL("/health", url)).catch(() => undefined);
     if (!health) await sleep(START_RETRY_MS);
   }
-  clearTimeout(slow);
   if (!health.ok) console.error(`GET /health: ${health.status} ${await health.text()}`);
 }
 
+/** Before anything is started, so that a "no" leaves nothing behind. */
 async function demandPort(what: string, port: number, flag: string): Promise<void> {
-  const reason = await whyTaken(port);
-  if (reason !== undefined) throw new Error(portMessage(what, port, flag, reason));
-}
-
-/** Whether parseArgs threw it, or our own check of a port. */
-function isArgumentError(error: unknown): boolean {
-  return error instanceof Error && /^(--|Unknown option|Option|Unexpected)/.test(error.message);
+  await freePort(port).catch(({ code, message }: NodeJS.ErrnoException) => {
+    const taken = code === "EADDRINUSE";
+    const why = taken ? "is taken by another program" : `cannot be used (${code ?? message})`;
+    throw new Error(
+      `Port ${port} for ${what} ${why}: end that program or choose another port with npm run dev -- ${flag} ${port + 10}`,
+    );
+  });
 }

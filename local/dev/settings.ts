@@ -1,14 +1,12 @@
 /** The settings that the Worker gets in development. */
 import { SETTING_NAMES, type SettingName } from "../../src/settings.ts";
 import { mintToken } from "../../src/token.ts";
+import { LOCAL_CREDENTIAL } from "../convoy/context.ts";
 
-/** Key and project of the local Convoy. */
-const LOCAL = "local";
 /** The owner of the token that is shown, and how long it is valid: a day of work. */
 const OWNER = "me";
 const TOKEN_S = 24 * 3_600;
 
-/** What a Worker in development is set to. */
 export type DevSettings = Partial<Record<SettingName, string>>;
 
 /**
@@ -25,8 +23,8 @@ export function devSettings(
   const settings: DevSettings = { AUTH: "open" };
   if (usesLocalConvoy(environment)) {
     settings.CONVOY_BASE_URL = `${convoyUrl}/api`;
-    settings.CONVOY_API_KEY = LOCAL;
-    settings.CONVOY_PROJECT_ID = LOCAL;
+    settings.CONVOY_API_KEY = LOCAL_CREDENTIAL;
+    settings.CONVOY_PROJECT_ID = LOCAL_CREDENTIAL;
   }
   for (const name of SETTING_NAMES) {
     const value = environment[name];

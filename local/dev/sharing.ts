@@ -1,5 +1,5 @@
 /** Notices that another `npm run dev` uses the same state: both would deliver the same events. */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 /**
@@ -22,7 +22,6 @@ export function sharedText(state: string, port: number): string {
 }
 
 function readClaim(file: string): { pid: number; port: number } | undefined {
-  if (!existsSync(file)) return undefined;
   try {
     return JSON.parse(readFileSync(file, "utf8"));
   } catch {

@@ -1,6 +1,5 @@
 /** What the dev command prints once everything is up: the addresses, and what to paste next. */
 
-/** What there is to say. */
 export type Welcome = {
   port: number;
   /** Undefined if another Convoy is used. */

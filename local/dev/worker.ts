@@ -1,17 +1,14 @@
 /** The Worker in development: wrangler builds it, watches its source and runs it in workerd. */
 import "../wrangler-env.ts";
-import { spawn } from "node:child_process";
 import path from "node:path";
 import { unstable_startWorker as startWorker } from "wrangler";
-import { HOST } from "./numbers.ts";
+import { HOST } from "../listen.ts";
+import { run } from "../wrangler.ts";
 
-/** Where the Worker is and how it runs. */
 export type WorkerOptions = {
-  /** The repository's directory. */
   root: string;
   /** HOST unless given. */
   hostname?: string;
-  /** 0: a free port. */
   port: number;
   settings: Record<string, string>;
   /** The directory of KV and D1. */
@@ -21,67 +18,41 @@ export type WorkerOptions = {
 };
 
 /** A Worker that has been started; it answers once it is built. */
-export type DevWorker = {
-  url: URL;
-  /** Rejects if it cannot run, and says why. */
-  failed: Promise<never>;
-  /** Runs the Worker's scheduled handler. */
-  scheduled(at: Date): Promise<void>;
-  close(): Promise<void>;
-};
+export type DevWorker = Awaited<ReturnType<typeof serveWorker>>;
 
 /**
  * Applies the pending migrations to the D1 in `state`.
  * @throws Error with wrangler's output if a migration fails
  */
 export async function migrate(root: string, state: string): Promise<void> {
-  const child = spawn(
-    process.execPath,
-    [
-      path.join(root, "node_modules/wrangler/bin/wrangler.js"),
-      ...["d1", "migrations", "apply", "DB", "--local", "--persist-to", state],
-    ],
-    { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, CI: "true" } },
-  );
-  // If we exit meanwhile, it must not keep running.
-  const kill = () => child.kill("SIGKILL");
-  process.once("exit", kill);
-  let output = "";
-  child.stdout.on("data", (chunk) => (output += chunk));
-  child.stderr.on("data", (chunk) => (output += chunk));
-  const code = await new Promise((resolve, reject) => {
-    child.on("error", reject).on("close", resolve);
-  });
-  process.off("exit", kill);
-  if (code !== 0) throw new Error(`The migrations could not be applied:\n${output}`);
+  const args = ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state];
+  const { code, stdout, stderr } = await run(root, args, { quiet: true });
+  if (code !== 0) throw new Error(`The migrations could not be applied:\n${stdout}${stderr}`);
 }
 
 /**
  * Starts the Worker on HOST. Settings are passed in memory, so that no secret appears in a process list
  * or a file.
  */
-export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
-  const bindings = Object.fromEntries(
-    Object.entries(options.settings).map(([name, value]) => [
-      name,
-      { type: "secret_text", value } as const,
-    ]),
-  );
+export async function serveWorker(options: WorkerOptions) {
+  const { root, hostname = HOST, port, interactive, state } = options;
+  const bindings = Object.entries(options.settings).map(([name, value]) => [
+    name,
+    { type: "secret_text", value } as const,
+  ]);
   const worker = await startWorker({
-    config: path.join(options.root, "wrangler.toml"),
-    bindings,
+    config: path.join(root, "wrangler.toml"),
+    bindings: Object.fromEntries(bindings),
     dev: {
-      server: { hostname: options.hostname ?? HOST, port: options.port },
+      server: { hostname, port },
       inspector: false,
-      watch: options.interactive,
+      watch: interactive,
       // "info": requests, reloads and errors; the Worker's own logs are handled below.
-      logLevel: options.interactive ? "info" : "none",
+      logLevel: interactive ? "info" : "none",
       structuredLogsHandler: ({ level, message }: { level: string; message: string }) => {
-        if (!options.interactive) return;
-        if (level === "error" || level === "warn") console.error(message);
-        else console.log(message);
+        if (interactive) console[level === "error" || level === "warn" ? "error" : "log"](message);
       },
-      persist: options.state,
+      persist: state,
     },
   });
   const failed = new Promise<never>((_, reject) => {
@@ -96,8 +67,9 @@ export async function serveWorker(options: WorkerOptions): Promise<DevWorker> {
   const url: URL = await Promise.race([worker.url, failed]);
   return {
     url,
+    /** Rejects if it cannot run, and says why. */
     failed,
-    scheduled: (at) => fireCron(url, at),
+    scheduled: (at: Date) => fireCron(url, at),
     close: () => worker.dispose(),
   };
 }

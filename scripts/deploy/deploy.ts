@@ -4,11 +4,11 @@
  * namespace.
  */
 import path from "node:path";
+import type { Result } from "../../local/wrangler.ts";
 import { varsOf } from "../dotenv.ts";
 import { type DeployArguments, parseArguments, USAGE } from "./arguments.ts";
-import { notesOn, readSecrets, type Secrets, writeForWrangler } from "./secrets.ts";
-import { configOf, type Target, targetOf } from "./target.ts";
-import type { Result } from "./wrangler.ts";
+import { readSecrets, type Secrets, writeForWrangler } from "./secrets.ts";
+import { type Target, targetOf } from "./target.ts";
 
 /** Settings the Worker needs, one of each line; without them it answers 503 and says so. */
 const NEEDED = [["AUTH_SECRET", "AUTH_JWKS_URL"], ["CONVOY_API_KEY"], ["CONVOY_PROJECT_ID"]];
@@ -32,11 +32,9 @@ type Plan = { given: DeployArguments; target: Target; secrets: Secrets | undefin
 export async function deploy(argv: string[], at: Surroundings): Promise<number> {
   try {
     const given = parseArguments(argv, at.env);
-    if (given === "help") {
-      console.log(USAGE);
-      return 0;
-    }
-    return await carryOut(planOf(given, at), at);
+    if (!given.help) return await carryOut(planOf(given, at), at);
+    console.log(USAGE);
+    return 0;
   } catch (error) {
     console.error((error as Error).message);
     return 1;
@@ -44,29 +42,24 @@ export async function deploy(argv: string[], at: Surroundings): Promise<number> 
 }
 
 /** @throws Error that says what is wrong; nothing has been done yet */
-function planOf(given: DeployArguments, at: Surroundings): Plan {
-  const env = given.env ?? environmentOf(given, at);
-  const target = targetOf(configOf(at.root, given.config), env, given.name);
-  const secrets =
-    given.secretsFile === undefined
-      ? undefined
-      : readSecrets(path.resolve(at.root, given.secretsFile));
+function planOf(given: DeployArguments, { root, env }: Surroundings): Plan {
+  // CLOUDFLARE_ENV, from where wrangler would take it.
+  const { CLOUDFLARE_ENV = "" } = {
+    ...varsOf(path.join(root, ".env")),
+    ...varsOf(path.join(root, ".env.local")),
+    ...env,
+  };
+  const target = targetOf(given.config, given.env ?? CLOUDFLARE_ENV, given.name);
+  const file = given.secretsFile;
+  const secrets = file === undefined ? undefined : readSecrets(path.resolve(root, file));
   return { given, target, secrets };
 }
 
-/** CLOUDFLARE_ENV, from where wrangler would take it. */
-function environmentOf({ global }: DeployArguments, { root, env }: Surroundings): string {
-  const named = global.flatMap((option) => /^--env-file=(.*)$/s.exec(option)?.[1] ?? []);
-  const files = named.length > 0 ? named : [".env", ".env.local"];
-  const inFiles = Object.assign({}, ...files.map((file) => varsOf(path.resolve(root, file))));
-  return env.CLOUDFLARE_ENV ?? inFiles.CLOUDFLARE_ENV ?? "";
-}
-
 async function carryOut({ given, target, secrets }: Plan, at: Surroundings): Promise<number> {
-  const { database, config, env } = target;
-  const where = [`--config=${path.relative(at.root, config)}`, `--env=${env}`, ...given.global];
+  const { database, env } = target;
+  const where = [...(given.config ? [`--config=${given.config}`] : []), `--env=${env}`];
   const wrangler: Wrangler = (args, options) => at.wrangler([...args, ...where], options);
-  say(target, secrets, at.env);
+  say(target, secrets);
   if (given.dryRun) return (await wrangler(["deploy", "--dry-run", ...given.passed])).code;
   at.writeAssets();
   // With an id, it exists: Cloudflare's deploy button has written the id, and maybe another name.
@@ -81,27 +74,17 @@ async function carryOut({ given, target, secrets }: Plan, at: Surroundings): Pro
   return deployed.code;
 }
 
-function say(
-  { worker, database, crons }: Target,
-  secrets: Secrets | undefined,
-  env: NodeJS.Dict<string>,
-): void {
+function say({ worker, database, crons }: Target, secrets: Secrets | undefined): void {
   const names = secrets ? `, secrets ${Object.keys(secrets).join(", ")}` : "";
   console.log(`Worker ${worker}, D1 database ${database.name}${names}`);
-  if (crons.length === 0) {
-    console.error(
-      `${worker} has no cron ([triggers] crons = ["* * * * *"]): what a request leaves unfinished is never sent.`,
-    );
-  }
-  if (secrets) for (const note of notesOn(secrets, env)) console.error(note);
+  if (crons.length > 0) return;
+  console.error(
+    `${worker} has no cron ([triggers] crons = ["* * * * *"]): what a request leaves unfinished is never sent.`,
+  );
 }
 
 /** Creates the database if there is none. @returns what failed, or null if it now exists */
-async function makeDatabase(
-  wrangler: Wrangler,
-  { database: { name } }: Target,
-  place: string[],
-): Promise<Result | null> {
+async function makeDatabase(wrangler: Wrangler, { database: { name } }: Target, place: string[]) {
   const listed = await wrangler(["d1", "list", "--json"], { quiet: true });
   if (listed.code !== 0) return listed;
   const databases = JSON.parse(listed.stdout) as { name: string }[];

@@ -19,8 +19,8 @@ export type Secrets = Record<string, string>;
  */
 export function readSecrets(file: string): Secrets {
   const name = path.basename(file);
-  const text = decode(name, readFileSync(file));
-  const secrets = text.trimStart().startsWith("{") ? fromJson(name, text) : fromLines(name, text);
+  const secrets = parse(decode(name, readFileSync(file)));
+  if (Object.keys(secrets).length === 0) throw new Error(`${name} has no line NAME=value.`);
   const others = Object.keys(secrets).filter((one) => !SECRET_NAMES.some((known) => known === one));
   if (others.length > 0) {
     throw new Error(
@@ -34,16 +34,6 @@ export function readSecrets(file: string): Secrets {
     if (secrets[one] !== undefined) strong(one, secrets[one]);
   }
   return secrets;
-}
-
-/** What somebody who knows wrangler's own reading should know; shows no value. */
-export function notesOn(secrets: Secrets, shell: NodeJS.Dict<string>): string[] {
-  return Object.entries(secrets).flatMap(([name, value]) => [
-    ...(value.includes("$") ? [`${name} contains a $: it is uploaded as it stands.`] : []),
-    ...(shell[name] !== undefined && shell[name] !== value
-      ? [`${name} in your shell is another one: that of the file is uploaded.`]
-      : []),
-  ]);
 }
 
 /** A file of the secrets for wrangler, which only we can read, until this process ends. */
@@ -65,42 +55,4 @@ function decode(name: string, bytes: Buffer): string {
   } catch {
     throw new Error(`${name} is not UTF-8 (PowerShell's > writes UTF-16): save it as UTF-8.`);
   }
-}
-
-function fromLines(name: string, text: string): Secrets {
-  const secrets = parse(text);
-  // What the parser passes over would be missing without a word.
-  const idle = idleLine(text, secrets);
-  if (idle) {
-    throw new Error(
-      `Line ${idle} of ${name} has no effect: it is not NAME=value, or a later line has that NAME.`,
-    );
-  }
-  if (Object.keys(secrets).length === 0) throw new Error(`${name} has no line NAME=value.`);
-  return secrets;
-}
-
-function fromJson(name: string, text: string): Secrets {
-  let values: unknown;
-  try {
-    values = JSON.parse(text);
-  } catch {
-    // JSON.parse's own message quotes the text, which holds secrets.
-    throw new Error(`${name} is not valid JSON. Lines of NAME=value work too.`);
-  }
-  for (const [one, value] of Object.entries(values as object)) {
-    if (typeof value !== "string") throw new Error(`${one} in ${name} is not a text.`);
-  }
-  return values as Secrets;
-}
-
-/** The first line that could as well be left out; undefined if there is none. */
-function idleLine(text: string, secrets: Secrets): number | undefined {
-  const lines = text.split(/\r\n?|\n/);
-  const whole = JSON.stringify(secrets);
-  const at = lines.findIndex(
-    (line, i) =>
-      /^\s*[^\s#]/.test(line) && JSON.stringify(parse(lines.toSpliced(i, 1).join("\n"))) === whole,
-  );
-  return at < 0 ? undefined : at + 1;
 }

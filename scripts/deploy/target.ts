@@ -1,11 +1,8 @@
 /** What a deployment is about to touch: one environment's Worker, and the database that is its own. */
-import { existsSync } from "node:fs";
 import path from "node:path";
 import { type Unstable_Config as Config, unstable_readConfig as readConfig } from "wrangler";
 
-/** Where a deployment goes. */
 export type Target = {
-  config: string;
   /** "" is the top level of the file. */
   env: string;
   worker: string;
@@ -16,66 +13,49 @@ export type Target = {
   vars: string[];
 };
 
-/** The order in which wrangler looks for its file. */
-const CONFIG_FILES = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
-
-/** The file that wrangler reads. @throws Error if there is none */
-export function configOf(root: string, given: string | undefined): string {
-  const names = given === undefined ? CONFIG_FILES : [given];
-  const found = names.map((name) => path.resolve(root, name)).find((file) => existsSync(file));
-  if (!found) throw new Error(`${given ?? "wrangler.toml"} is not there.`);
-  return found;
-}
+const HOW = 'docs/deploy.md, "A second Worker", has what to write.';
 
 /**
  * What an environment of a wrangler.toml names. A second Worker with the first one's database would mix
  * their todos and events, and migrate the one that is in use.
+ * @param config the file; undefined: the one that wrangler finds
  * @param name of the Worker, if `--name` gave one
- * @throws Error that says what to write, if the environment is not there, lacks a binding, or if its
- *   database or namespace is another Worker's
+ * @throws Error if the environment is not there, lacks a binding, or if its database or namespace is
+ *   another Worker's
  */
-export function targetOf(config: string, env: string, name?: string): Target {
-  const file = path.basename(config);
+export function targetOf(config: string | undefined, env: string, name?: string): Target {
   const read = (one: string) => readConfig({ config, env: one }, { hideWarnings: true });
-  const { definedEnvironments = [] } = read("");
+  const { definedEnvironments = [], configPath = "wrangler.toml" } = read("");
+  const file = path.basename(configPath);
   if (env !== "" && !definedEnvironments.includes(env)) {
-    throw new Error(
-      `${file} has no environment "${env}".${howTo(file, env, `${read("").name}-${env}`)}`,
-    );
+    throw new Error(`${file} has no environment "${env}". ${HOW}`);
   }
   const own = read(env);
   const worker = own.name;
   if (!worker) throw new Error(`${file} names no Worker: name = "…".`);
   if (name !== undefined && name !== worker) {
     throw new Error(
-      `--name ${name} would be a second Worker with the database of ${worker}. Give it an environment.${howTo(file, name, name)}`,
+      `--name ${name} would be a second Worker with the database of ${worker}: give it an environment. ${HOW}`,
     );
   }
   const where = env === "" ? file : `[env.${env}] in ${file}`;
-  const database = demandBindings(own, where, () => howTo(file, env, worker));
+  const { database, namespace } = bound(own);
+  // No environment inherits bindings.
+  if (!namespace) throw new Error(`${where} binds no namespace as KV. ${HOW}`);
+  if (!database) throw new Error(`${where} binds no database as DB. ${HOW}`);
+  if (!database.database_name) {
+    throw new Error(`${where} gives the database that it binds as DB no database_name.`);
+  }
   // The top level is the first Worker: what it names is its own.
   const others = env === "" ? [] : ["", ...definedEnvironments].filter((one) => one !== env);
   for (const other of others.map(read)) demandOwn(own, other, where);
   return {
-    config,
     env,
     worker,
-    database,
+    database: { name: database.database_name, id: database.database_id },
     crons: own.triggers.crons ?? [],
     vars: Object.keys(own.vars),
   };
-}
-
-/** @throws Error if the database or the namespace is missing: no environment inherits bindings */
-function demandBindings(own: Config, where: string, advice: () => string): Target["database"] {
-  const { database, namespace } = bound(own);
-  if (!namespace) throw new Error(`${where} binds no namespace as KV.${advice()}`);
-  if (!database) throw new Error(`${where} binds no database as DB.${advice()}`);
-  const { database_name, database_id } = database;
-  if (!database_name) {
-    throw new Error(`${where} gives the database that it binds as DB no database_name.`);
-  }
-  return { name: database_name, id: database_id };
 }
 
 /** @throws Error if another Worker's database or namespace is bound here */
@@ -103,32 +83,4 @@ function bound(config: Config) {
     database: config.d1_databases.find(({ binding }) => binding === "DB"),
     namespace: config.kv_namespaces.find(({ binding }) => binding === "KV"),
   };
-}
-
-/** The block to paste. */
-function howTo(file: string, env: string, name: string): string {
-  if (env === "") return "";
-  if (!file.endsWith(".toml")) return ' See docs/deploy.md, "A second Worker".';
-  return ` An environment needs in ${file}:
-
-[env.${env}]
-name = "${name}"
-
-[env.${env}.vars]
-AUTH = "jwt"
-
-[[env.${env}.kv_namespaces]]
-binding = "KV"
-
-[[env.${env}.d1_databases]]
-binding = "DB"
-database_name = "${name}"
-migrations_dir = "migrations"
-
-[[env.${env}.ratelimits]]
-name = "RATE_LIMIT"
-namespace_id = "1002"
-simple = { limit = 1000, period = 10 }
-
-and is deployed with: npm run deploy -- --env ${env}`;
 }

@@ -1,12 +1,11 @@
 /** The receiver of `npm run smoke`: records what arrives and whether its signature is valid. */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { arrayBuffer } from "node:stream/consumers";
 import { verifySignature } from "../../examples/receiver/verify.ts";
+import { end, HOST, listen } from "../../local/listen.ts";
 
-/** A header that an endpoint may have. */
 export const SMOKE_HEADER = "X-Smoke";
 
-/** One webhook that arrived. */
 export type Arrival = {
   event: string;
   eventId: string;
@@ -23,28 +22,20 @@ export type Arrival = {
   atMs: number;
 };
 
-/** A running receiver. `secrets`: those of the endpoints that lead to it. */
-export type Receiver = {
-  port: number;
-  arrivals: Arrival[];
-  secrets: string[];
-  close: () => Promise<void>;
-};
+export type Receiver = Awaited<ReturnType<typeof startReceiver>>;
 
 /** Listens on `port` (0: a free one) of this machine, on every interface if `everywhere`. */
-export async function startReceiver(port: number, everywhere: boolean): Promise<Receiver> {
+export async function startReceiver(port: number, everywhere: boolean) {
   const begun = Date.now();
   const arrivals: Arrival[] = [];
+  /** Those of the endpoints that lead here. */
   const secrets: string[] = [];
   const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
-    const bytes = Buffer.concat(chunks);
+    const bytes = await arrayBuffer(request);
     if (request.method !== "POST") return void response.writeHead(200).end("ok");
     const header = (name: string) => String(request.headers[name] ?? "");
-    const body = new Uint8Array(bytes).buffer;
-    const signed = await verifySignature(body, header("x-convoy-signature"), secrets);
-    const { event, event_id, sequence, test } = parse(bytes.toString());
+    const signed = await verifySignature(bytes, header("x-convoy-signature"), secrets);
+    const { event, event_id, sequence, test } = parse(new TextDecoder().decode(bytes));
     arrivals.push({
       event: String(event),
       eventId: String(event_id),
@@ -59,20 +50,8 @@ export async function startReceiver(port: number, everywhere: boolean): Promise<
     // Accepted even with a wrong signature: the report says so, and Convoy need not repeat it.
     response.writeHead(200, { "Content-Type": "application/json" }).end('{"result":"received"}');
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, everywhere ? "0.0.0.0" : "127.0.0.1", () => resolve());
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    arrivals,
-    secrets,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  const bound = await listen(server, port, everywhere ? "0.0.0.0" : HOST);
+  return { port: bound, arrivals, secrets, close: () => end(server) };
 }
 
 function parse(text: string): Record<string, unknown> {

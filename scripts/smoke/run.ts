@@ -2,16 +2,13 @@
  * What `npm run smoke` does: the tutorial, every event type, a test, a pause, sending again, an endpoint with all that
  * one can have; it leaves nothing behind.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { migrate, serveWorker } from "../../local/dev/worker.ts";
+import type { DevWorker } from "../../local/dev/worker.ts";
 import type { Health } from "../../src/health.ts";
-import { isLoopback, mintToken } from "../../src/token.ts";
+import { isLoopback } from "../../src/loopback.ts";
+import { withWorker } from "../own-worker.ts";
 import { type Receiver, SMOKE_HEADER } from "./receiver.ts";
 
-const ROOT = path.resolve(import.meta.dirname, "../..");
 /** How often to check what is waited for, and how often to run the cron meanwhile: more than once a minute. */
 const LOOK_MS = 250;
 const CRON_MS = 1_500;
@@ -32,117 +29,95 @@ export type SmokeOptions = {
   signal?: AbortSignal;
 };
 
-/** Something that did not happen: says what, and what to look at. */
-export class SmokeError extends Error {
-  override readonly name = "SmokeError";
-}
-
 /**
  * Runs all of it against its own Worker, as an owner of its own: other owners of the project, whose endpoints
  * are other people's, are sent nothing.
- * @throws SmokeError at the first thing that is wrong; everything is removed even then
+ * @throws Error at the first thing that is wrong; everything is removed even then
  */
 export async function smoke(options: SmokeOptions): Promise<void> {
-  const state = await mkdtemp(path.join(tmpdir(), "todo-smoke-"));
-  const AUTH_SECRET = crypto.randomUUID() + crypto.randomUUID();
   const isHere = isLoopback(new URL(options.receiverUrl).hostname);
   const settings = {
     ...options.convoy,
     AUTH: "jwt",
-    AUTH_SECRET,
     PRIVATE_ADDRESSES: isHere ? "allow" : "refuse",
     WALK_DELAY_S: String(options.walkDelayS),
   };
-  await migrate(ROOT, state);
-  const worker = await serveWorker({ root: ROOT, port: 0, settings, state, interactive: false });
-  const owner = `smoke-${crypto.randomUUID()}`;
-  const token = await mintToken({ AUTH_SECRET }, owner, { expiresInS: 3_600 });
-  const api = callerOf(worker.url, token);
-  const cron = () => worker.scheduled(new Date()).catch(() => {});
-  try {
-    await steps(api, cron, options);
-  } finally {
-    await clearAway(api, options.say).finally(() => worker.close());
-    await rm(state, { recursive: true, force: true });
-  }
+  await withWorker(settings, async (worker) => {
+    const token = await worker.tokenOf(`smoke-${crypto.randomUUID()}`);
+    const made = smokeOf(options, worker, token);
+    try {
+      await steps(made);
+    } finally {
+      await clearAway(made);
+    }
+  });
 }
 
 type Reply<T> = { status: number; body: T; eventId: string | null };
-// biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
-type Api = <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;
 
-function callerOf(url: URL, token: string): Api {
-  return async (method, at, body) => {
-    const response = await fetch(new URL(at, url), {
-      method,
-      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    });
-    const eventId = response.headers.get("X-Event-Id");
-    return { status: response.status, body: (await response.json()) as never, eventId };
-  };
-}
-
-/** What every step works with. `until` waits for a condition, with the cron running meanwhile. */
 type Smoke = SmokeOptions & {
-  api: Api;
+  // biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
+  api: <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;
+  /** Calls the API. @throws Error unless it answers with this status */
+  // biome-ignore lint/suspicious/noExplicitAny: as api
+  demand: <T = any>(status: number, ...call: Parameters<Smoke["api"]>) => Promise<Reply<T>>;
+  /** Waits for a condition, with the cron running meanwhile. @throws Error if it takes too long */
   until: (what: string, met: () => boolean | Promise<boolean>) => Promise<void>;
-  /** Calls the API. @throws SmokeError unless it answers with this status */
-  // biome-ignore lint/suspicious/noExplicitAny: as Api
-  demand: <T = any>(status: number, ...call: Parameters<Api>) => Promise<Reply<T>>;
   /** Whether an event has arrived so many times. */
   arrived: (eventId: string, times?: number) => boolean;
 };
 
-async function steps(api: Api, cron: () => Promise<void>, options: SmokeOptions): Promise<void> {
-  const { arrivals } = options.receiver;
-  const smoke: Smoke = {
+function smokeOf(options: SmokeOptions, worker: DevWorker, token: string): Smoke {
+  const { patienceMs, signal, receiver } = options;
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+  const api: Smoke["api"] = async (method, at, body) => {
+    const sent = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };
+    const response = await fetch(new URL(at, worker.url), sent);
+    const eventId = response.headers.get("X-Event-Id");
+    return { status: response.status, body: (await response.json()) as never, eventId };
+  };
+  return {
     ...options,
     api,
-    until: (what, met) => until({ ...options, api }, cron, what, met),
     async demand(status, method, at, body) {
       const answer = await api<never>(method, at, body);
       if (answer.status === status) return answer;
-      throw new SmokeError(
+      throw new Error(
         `${method} ${at}: ${answer.status} ${JSON.stringify(answer.body)} where ${status} was expected`,
       );
     },
-    arrived: (id, times = 1) => arrivals.filter(({ eventId }) => eventId === id).length >= times,
+    async until(what, met) {
+      const begun = Date.now();
+      for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
+        if (signal?.aborted) throw new Error("Interrupted.");
+        if (Date.now() - begun > patienceMs) {
+          const health = JSON.stringify((await api("GET", "/health?deep")).body);
+          throw new Error(`${what} did not happen within ${patienceMs / 1_000} s. ${health}`);
+        }
+        if (Date.now() - ran < CRON_MS) continue;
+        ran = Date.now();
+        await worker.scheduled(new Date()).catch(() => {});
+      }
+    },
+    arrived: (id, times = 1) =>
+      receiver.arrivals.filter(({ eventId }) => eventId === id).length >= times,
   };
+}
+
+async function steps(smoke: Smoke): Promise<void> {
   const begun = new Date().toISOString();
   const { id, created } = await tutorial(smoke);
   await pause(smoke, id);
   await again(smoke, `${created}.${id}`, begun);
   await everything(smoke, id);
-  const bad = arrivals.filter(({ signed }) => !signed);
-  if (bad.length > 0) throw new SmokeError(`${bad.length} signatures are wrong.`);
-}
-
-async function until(
-  { api, patienceMs, signal }: SmokeOptions & { api: Api },
-  cron: () => Promise<void>,
-  what: string,
-  met: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const begun = Date.now();
-  for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
-    if (signal?.aborted) throw new SmokeError("Interrupted.");
-    if (Date.now() - begun > patienceMs) {
-      const { body } = await api<Health>("GET", "/health?deep");
-      throw new SmokeError(
-        `${what} did not happen within ${patienceMs / 1_000} s. ${JSON.stringify(body)}`,
-      );
-    }
-    if (Date.now() - ran < CRON_MS) continue;
-    ran = Date.now();
-    await cron();
-  }
+  const bad = smoke.receiver.arrivals.filter(({ signed }) => !signed);
+  if (bad.length > 0) throw new Error(`${bad.length} signatures are wrong.`);
 }
 
 /** The tutorial, and every event type. @returns the endpoint, and the first event */
 async function tutorial({ api, demand, until, arrived, receiver, receiverUrl, say }: Smoke) {
   const health = await api<Health>("GET", "/health?deep");
-  if (health.body.convoy !== "ok") throw new SmokeError(`Convoy: ${health.body.convoy}`);
+  if (health.body.convoy !== "ok") throw new Error(`Convoy: ${health.body.convoy}`);
   say("Convoy answers, and the key belongs to the project.");
   const made = await demand(201, "POST", "/endpoint", {
     name: "Todo endpoint",
@@ -154,7 +129,7 @@ async function tutorial({ api, demand, until, arrived, receiver, receiverUrl, sa
   receiver.secrets.push(made.body.secret);
   say(`The tutorial: endpoint ${id} at ${receiverUrl}.`);
 
-  const sent: [type: string, status: number, ...call: Parameters<Api>][] = [
+  const sent: [type: string, status: number, ...call: Parameters<Smoke["api"]>][] = [
     ["created", 201, "POST", `/todo?endpoint=${id}`, { id: 1, item: "Publish my first webhook" }],
     ["ping", 202, "POST", `/endpoint/${id}/ping`],
     ["updated", 200, "PUT", `/todo/1?endpoint=${id}`, { completed: true }],
@@ -174,7 +149,7 @@ async function tutorial({ api, demand, until, arrived, receiver, receiverUrl, sa
     await until(`The webhook "${type}"`, () => (eventId ? arrived(eventId) : since()));
     say(`  ${type} arrived.`);
   }
-  if (!receiver.arrivals.at(-1)?.test) throw new SmokeError("A test does not say that it is one.");
+  if (!receiver.arrivals.at(-1)?.test) throw new Error("A test does not say that it is one.");
   return { id, created };
 }
 
@@ -184,9 +159,9 @@ async function pause({ api, demand, until, arrived, say }: Smoke, endpoint: stri
   const change = await demand(200, "PUT", `/todo/2?endpoint=${endpoint}`, { completed: true });
   const event = change.eventId ?? "";
   const status = async () => (await api("GET", `/delivery/${event}.${endpoint}`)).body.status;
-  if ((await status()) !== "held") throw new SmokeError(`It is ${await status()}, not held.`);
+  if ((await status()) !== "held") throw new Error(`It is ${await status()}, not held.`);
   await sleep(PAUSE_MS);
-  if (arrived(event)) throw new SmokeError("What was sent during the pause arrived.");
+  if (arrived(event)) throw new Error("What was sent during the pause arrived.");
   await demand(200, "POST", `/endpoint/${endpoint}/activate`);
   await until("What was held during the pause", () => arrived(event));
   await until("Its end", async () => (await status()) === "delivered");
@@ -204,14 +179,14 @@ async function again(smoke: Smoke, delivery: string, since: string): Promise<voi
   });
   const shown = await demand(200, "GET", `/delivery/${delivery}`);
   const [attempt] = shown.body.attempts_made ?? [];
-  if (attempt?.http_status !== 200) throw new SmokeError("The attempt is not shown.");
+  if (attempt?.http_status !== 200) throw new Error("The attempt is not shown.");
   await demand(202, "POST", `/delivery/${delivery}/resend`);
   await until("What was sent again", () => arrived(event, 2));
   const keys = receiver.arrivals.filter(({ eventId }) => eventId === event).map(({ key }) => key);
-  if (keys.at(-1) !== `${delivery}.1`) throw new SmokeError(`Its key is ${keys.at(-1)}.`);
+  if (keys.at(-1) !== `${delivery}.1`) throw new Error(`Its key is ${keys.at(-1)}.`);
   say(`Sent again: the same event_id, with the key ${keys.at(-1)}.`);
   const lost = await demand(202, "POST", "/delivery/resend", { since });
-  if (lost.body.resent !== 0) throw new SmokeError(`${lost.body.resent} deliveries were lost.`);
+  if (lost.body.resent !== 0) throw new Error(`${lost.body.resent} deliveries were lost.`);
   say("Nothing was lost since the beginning: there was nothing to send again.");
 }
 
@@ -231,7 +206,7 @@ async function everything(smoke: Smoke, other: string): Promise<void> {
   const { id, header_names, rate_limit } = made.body.endpoint;
   receiver.secrets.push(made.body.secret);
   if (header_names[0] !== SMOKE_HEADER || rate_limit?.requests !== 100) {
-    throw new SmokeError(`The endpoint is not as it was wanted: ${JSON.stringify(made.body)}`);
+    throw new Error(`The endpoint is not as it was wanted: ${JSON.stringify(made.body)}`);
   }
   const created = await demand(201, "POST", "/todo", { id: 3, item: "For the first alone" });
   await until("The webhook to the first endpoint", () => arrived(created.eventId ?? ""));
@@ -240,13 +215,13 @@ async function everything(smoke: Smoke, other: string): Promise<void> {
   const second = receiver.arrivals.filter(({ path }) => path.includes("endpoint=second"));
   const [one] = second;
   if (second.length !== 1 || one?.eventId !== removed.eventId || one?.header !== header) {
-    throw new SmokeError(`The second endpoint got ${JSON.stringify(second)}.`);
+    throw new Error(`The second endpoint got ${JSON.stringify(second)}.`);
   }
   say(`Endpoint ${id} got the one type that it takes, with its header; ${other} got both.`);
 }
 
 /** Removes every endpoint and todo of the owner; Convoy keeps only its lists of what was sent. */
-async function clearAway(api: Api, say: (line: string) => void): Promise<void> {
+async function clearAway({ api, say }: Smoke): Promise<void> {
   const { body: endpoints } = await api("GET", "/endpoint");
   const left: string[] = [];
   for (const { id } of endpoints.data ?? []) {

@@ -44,7 +44,7 @@ function ofEarlierRun(at: number): RecordedCall {
 }
 
 test("each call of recorded-calls.json that is played is answered as recorded", async () => {
-  const { clock, convoy, send, replay } = startReplay(PROJECT, "2026-11-24T00:27:15.000Z");
+  const { clock, convoy, process, send, replay } = startReplay(PROJECT, "2026-11-24T00:27:15.000Z");
   const ids = new Ids();
   const earlier = (at: number) => {
     const call = ofEarlierRun(at);
@@ -54,9 +54,9 @@ test("each call of recorded-calls.json that is played is answered as recorded", 
     if (at === 3) await send("POST", "/endpoints", asCurrent(ofEarlierRun(3)));
     else await earlier(at);
   }
-  await convoy.process();
+  await process();
   for (const at of EARLIER_RUN.after) await earlier(at);
-  await convoy.process();
+  await process();
 
   clock.now = Date.parse("2026-11-24T00:28:03.500Z");
   const outcomes = [];
@@ -65,7 +65,7 @@ test("each call of recorded-calls.json that is played is answered as recorded", 
     if (FAN_OUTS.has(at)) await replay(asSingle(call), at);
     if (GONE.has(at)) continue;
     // The recorded one processed its events just before it was asked for a list of them.
-    if (at === 33) await convoy.process();
+    if (at === 33) await process();
     const special = {
       ...(call.note === "bad key" ? { key: "wrong" } : {}),
       ...(call.note === "wrong project" ? { projectId: "01M85F4EG11HMK2PSDZM5NOONE" } : {}),

@@ -1,6 +1,6 @@
 // What an endpoint authenticates with, recorded on v26.6.6 and v26.7.3 without a licence: taken, shown, sent.
 import { afterEach, describe, expect, test } from "vitest";
-import { VERSIONS } from "../../local/config.ts";
+import { VERSIONS } from "../../local/convoy/context.ts";
 import type { ConvoyOptions } from "../../local/convoy/index.ts";
 import { type Client, type Paged, receiver, start } from "../local/client.ts";
 

@@ -1,6 +1,6 @@
 // GET /eventdeliveries, recorded on v26.6.6 and v26.7.3: what it is ordered by, its cursors, and how its filters combine.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { VERSIONS } from "../../local/config.ts";
+import { VERSIONS } from "../../local/convoy/context.ts";
 import { type Client, receiver, start } from "../local/client.ts";
 
 const NOON = Date.parse("2026-11-24T12:00:00Z");

@@ -1,6 +1,6 @@
 // The local Convoy against recorded-more.json: 81 calls, in order, comparing all that it supports.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { RETRY_INTERVAL_MS } from "../../local/config.ts";
+import { RETRY_INTERVAL_MS } from "../../local/convoy/context.ts";
 import { RECORDED_MORE, type RecordedCall } from "./recorded.ts";
 import { differing, report, startReplay } from "./replay.ts";
 
@@ -37,7 +37,7 @@ function asSingle(call: RecordedCall, at: number): RecordedCall {
 }
 
 test("each call of recorded-more.json that is played is answered as recorded", async () => {
-  const { clock, convoy, send, replay, replayed, faults } = startReplay(
+  const { clock, convoy, process, send, replay, replayed, faults } = startReplay(
     PROJECT,
     "2026-11-24T11:26:09.970Z",
   );
@@ -57,20 +57,20 @@ test("each call of recorded-more.json that is played is answered as recorded", a
     [BROADCAST]: async () => {
       await single(BROADCAST, FAILING);
       await single(BROADCAST, SLOW, { idempotency_key: KEY_FOR_SLOW });
-      await convoy.process();
+      await process();
     },
     // A retry of the failing delivery, 100 s after the first attempt.
     48: async () => {
       clock.now += RETRY_INTERVAL_MS;
       vi.advanceTimersByTime(RETRY_INTERVAL_MS);
-      await convoy.process();
+      await process();
     },
     // What the batch retry sent again.
     57: async () => {
       const listed = await send("GET", "/eventdeliveries?status=Discarded");
       const { data } = (await listed.json()) as { data: { content: { uid: string }[] } };
       for (const { uid } of data.content) await replayed(uid);
-      await convoy.process();
+      await process();
     },
     // Five events for a separate endpoint, of which the window shows two pages of two.
     75: async () => {
@@ -91,7 +91,7 @@ test("each call of recorded-more.json that is played is answered as recorded", a
           idempotency_key: `acme1795520176${key}`,
         });
       }
-      await convoy.process();
+      await process();
     },
     78: async () => void (await faults(saying(78))),
     79: async () => void (await faults({ swallow: true })),
@@ -109,7 +109,7 @@ test("each call of recorded-more.json that is played is answered as recorded", a
   const outcomes = [];
   for (const [at, call] of RECORDED_MORE.entries()) {
     // Between two recorded calls the real one had time to finish everything.
-    await convoy.process();
+    await process();
     await before[at]?.();
     if (GONE.has(at)) continue;
     const body = at === 79 ? lostEvent() : outageBodies[at];
@@ -121,7 +121,7 @@ test("each call of recorded-more.json that is played is answered as recorded", a
   }
 
   await faults({});
-  await convoy.process();
+  await process();
   const listed = (await (await send("GET", "/events?idempotencyKey=lost")).json()) as {
     data: { content: unknown[] };
   };

@@ -1,6 +1,6 @@
 // What the API answers while Postgres is down, recorded on v26.6.6 and v26.7.3 alike.
 import { afterEach, describe, expect, test } from "vitest";
-import { VERSIONS } from "../../local/config.ts";
+import { VERSIONS } from "../../local/convoy/context.ts";
 import { type Client, type Paged, receiver, start } from "../local/client.ts";
 
 let client: Client;

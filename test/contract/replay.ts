@@ -55,12 +55,7 @@ const receiver: typeof fetch = async (input) => {
 /** A local Convoy that processes only on demand, to match the recording's timing. `clock.now` is Unix ms. */
 export function startReplay(projectId: string, startsAt: string) {
   const clock = { now: Date.parse(startsAt) };
-  const convoy = createConvoy({
-    projectId,
-    autoDeliver: false,
-    deliver: receiver,
-    now: () => clock.now,
-  });
+  const convoy = createConvoy({ projectId, deliver: receiver, now: () => clock.now });
   const mainIds = new Ids();
 
   const request = (path: string, init: RequestInit & { key?: string } = {}) =>
@@ -71,8 +66,24 @@ export function startReplay(projectId: string, startsAt: string) {
       }),
     );
 
+  const put = (body: object) =>
+    request("/inbox/faults", { method: "PUT", body: JSON.stringify(body) });
+  let wanted = {};
+  const faults = (body: object) => {
+    wanted = body;
+    return put({ ...wanted, stall: true });
+  };
+  const stalled = faults({});
+  /** Processes what was accepted. */
+  const process = async () => {
+    await put(wanted);
+    await convoy.idle();
+    await faults(wanted);
+  };
+
   /** Sends the body to a path of the API, without comparing. */
   const send = async (method: string, path: string, body?: unknown): Promise<Response> => {
+    await stalled;
     const response = await request(`/api/v1/projects/${projectId}${path}`, {
       method,
       body: body === undefined ? null : spacedJson(body),
@@ -87,6 +98,7 @@ export function startReplay(projectId: string, startsAt: string) {
     at: number,
     special: Special = {},
   ): Promise<Outcome> => {
+    await stalled;
     const ids = special.ids ?? mainIds;
     const { method, headers } = call.request;
     const path = special.path ?? call.request.path;
@@ -114,13 +126,10 @@ export function startReplay(projectId: string, startsAt: string) {
     return { call, at, differences: found };
   };
 
-  const faults = (body: unknown) =>
-    request("/inbox/faults", { method: "PUT", body: JSON.stringify(body) });
-
   /** Sends a delivery again, from the inbox. */
   const replayed = (uid: string) => request(`/inbox/deliveries/${uid}/replay`, { method: "POST" });
 
-  return { clock, convoy, send, replay, replayed, faults };
+  return { clock, convoy, process, send, replay, replayed, faults };
 }
 
 /** What a run prints: how many calls matched, and how many of them without regard to the order of their rows. */

@@ -1,6 +1,6 @@
 // What was seen on real servers beyond the recordings: where v26.6 and v26.7 differ, and what both do.
 import { afterEach, describe, expect, test } from "vitest";
-import { VERSIONS } from "../../local/config.ts";
+import { VERSIONS } from "../../local/convoy/context.ts";
 import type { ConvoyVersion } from "../../local/convoy/index.ts";
 import { type Client, type Paged, receiver, start } from "../local/client.ts";
 

@@ -2,10 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { resources } from "../../examples/notes/app.ts";
 import { createConvoy } from "../../local/convoy/index.ts";
-import { registerEventTypes } from "../../openapi/catalogue.ts";
+import { type ConvoyEventType, registerEventTypes } from "../../openapi/catalogue.ts";
 import { catalogueOf } from "../../openapi/webhooks.ts";
-import { listEventTypes, updateEventType } from "../../scripts/event-types.ts";
-import type { Convoy } from "../../src/convoy/client.ts";
+import { type Convoy, call } from "../../src/convoy/client.ts";
 
 const CATALOGUE = catalogueOf(resources);
 const NAMES = [
@@ -26,9 +25,9 @@ function localConvoy(apiKey = "local"): Convoy {
 }
 
 async function listed(convoy: Convoy) {
-  const answer = await listEventTypes(convoy);
+  const answer = await call<ConvoyEventType[]>(convoy, "/event-types");
   if (!answer.ok) throw new Error(answer.message);
-  return (answer.data ?? []).filter(({ name }) => name !== "*");
+  return answer.data.filter(({ name }) => name !== "*");
 }
 
 describe("the catalogue", () => {
@@ -61,7 +60,7 @@ describe("the catalogue", () => {
     await registerEventTypes(convoy, CATALOGUE);
     const [ping] = await listed(convoy);
     const by = { category: "x", description: "by hand", json_schema: { type: "string" } };
-    await updateEventType(convoy, ping?.uid ?? "", by);
+    await call(convoy, `/event-types/${ping?.uid}`, { method: "PUT", body: by });
     const again = await registerEventTypes(convoy, CATALOGUE);
     expect(again.filter(({ done }) => done !== "unchanged")).toEqual([
       { name: "ping", done: "updated" },

@@ -5,8 +5,8 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { unstable_getVarsForDev as getVarsForDev } from "wrangler";
 import { parseArguments, USAGE } from "../../scripts/deploy/arguments.ts";
-import { notesOn, readSecrets } from "../../scripts/deploy/secrets.ts";
-import { configOf, targetOf } from "../../scripts/deploy/target.ts";
+import { readSecrets } from "../../scripts/deploy/secrets.ts";
+import { targetOf } from "../../scripts/deploy/target.ts";
 import { varsOf } from "../../scripts/dotenv.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
@@ -25,37 +25,29 @@ const write = (text: string | Uint8Array, name = "secrets") => {
 
 describe("arguments", () => {
   const given = (args: string[]) => {
-    const all = parseArguments(args, {});
-    if (all === "help") return all;
-    const said = Object.entries(all).filter(([, value]) => value && String(value) !== "");
-    return Object.fromEntries(said);
+    const said = Object.entries(parseArguments(args, {}));
+    return Object.fromEntries(said.filter(([, value]) => value && String(value) !== ""));
   };
 
-  test.each<[args: string[], means: object | "help"]>([
+  test.each<[args: string[], means: object]>([
     [[], {}],
     [["--env", "staging"], { env: "staging" }],
     [["--env=staging"], { env: "staging" }],
     [["-e", "staging"], { env: "staging" }],
-    [["-e=staging"], { env: "staging" }],
     [["-estaging"], { env: "staging" }],
     [["--name=x"], { name: "x" }],
     [["-c", "other.toml"], { config: "other.toml" }],
-    [["--secretsFile", "f"], { secretsFile: "f" }],
+    [["--secrets-file", "f"], { secretsFile: "f" }],
     [["--dry-run"], { dryRun: true }],
-    [["--dryRun"], { dryRun: true }],
-    [["--dry-run=true"], { dryRun: true }],
-    [["--dry-run=false"], {}],
     [["--no-dry-run"], {}],
     [["--location", "weur"], { place: ["--location=weur"] }],
     [["--jurisdiction=eu"], { place: ["--jurisdiction=eu"] }],
-    [["--profile", "work", "--env-file=a"], { global: ["--profile=work", "--env-file=a"] }],
     [
-      ["--var", "A:b", "--var=C:d", "--minify=false"],
+      ["--var", "A:b", "--var=C:d", "--no-minify"],
       { passed: ["--var=A:b", "--var=C:d", "--no-minify"] },
     ],
-    [["--message", "a b", "--keepVars"], { passed: ["--message=a b", "--keep-vars"] }],
-    [["--help"], "help"],
-    [["-h", "--dry-run"], "help"],
+    [["--message", "a b", "--keep-vars"], { passed: ["--message=a b", "--keep-vars"] }],
+    [["-h", "--dry-run"], { help: true, dryRun: true }],
   ])("%j", (args, means) => {
     expect(given(args)).toEqual(means);
   });
@@ -67,34 +59,28 @@ describe("arguments", () => {
   });
 
   test.each<[args: string[], says: RegExp]>([
-    [["--dry-rn"], /--dry-rn .* mean --dry-run/],
-    [["--dryrun"], /mean --dry-run/],
-    [["--secret-file", "x"], /mean --secrets-file/],
-    [["--dry-run=yes"], /true or false/],
-    [["--dry-run", "true"], /"true" belongs to no option/],
-    [["staging"], /"staging" belongs to no option/],
-    [["--", "--dry-run"], /"--dry-run" belongs/],
-    [["--env"], /--env needs a value/],
-    [["--env", "--dry-run"], /--env needs a value/],
-    [["--name="], /--name needs a value/],
-    [["--env", "a", "-e", "b"], /--env is given twice/],
-    [["--dry-run", "--no-dry-run"], /--dry-run is given twice/],
-    [["--location", "mars"], /weur, eeur/],
-    [["--jurisdiction=mars"], /eu, fedramp/],
-    [["--location=weur", "--jurisdiction=eu"], /one of them/],
-    [["--cwd", "/"], /--cwd is not an option here/],
-    [["--dispatch-namespace=x"], /not an option here/],
-    [["-x"], /-x is not an option here/],
-    [["--toString"], /not an option here/],
+    [["--dry-rn"], /--dry-rn/],
+    [["--dryRun"], /--dryRun/],
+    [["--dry-run=true"], /--dry-run.* does not take an argument/],
+    [["--dry-run", "true"], /'true'/],
+    [["staging"], /'staging'/],
+    [["--", "--dry-run"], /'--dry-run'/],
+    [["--env"], /--env.* argument missing/],
+    [["--env", "--dry-run"], /--env.* argument is ambiguous/],
+    [["--cwd", "/"], /--cwd/],
+    [["--dispatch-namespace=x"], /--dispatch-namespace/],
+    [["-x"], /-x/],
+    [["--toString"], /--toString/],
   ])("%j is refused", (args, says) => {
     expect(() => parseArguments(args, {})).toThrow(says);
+    expect(() => parseArguments(args, {})).toThrow("Usage: npm run deploy");
   });
 
   test.each<[kept: NodeJS.Dict<string>, says: string]>([
     [{ npm_config_dry_run: "true" }, "npm run deploy -- --dry-run"],
     [{ npm_config_dryrun: "true" }, "npm run deploy -- --dry-run"],
     [{ npm_config_env: "staging" }, "npm run deploy -- --env staging"],
-    [{ npm_config_env: "true" }, "npm run deploy -- --env VALUE"],
+    [{ npm_config_env: "true" }, "npm run deploy -- --env"],
     [{ npm_config_name: "x" }, "npm run deploy -- --name x"],
     [{ npm_config_call: "x.toml" }, "npm run deploy -- --config x.toml"],
     [{ npm_config_secretsfile: "f" }, "npm run deploy -- --secrets-file f"],
@@ -179,11 +165,7 @@ describe("where it goes", () => {
   });
 
   test.each<[what: string, more: string, says: RegExp]>([
-    [
-      "no such environment",
-      "",
-      /no environment "staging"[\s\S]*\[env.staging\][\s\S]*database_name = "todo-webhooks-staging"/,
-    ],
+    ["no such environment", "", /no environment "staging"\. docs\/deploy\.md/],
     ["another environment only", `[env.prod]\nname = "p"`, /no environment "staging"/],
     ["no bindings", `[env.staging]\nname = "s"`, /binds no namespace as KV/],
     ["no database", `[env.staging]\n${KV}`, /binds no database as DB/],
@@ -223,9 +205,7 @@ describe("where it goes", () => {
   });
 
   test("--name is refused: it would be a second Worker with the same database", () => {
-    expect(() => targetOf(toml(""), "", "x")).toThrow(
-      /database of todo-webhooks[\s\S]*\[env.x\]\nname = "x"/,
-    );
+    expect(() => targetOf(toml(""), "", "x")).toThrow(/database of todo-webhooks: give it/);
     const own = `[env.staging]\n${KV}${db("s")}`;
     expect(() => targetOf(toml(own), "staging", "x")).toThrow(/database of todo-webhooks-staging/);
   });
@@ -244,17 +224,11 @@ describe("where it goes", () => {
       database: { name: "mine" },
     });
     expect(() => targetOf(file, "same")).toThrow(/"todo".* of the Worker todo\./);
-    expect(() => targetOf(file, "none")).toThrow(/no environment "none"\. See docs\/deploy\.md/);
+    expect(() => targetOf(file, "none")).toThrow(/no environment "none"/);
   });
 
-  test("the file is the one that wrangler reads", () => {
-    expect(() => configOf(directory, undefined)).toThrow("wrangler.toml is not there");
-    expect(() => configOf(directory, "no.toml")).toThrow("no.toml is not there");
-    for (const name of ["wrangler.toml", "wrangler.jsonc", "wrangler.json"]) {
-      write("", name);
-      expect(configOf(directory, undefined)).toBe(path.join(directory, name));
-    }
-    expect(configOf(directory, "wrangler.toml")).toBe(path.join(directory, "wrangler.toml"));
+  test("a file that is not there is refused", () => {
+    expect(() => targetOf(path.join(directory, "no.toml"), "")).toThrow("no.toml");
   });
 });
 
@@ -264,29 +238,16 @@ describe("a file of secrets", () => {
     ["AUTH, indented and exported", `  export AUTH = open`, /names AUTH:/],
     ["AUTH with a colon, which wrangler reads, too", `AUTH: open`, /names AUTH:/],
     ["AUTH behind a BOM", `\uFEFFAUTH=open`, /names AUTH:/],
-    ["AUTH in JSON", JSON.stringify({ CONVOY_API_KEY: VALUE, AUTH: "open" }), /names AUTH:/],
     ["OPEN_HOSTS", `OPEN_HOSTS=api.example`, /names OPEN_HOSTS:/],
     ["a setting for development", `CONVOY_BASE_URL=http://127.0.0.1/api`, /\[vars\]/],
     ["a misspelt name", `AUTH_SERCET=${VALUE}`, /names AUTH_SERCET:/],
     ["a weak AUTH_SECRET", `AUTH_SECRET=weak`, /at least 32 bytes/],
     ["a weak AUTH_SECRET after a comment sign", `AUTH_SECRET=weak#${VALUE}`, /at least 32 bytes/],
     ["a variable for a secret", `AUTH_SECRET=$STRONG`, /at least 32 bytes/],
-    ["a weak PORTAL_SECRET", `{"PORTAL_SECRET": "weak"}`, /at least 32 bytes/],
+    ["a weak PORTAL_SECRET", `PORTAL_SECRET: weak`, /at least 32 bytes/],
     ["the documents' placeholder", `CONVOY_API_KEY=…`, /CONVOY_API_KEY has no value/],
     ["an empty value", `CONVOY_API_KEY=\nCONVOY_PROJECT_ID=x`, /CONVOY_API_KEY has no value/],
-    [
-      "two values for a name",
-      `CONVOY_API_KEY=${VALUE}\nCONVOY_API_KEY=x`,
-      /Line 1 of secrets has no effect/,
-    ],
-    [
-      "a line that is none",
-      `CONVOY_API_KEY=${VALUE}\r\nAUTH_SECRET ${VALUE}\r\n`,
-      /Line 2 of secrets has no effect/,
-    ],
     ["nothing", "# nothing\n", /no line NAME=value/],
-    ["invalid JSON", `{"AUTH_SECRET": "${VALUE}" // comment\n}`, /not valid JSON/],
-    ["JSON values that are no text", `{"CONVOY_API_KEY": 12345}`, /CONVOY_API_KEY .* not a text/],
   ])("with %s is refused, and nothing of it is shown", (_, text, says) => {
     const file = write(text);
     expect(() => readSecrets(file)).toThrow(says);
@@ -307,19 +268,8 @@ describe("a file of secrets", () => {
     [`AUTH_SECRET="${VALUE}\nAUTH=open"`, `${VALUE}\nAUTH=open`],
     [`AUTH_SECRET=\`${VALUE}\``, VALUE],
     [`AUTH_SECRET=$HOME\${PATH}\\$x${VALUE}`, `$HOME\${PATH}\\$x${VALUE}`],
-    [`\uFEFF{"AUTH_SECRET": "$HOME${VALUE}"}`, `$HOME${VALUE}`],
   ])("%j", (text, value) => {
     expect(readSecrets(write(text))).toEqual({ AUTH_SECRET: value });
-  });
-
-  test("what wrangler alone would have done otherwise is said, without a value", () => {
-    const secrets = { AUTH_SECRET: `$${VALUE}`, CONVOY_API_KEY: "k", CONVOY_PROJECT_ID: "p" };
-    const notes = notesOn(secrets, { CONVOY_API_KEY: VALUE, CONVOY_PROJECT_ID: "p" });
-    expect(notes).toEqual([
-      expect.stringMatching(/^AUTH_SECRET contains a \$/),
-      expect.stringMatching(/^CONVOY_API_KEY in your shell is another one/),
-    ]);
-    expect(notes.join()).not.toContain("do-not-show");
   });
 });
 

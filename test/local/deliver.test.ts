@@ -173,14 +173,6 @@ test("a host off this machine gets nothing: the inbox keeps the delivery, signed
   expect(kept).toMatchObject({ status: "Success", kept: true, signature: { valid: true } });
 });
 
-test("with publicHosts it is sent there", async () => {
-  const { got, deliver } = receiver();
-  client = start({ deliver, publicHosts: true });
-  await client.event(await client.endpoint({ url: "https://webhook.site/x" }), "k");
-  await client.convoy.idle();
-  expect(got).toHaveLength(1);
-});
-
 test("a receiver slower than http_timeout is given up on, for a retry", async () => {
   const deliver: typeof fetch = () => new Promise(() => {});
   const timeouts: number[] = [];

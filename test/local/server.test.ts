@@ -1,7 +1,7 @@
 // The local Convoy over HTTP: only for this machine, only up to a size, and with the page's policy.
 import { request as httpRequest } from "node:http";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { MAX_BODY_BYTES } from "../../local/config.ts";
+import { MAX_BODY_BYTES } from "../../local/convoy/api.ts";
 import { type ServedConvoy, serveConvoy } from "../../local/convoy/server.ts";
 
 let served: ServedConvoy;

@@ -9,7 +9,6 @@ const example: Invoice = {
   status: "open",
 };
 
-/** The noun `invoice`. */
 export const invoice = defineResource({
   name: "invoice",
   id: invoiceId,

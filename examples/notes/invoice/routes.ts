@@ -8,7 +8,6 @@ import { type Invoice, InvoicePatch, InvoicePath, invoiceId, NewInvoice } from "
 
 const onOne = [validPath(InvoicePath), validQuery(EndpointQuery)] as const;
 
-/** Routes under /invoice. */
 export const invoiceRoutes = newApp()
   .get("/", validQuery(ListQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor } = c.req.valid("query");

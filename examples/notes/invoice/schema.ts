@@ -15,7 +15,6 @@ export const Invoice = z.object({
   amount_cents: z.int(),
   status: z.enum(["open", "paid"]),
 });
-/** An invoice as stored and as the API returns it. */
 export type Invoice = z.infer<typeof Invoice>;
 
 const Customer = text(1, CUSTOMER_MAX_CHARS);
@@ -34,5 +33,4 @@ export const InvoicePatch = notEmpty(
   "send customer, amount_cents or both",
 );
 
-/** `:id` of an invoice in a path. */
 export const InvoicePath = z.object({ id: invoiceId.path });

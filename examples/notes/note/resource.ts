@@ -2,7 +2,6 @@
 import { defineResource, numberId } from "../../../src/outbox/outbox.ts";
 import { NewNote, Note, NotePatch } from "./schema.ts";
 
-/** The noun `note`. */
 export const note = defineResource({
   name: "note",
   id: numberId,

@@ -6,7 +6,6 @@ import { validBody, validPath, validQuery } from "../../../src/validate.ts";
 import { note } from "./resource.ts";
 import { NewNote, type Note, NotePatch, NotePath } from "./schema.ts";
 
-/** Routes under /note. */
 export const noteRoutes = newApp()
   .get("/", validQuery(ListQuery), async (c) => {
     const { limit = PAGE_DEFAULT, cursor } = c.req.valid("query");

@@ -13,7 +13,6 @@ export const Note = z.object({
   body: z.string(),
   pinned: z.boolean(),
 });
-/** A note as stored and as the API returns it. */
 export type Note = z.infer<typeof Note>;
 
 const Title = text(1, TITLE_MAX_CHARS);
@@ -37,5 +36,4 @@ export const NotePatch = notEmpty(
   "send title, body or pinned",
 );
 
-/** `:id` of a note in a path. */
 export const NotePath = z.object({ id: numberId.path });

@@ -1,12 +1,15 @@
 // /eventdeliveries: the state of each event at each endpoint, and sending it again.
 import { Hono } from "hono";
-import { readBody, strings } from "../body.ts";
+import * as z from "zod/mini";
+import { readBody, texts } from "../body.ts";
 import type { Context } from "../context.ts";
 import type { Engine } from "../engine.ts";
 import { type ApiEnv, Refusal, success, successRaw } from "../envelope.ts";
 import { type Condition, equals, oneOf, page, timeWindow } from "../paging.ts";
+import { attemptsOf } from "../store/attempts.ts";
 import { type DeliveryRow, findDelivery, requireResendable } from "../store/deliveries.ts";
-import { findEndpoint } from "../store/endpoints.ts";
+import type { EndpointRow } from "../store/endpoints.ts";
+import type { EventRow } from "../store/events.ts";
 import { deliveryJson, pageJson } from "../views.ts";
 
 function filters(context: Context, query: URLSearchParams): Condition[] {
@@ -32,15 +35,11 @@ function ofKey(context: Context, key: string | null): Condition[] {
   return equals("event_id", event.uid);
 }
 
-/** The part of the API that shows deliveries and sends them again. */
 export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
   const json = (row: DeliveryRow, inList: boolean): string => {
-    const event = context.db.get<{ created_at: string }>(
-      "SELECT created_at FROM event WHERE uid = ?",
-      row.event_id,
-    );
-    const endpoint = findEndpoint(context, row.endpoint_id, true);
+    const event = context.db.find<EventRow>("event", row.event_id);
+    const endpoint = context.db.find<EndpointRow>("endpoint", row.endpoint_id);
     return deliveryJson(context, row, endpoint, event?.created_at ?? row.created_at, inList);
   };
 
@@ -64,48 +63,36 @@ export function deliveryRoutes(context: Context, engine: Engine): Hono<ApiEnv> {
   });
 
   routes.post("/forceresend", async (c) => {
-    const { json: body } = await readBody(c.req.raw);
-    const rows = (strings(body, "ids") ?? []).flatMap((uid) => findDelivery(context, uid) ?? []);
+    const { ids } = (await readBody(c.req.raw, z.object({ ids: texts }))).json;
+    const rows = (ids ?? []).flatMap((uid) => findDelivery(context, uid) ?? []);
     if (rows.some((row) => row.status !== "Success"))
       throw new Refusal(400, "only successful events can be force resent");
     const sent = rows.filter((row) => engine.requeue(row.uid)).length;
     return success(200, `${sent} successful, ${rows.length - sent} failed`, null);
   });
 
-  routes.get("/:id", (c) =>
-    successRaw(200, "Event Delivery fetched successfully", json(found(c.req.param("id")), false)),
-  );
+  routes.get("/:id", (c) => {
+    const row = found(c.req.param("id"));
+    return successRaw(200, "Event Delivery fetched successfully", json(row, false));
+  });
 
   routes.put("/:id/resend", (c) => {
     const row = found(c.req.param("id"));
     requireResendable(context, row);
     engine.requeue(row.uid);
-    return successRaw(
-      200,
-      "App event processed for retry successfully",
-      json({ ...row, status: "Scheduled" }, false),
-    );
+    const resent = json({ ...row, status: "Scheduled" }, false);
+    return successRaw(200, "App event processed for retry successfully", resent);
   });
 
   routes.get("/:id/deliveryattempts", (c) => {
-    const row = found(c.req.param("id"));
-    const attempts = context.db.all<{ view: string }>(
-      "SELECT view FROM attempt WHERE delivery_id = ? ORDER BY uid",
-      row.uid,
-    );
-    return successRaw(
-      200,
-      "Event delivery attempts fetched successfully",
-      `[${attempts.map((attempt) => attempt.view).join(",")}]`,
-    );
+    const attempts = attemptsOf(context, found(c.req.param("id")).uid);
+    const views = `[${attempts.map(({ view }) => view).join(",")}]`;
+    return successRaw(200, "Event delivery attempts fetched successfully", views);
   });
 
   routes.get("/:id/deliveryattempts/:attemptId", (c) => {
-    const attempt = context.db.get<{ view: string }>(
-      "SELECT view FROM attempt WHERE delivery_id = ? AND uid = ?",
-      c.req.param("id"),
-      c.req.param("attemptId"),
-    );
+    const { id, attemptId } = c.req.param();
+    const attempt = attemptsOf(context, id).find(({ uid }) => uid === attemptId);
     if (!attempt) throw new Refusal(404, "delivery attempt not found");
     return successRaw(200, "Event delivery attempt fetched successfully", attempt.view);
   });

@@ -1,49 +1,40 @@
 // /inbox: how people and tests use the local Convoy itself; faults never affect it.
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { INBOX_DEFAULT_LIMIT, INBOX_MAX_LIMIT, MAX_BODY_BYTES } from "../../config.ts";
+import * as z from "zod/mini";
+import { MAX_BODY_BYTES, TOO_LARGE } from "../api.ts";
 import type { Context } from "../context.ts";
 import type { Engine } from "../engine.ts";
 import { readFaults } from "../faults.ts";
 import { deliveryDetail, inboxDelivery, listDeliveries, listEvents } from "../inbox.ts";
-import { type DeliveryRow, findDelivery } from "../store/deliveries.ts";
-import {
-  type EndpointRow,
-  findEndpoint,
-  restoreEndpoint,
-  setCredentials,
-  setEndpointStatus,
-} from "../store/endpoints.ts";
+import { findDelivery } from "../store/deliveries.ts";
+import { changeEndpoint, findEndpoint, restoreEndpoint } from "../store/endpoints.ts";
 import { inboxStream } from "../stream.ts";
+
+/** Rows of an answer without `limit`, and the rows the page shows. */
+const DEFAULT_LIMIT = 500;
+/** Most rows of one answer: bounds memory, and is enough for every test here. */
+const MAX_LIMIT = 10_000;
 
 function limitOf(query: URLSearchParams): number {
   const asked = Number.parseInt(query.get("limit") ?? "", 10);
-  return asked > 0 ? Math.min(asked, INBOX_MAX_LIMIT) : INBOX_DEFAULT_LIMIT;
+  return asked > 0 ? Math.min(asked, MAX_LIMIT) : DEFAULT_LIMIT;
 }
 
-async function jsonOf(request: Request): Promise<unknown> {
-  const text = await request.text();
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
+const jsonOf = (request: Request): Promise<unknown> => request.json().catch(() => undefined);
 
-function isStatus(value: unknown): value is EndpointRow["status"] {
-  return value === "active" || value === "paused" || value === "inactive";
-}
+const EndpointChange = z.object({
+  status: z.optional(z.enum(["active", "paused", "inactive"])),
+  authentication: z.optional(z.unknown()),
+  mtls_client_cert: z.optional(z.unknown()),
+});
 
-/** The inbox's own routes. */
 export function inboxRoutes(context: Context, engine: Engine): Hono {
   const routes = new Hono();
   routes.use(
     bodyLimit({
       maxSize: MAX_BODY_BYTES,
-      onError: (c) =>
-        c.json({ error: `the body is larger than ${MAX_BODY_BYTES} bytes` }, 413, {
-          Connection: "close",
-        }),
+      onError: (c) => c.json({ error: TOO_LARGE }, 413, { Connection: "close" }),
     }),
   );
 
@@ -58,13 +49,12 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
     return c.json({ cleared });
   });
 
-  const found = (uid: string): DeliveryRow | undefined => findDelivery(context, uid);
   routes.get("/deliveries/:id", (c) => {
-    const row = found(c.req.param("id"));
+    const row = findDelivery(context, c.req.param("id"));
     return row ? c.json(deliveryDetail(context, row)) : c.json({ error: "no such delivery" }, 404);
   });
   routes.post("/deliveries/:id/replay", (c) => {
-    const row = found(c.req.param("id"));
+    const row = findDelivery(context, c.req.param("id"));
     if (!row) return c.json({ error: "no such delivery" }, 404);
     if (!engine.requeue(row.uid))
       return c.json({ error: "it is already on its way; try again when it has arrived" }, 409);
@@ -87,14 +77,16 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
 
   // For tests: what takes hours (an endpoint whose receiver keeps failing) or a licence (its credentials).
   routes.put("/endpoints/:id", async (c) => {
-    const { status, authentication, mtls_client_cert } = ((await jsonOf(c.req.raw)) ??
-      {}) as Record<string, unknown>;
+    const read = EndpointChange.safeParse((await jsonOf(c.req.raw)) ?? {});
     const uid = c.req.param("id");
-    if (status !== undefined && !isStatus(status))
-      return c.json({ error: "status: must be active, paused or inactive" }, 400);
+    if (!read.success) return c.json({ error: "status: must be active, paused or inactive" }, 400);
     if (!findEndpoint(context, uid)) return c.json({ error: "no such endpoint" }, 404);
-    if (status !== undefined) setEndpointStatus(context, uid, status);
-    setCredentials(context, uid, { authentication, mtls_client_cert });
+    const { status, authentication, mtls_client_cert: cert } = read.data;
+    changeEndpoint(context, uid, {
+      ...(status ? { status } : {}),
+      ...(authentication ? { authentication: JSON.stringify(authentication) } : {}),
+      ...(cert ? { mtls_client_cert: JSON.stringify(cert) } : {}),
+    });
     // In the real Convoy the agent itself does this, so it knows.
     context.agent.endpoints.delete(uid);
     return c.json({ status: findEndpoint(context, uid)?.status });
@@ -122,7 +114,7 @@ export function inboxRoutes(context: Context, engine: Engine): Hono {
     );
     return c.json({ worker_url: context.options.workerUrl, endpoint_id: newest?.uid ?? null });
   });
-  routes.get("/stream", (c) => inboxStream(context, c.req.raw.signal));
+  routes.get("/stream", (c) => inboxStream(c, context));
   routes.all("/*", (c) => c.json({ error: `nothing at ${c.req.method} ${c.req.path}` }, 404));
   return routes;
 }

@@ -1,51 +1,47 @@
 // /subscriptions
 import { Hono } from "hono";
-import { type Body, member, readBody, strings } from "../body.ts";
+import * as z from "zod/mini";
+import { readBody, text, texts } from "../body.ts";
 import type { Context } from "../context.ts";
 import { Refusal, success } from "../envelope.ts";
 import { oneOf, page } from "../paging.ts";
-import { findEndpoint } from "../store/endpoints.ts";
+import type { EndpointRow } from "../store/endpoints.ts";
 import {
   createSubscription,
-  deleteSubscription,
   requireSubscription,
   type SubscriptionRow,
-  updateSubscription,
 } from "../store/subscriptions.ts";
 import { subscriptionView } from "../views.ts";
 
-/** The event types that a body asks for; without a licence they are checked and ignored (recorded). */
-function eventTypesOf({ options }: Context, json: Body["json"]): string[] | undefined {
-  const filter = member(json, "filter_config", "object");
-  const types = filter && strings(filter, "event_types");
-  return options.licensed && types && types.length > 0 ? types : undefined;
+const Fields = z.object({
+  name: text,
+  endpoint_id: text,
+  filter_config: z.nullish(z.object({ event_types: texts })),
+});
+
+/** The event types that a body asks for, as JSON; without a licence they are checked and ignored (recorded). */
+function eventTypesOf({ options }: Context, { filter_config }: z.infer<typeof Fields>) {
+  const types = filter_config?.event_types ?? [];
+  return options.licensed && types.length > 0 ? JSON.stringify(types) : undefined;
 }
 
-/** The part of the API that sets which event types an endpoint gets. */
 export function subscriptionRoutes(context: Context): Hono {
   const routes = new Hono();
   const view = (row: SubscriptionRow) =>
-    subscriptionView(context, row, findEndpoint(context, row.endpoint_id, true));
+    subscriptionView(context, row, context.db.find<EndpointRow>("endpoint", row.endpoint_id));
 
   routes.post("/", async (c) => {
-    const { json } = await readBody(c.req.raw);
-    const name = member(json, "name", "string");
-    const endpointId = member(json, "endpoint_id", "string");
+    const { json } = await readBody(c.req.raw, Fields);
+    const { name, endpoint_id } = json;
     const problems = [
       ...(name ? [] : ["name:please provide a valid subscription name"]),
-      ...(endpointId ? [] : ["endpoint_id:please provide a valid endpoint id"]),
+      ...(endpoint_id ? [] : ["endpoint_id:please provide a valid endpoint id"]),
     ];
-    if (!name || !endpointId) throw new Refusal(400, problems.join(", "));
-    const row = createSubscription(context, {
-      name,
-      endpoint_id: endpointId,
-      event_types: eventTypesOf(context, json) ?? ["*"],
-    });
-    return success(
-      201,
-      "Subscription created successfully",
-      subscriptionView(context, row, undefined),
-    );
+    if (!name || !endpoint_id) throw new Refusal(400, problems.join(", "));
+    const event_types = eventTypesOf(context, json) ?? '["*"]';
+    const row = createSubscription(context, { name, endpoint_id, event_types });
+    const shown = subscriptionView(context, row, undefined);
+    return success(201, "Subscription created successfully", shown);
   });
 
   routes.get("/", (c) => {
@@ -55,33 +51,30 @@ export function subscriptionRoutes(context: Context): Hono {
       ...oneOf("endpoint_id", query.getAll("endpointId")),
     ];
     const found = page<SubscriptionRow>(context, "subscription", conditions, query);
-    return success(200, "Subscriptions fetched successfully", {
-      content: found.content.map(view),
-      pagination: found.pagination,
-    });
+    const shown = { ...found, content: found.content.map(view) };
+    return success(200, "Subscriptions fetched successfully", shown);
   });
 
-  routes.get("/:id", (c) =>
-    success(
-      200,
-      "Subscription fetched successfully",
-      view(requireSubscription(context, c.req.param("id"))),
-    ),
-  );
+  routes.get("/:id", (c) => {
+    const row = requireSubscription(context, c.req.param("id"));
+    return success(200, "Subscription fetched successfully", view(row));
+  });
 
+  // Changes only the given fields.
   routes.put("/:id", async (c) => {
-    const { json } = await readBody(c.req.raw);
-    const name = member(json, "name", "string");
-    const types = eventTypesOf(context, json);
-    const row = updateSubscription(context, c.req.param("id"), {
-      ...(name ? { name } : {}),
-      ...(types ? { event_types: types } : {}),
+    const { json } = await readBody(c.req.raw, Fields);
+    const { uid, name, event_types } = requireSubscription(context, c.req.param("id"));
+    context.db.update("subscription", uid, {
+      name: json.name || name,
+      event_types: eventTypesOf(context, json) ?? event_types,
     });
+    const row = requireSubscription(context, uid);
     return success(202, "Subscription updated successfully", view(row));
   });
 
   routes.delete("/:id", (c) => {
-    deleteSubscription(context, c.req.param("id"));
+    const { uid } = requireSubscription(context, c.req.param("id"));
+    context.db.update("subscription", uid, { deleted_at: context.timestamp() });
     return success(200, "Subscription deleted successfully", null);
   });
 

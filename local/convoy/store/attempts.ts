@@ -1,7 +1,6 @@
 // Attempts: what was sent and what came back, each as the API shows it.
 import { STATUS_CODES } from "node:http";
-import { CONVOY_VERSION } from "../../config.ts";
-import type { Answer, Sent } from "../attempt.ts";
+import { type Answer, CONVOY_VERSION, type Sent } from "../attempt.ts";
 import type { Context } from "../context.ts";
 import type { DeliveryRow, DeliveryStatus } from "./deliveries.ts";
 import type { EndpointRow } from "./endpoints.ts";
@@ -47,41 +46,44 @@ export function recordAttempt(
     updated_at: at,
     deleted_at: null,
   };
+  const retryAt = now + context.options.retry.intervalMs;
+  const latencyS = (now - Date.parse(row.created_at)) / 1000;
+  const text = JSON.stringify(sent);
   context.db.transaction(() => {
-    context.db.run(
-      "INSERT INTO attempt (uid, delivery_id, view, sent, error) VALUES (?, ?, ?, ?, ?)",
+    context.db.insert("attempt", {
       uid,
-      row.uid,
-      JSON.stringify(view),
-      JSON.stringify(sent),
-      answer.error,
-    );
-    context.db.run(
-      `UPDATE delivery SET status = ?, attempts = ?, successes = successes + ?, next_send_at = ?, latency_s = ?, url = ?,
-         sent = ?, received_at = coalesce(received_at, ?), last_error = ?, updated_at = ? WHERE uid = ?`,
+      delivery_id: row.uid,
+      view: JSON.stringify(view),
+      sent: text,
+    });
+    context.db.update("delivery", row.uid, {
       status,
       attempts,
-      Number(ok),
-      ok ? row.next_send_at : now + context.options.retry.intervalMs,
-      ok ? (now - Date.parse(row.created_at)) / 1000 : 0,
-      endpoint.url,
-      JSON.stringify(sent),
-      answer.requested_at,
-      ok ? null : (answer.error ?? httpStatus),
-      at,
-      row.uid,
-    );
+      successes: row.successes + Number(ok),
+      ...(ok ? { latency_s: latencyS } : { latency_s: 0, next_send_at: retryAt }),
+      url: endpoint.url,
+      sent: text,
+      received_at: row.received_at ?? answer.requested_at,
+      last_error: ok ? null : (answer.error ?? httpStatus),
+      updated_at: at,
+    });
   });
   return status;
 }
 
 /** Notes, for the inbox only, that it was sent: Convoy's own row stays as it was. */
-export function recordArrival(context: Context, uid: string, sent: Sent, answer: Answer): void {
-  context.db.run(
-    "UPDATE delivery SET url = ?, sent = ?, received_at = coalesce(received_at, ?) WHERE uid = ?",
-    sent.url,
-    JSON.stringify(sent),
-    answer.requested_at,
-    uid,
+export function recordArrival(context: Context, row: DeliveryRow, sent: Sent, answer: Answer) {
+  context.db.update("delivery", row.uid, {
+    url: sent.url,
+    sent: JSON.stringify(sent),
+    received_at: row.received_at ?? answer.requested_at,
+  });
+}
+
+/** The attempts of a delivery, oldest first; `view` and `sent` are JSON. */
+export function attemptsOf(context: Context, deliveryId: string) {
+  return context.db.all<{ uid: string; view: string; sent: string }>(
+    "SELECT uid, view, sent FROM attempt WHERE delivery_id = ? ORDER BY uid",
+    deliveryId,
   );
 }

@@ -1,20 +1,13 @@
 // Deliveries: one event on its way to one endpoint, and its attempts.
-import { MAX_RETRY_SECONDS } from "../../config.ts";
 import type { Context } from "../context.ts";
 import { withCredentials } from "../credentials.ts";
 import { Refusal } from "../envelope.ts";
 import type { Strand } from "../faults.ts";
-import { type EndpointRow, findEndpoint } from "./endpoints.ts";
+import { type EndpointRow, requireEndpoint } from "./endpoints.ts";
 import type { EventRow } from "./events.ts";
 
-/** The statuses of a delivery, as Convoy names them. */
-export type DeliveryStatus =
-  | "Scheduled"
-  | "Processing"
-  | "Discarded"
-  | "Failure"
-  | "Success"
-  | "Retry";
+const STATUSES = ["Scheduled", "Processing", "Discarded", "Failure", "Success", "Retry"] as const;
+export type DeliveryStatus = (typeof STATUSES)[number];
 
 /** A row of the table. `sent` is JSON of Sent, of the last attempt; `next_send_at` Unix ms; `latency_s` seconds. */
 export type DeliveryRow = {
@@ -79,34 +72,29 @@ export function insertDelivery(
     message,
     endpoint.uid,
   );
-  context.db.run(
-    `INSERT INTO delivery (uid, event_id, endpoint_id, subscription_id, event_type, idempotency_key, data, headers,
-       status, next_send_at, message, repeats, url, acknowledged_at, created_at, updated_at, strand)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  const { event_type, idempotency_key, data } = event;
+  context.db.insert("delivery", {
     uid,
-    event.uid,
-    endpoint.uid,
-    subscriptionId,
-    event.event_type,
-    event.idempotency_key,
-    event.data,
-    JSON.stringify(withCredentials(headers, endpoint.authentication)),
+    event_id: event.uid,
+    endpoint_id: endpoint.uid,
+    subscription_id: subscriptionId,
+    ...{ event_type, idempotency_key, data },
+    headers: JSON.stringify(withCredentials(headers, endpoint.authentication)),
     status,
-    context.options.now(),
+    next_send_at: context.options.now(),
     message,
-    Number(earlier !== undefined),
-    endpoint.url,
-    at,
-    at,
-    at,
+    repeats: Number(earlier !== undefined),
+    url: endpoint.url,
+    acknowledged_at: at,
+    created_at: at,
+    updated_at: at,
     strand,
-  );
+  });
   return status === "Scheduled" && strand !== "delivery" ? uid : undefined;
 }
 
-/** The delivery, or undefined. */
 export function findDelivery(context: Context, uid: string): DeliveryRow | undefined {
-  return context.db.get<DeliveryRow>("SELECT * FROM delivery WHERE uid = ?", uid);
+  return context.db.find<DeliveryRow>("delivery", uid);
 }
 
 /** The deliveries that a restart resumes: due now, or at `next_send_at` for a retry. */
@@ -125,18 +113,12 @@ export function strandWaitingDeliveries(context: Context): void {
 
 /** Puts a delivery back to Scheduled, stranded or not; its attempts still count. */
 export function rescheduleDelivery(context: Context, uid: string): void {
-  context.db.run("UPDATE delivery SET strand = NULL WHERE uid = ?", uid);
+  context.db.update("delivery", uid, { strand: null });
   setDeliveryStatus(context, uid, "Scheduled");
 }
 
-/** Sets the status only. */
 export function setDeliveryStatus(context: Context, uid: string, status: DeliveryStatus): void {
-  context.db.run(
-    "UPDATE delivery SET status = ?, updated_at = ? WHERE uid = ?",
-    status,
-    context.timestamp(),
-    uid,
-  );
+  context.db.update("delivery", uid, { status, updated_at: context.timestamp() });
 }
 
 /** Refuses what Convoy does not let people send again, with its messages (recorded, or from its source). */
@@ -144,13 +126,8 @@ export function requireResendable(context: Context, row: DeliveryRow): void {
   if (row.status === "Success") throw new Refusal(400, "event already sent");
   if (row.status !== "Failure" && row.status !== "Discarded")
     throw new Refusal(400, "cannot resend event that did not fail previously");
-  const endpoint = findEndpoint(context, row.endpoint_id);
-  if (!endpoint) throw new Refusal(400, "endpoint not found");
+  const missing = { status: 400, message: "endpoint not found" };
+  const endpoint = requireEndpoint(context, row.endpoint_id, missing);
   if (endpoint.status !== "active")
     throw new Refusal(400, `the endpoint is currently ${endpoint.status}`);
-}
-
-/** max_retry_seconds of a delivery: 0 until it has been tried (recorded). */
-export function maxRetrySeconds(row: DeliveryRow): number {
-  return row.attempts === 0 ? 0 : MAX_RETRY_SECONDS;
 }

@@ -1,13 +1,16 @@
 // Endpoints and their secrets.
 import { randomBytes } from "node:crypto";
-import {
-  HTTP_TIMEOUT_S,
-  SECRET_CHARACTERS,
-  SECRET_OVERLAP_UNIT_MS,
-  SECRET_REPORTED_UNIT_MS,
-} from "../../config.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../envelope.ts";
+
+/** An endpoint's http_timeout, whatever is requested: another one needs a licence (recorded: 1 comes back as 10). */
+const HTTP_TIMEOUT_S = 10;
+/** Length of a secret that Convoy generates (recorded). */
+const SECRET_CHARACTERS = 25;
+/** Unit of `expiration` in expire_secret: how long the old secret still signs. */
+const SECRET_OVERLAP_UNIT_MS = 3_600_000;
+/** The unit in which the same call *reports* expires_at: seconds, a quirk of the real one (recorded). */
+const SECRET_REPORTED_UNIT_MS = 1_000;
 
 /** An endpoint's secret. It signs until `signs_until` (Unix ms; null: forever), whatever `expires_at` says. */
 export type Secret = {
@@ -20,148 +23,76 @@ export type Secret = {
   signs_until: number | null;
 };
 
-/** A row of the table; flags are 0 or 1, `secrets` is JSON of Secret[]. */
-export type EndpointRow = {
-  uid: string;
+export type EndpointFields = {
   owner_id: string;
   name: string;
   url: string;
   description: string;
-  http_timeout_s: number;
-  status: "active" | "paused" | "inactive";
+  /** 0 or 1. */
   advanced_signatures: number;
   rate_limit: number;
   rate_limit_duration_s: number;
-  secrets: string;
-  created_at: string;
-  updated_at: string;
-  deleted_at: string | null;
   /** JSON of an object; {} if there is none. */
   authentication: string;
   /** JSON of an object; null if there is none. */
   mtls_client_cert: string | null;
 };
 
-/** The fields of a new endpoint; times are seconds, `authentication` is JSON of an object. */
-export type EndpointFields = {
-  owner_id: string;
-  name: string;
-  url: string;
-  description: string;
-  advanced_signatures: boolean;
-  rate_limit: number;
-  rate_limit_duration_s: number;
-  authentication: string;
-  mtls_client_cert: string | null;
-  secret: string;
+/** A row of the table; `secrets` is JSON of Secret[]. */
+export type EndpointRow = EndpointFields & {
+  uid: string;
+  http_timeout_s: number;
+  status: "active" | "paused" | "inactive";
+  secrets: string;
+  created_at: string;
+  updated_at: string;
+  deleted_at: string | null;
 };
 
 function newSecret(context: Context, value: string): Secret {
   const at = context.timestamp();
-  const made =
-    value || randomBytes(SECRET_CHARACTERS).toString("base64url").slice(0, SECRET_CHARACTERS);
-  return {
-    uid: context.id(),
-    value: made,
-    expires_at: null,
-    created_at: at,
-    updated_at: at,
-    deleted_at: null,
-    signs_until: null,
-  };
+  const made = value || randomBytes(32).toString("base64url").slice(0, SECRET_CHARACTERS);
+  const never = { expires_at: null, deleted_at: null, signs_until: null };
+  return { uid: context.id(), value: made, created_at: at, updated_at: at, ...never };
 }
 
-/** The endpoint, or undefined; deleted ones only if `deletedToo`. */
-export function findEndpoint(context: Context, uid: string, deletedToo = false) {
-  const row = context.db.get<EndpointRow>("SELECT * FROM endpoint WHERE uid = ?", uid);
-  return row && (deletedToo || row.deleted_at === null) ? row : undefined;
+/** The endpoint, or undefined; a deleted one is not found. */
+export function findEndpoint(context: Context, uid: string): EndpointRow | undefined {
+  const row = context.db.find<EndpointRow>("endpoint", uid);
+  return row?.deleted_at === null ? row : undefined;
 }
 
-/** The endpoint; refuses with 404, as Convoy does. */
-export function requireEndpoint(context: Context, uid: string): EndpointRow {
+/** The endpoint; refuses as Convoy does. */
+export function requireEndpoint(
+  context: Context,
+  uid: string,
+  { status, message } = { status: 404, message: "Resource not found" },
+): EndpointRow {
   const row = findEndpoint(context, uid);
-  if (!row) throw new Refusal(404, "Resource not found");
+  if (!row) throw new Refusal(status, message);
   return row;
 }
 
-/** Creates an endpoint with its first secret. */
-export function createEndpoint(context: Context, fields: EndpointFields): EndpointRow {
-  const uid = context.id();
-  const secrets = JSON.stringify([newSecret(context, fields.secret)]);
+/** Creates an endpoint with its first secret, which is made if it is empty. */
+export function createEndpoint(context: Context, fields: EndpointFields, secret: string) {
   const at = context.timestamp();
-  context.db.run(
-    `INSERT INTO endpoint (uid, owner_id, name, url, description, http_timeout_s, status, advanced_signatures,
-       rate_limit, rate_limit_duration_s, secrets, created_at, updated_at, authentication, mtls_client_cert)
-     VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?)`,
-    uid,
-    fields.owner_id,
-    fields.name,
-    fields.url,
-    fields.description,
-    HTTP_TIMEOUT_S,
-    Number(fields.advanced_signatures),
-    fields.rate_limit,
-    fields.rate_limit_duration_s,
-    secrets,
-    at,
-    at,
-    fields.authentication,
-    fields.mtls_client_cert,
-  );
-  return requireEndpoint(context, uid);
+  const row: EndpointRow = {
+    uid: context.id(),
+    ...fields,
+    http_timeout_s: HTTP_TIMEOUT_S,
+    status: "active",
+    secrets: JSON.stringify([newSecret(context, secret)]),
+    created_at: at,
+    updated_at: at,
+    deleted_at: null,
+  };
+  context.db.insert("endpoint", row);
+  return row;
 }
 
-/** Replaces an endpoint's fields; undefined ones stay as they are. */
-export function updateEndpoint(
-  context: Context,
-  uid: string,
-  fields: Omit<EndpointFields, "secret" | "owner_id" | "advanced_signatures"> & {
-    owner_id: string | undefined;
-    advanced_signatures: boolean | undefined;
-  },
-): EndpointRow {
-  const now = requireEndpoint(context, uid);
-  context.db.run(
-    `UPDATE endpoint SET owner_id = ?, name = ?, url = ?, description = ?, advanced_signatures = ?,
-       rate_limit = ?, rate_limit_duration_s = ?, authentication = ?, mtls_client_cert = ?, updated_at = ?
-     WHERE uid = ?`,
-    fields.owner_id ?? now.owner_id,
-    fields.name,
-    fields.url,
-    fields.description,
-    Number(fields.advanced_signatures ?? now.advanced_signatures),
-    fields.rate_limit,
-    fields.rate_limit_duration_s,
-    fields.authentication,
-    fields.mtls_client_cert,
-    context.timestamp(),
-    uid,
-  );
-  return requireEndpoint(context, uid);
-}
-
-/** Sets credentials as a licensed dashboard would; undefined ones stay as they are. */
-export function setCredentials(
-  context: Context,
-  uid: string,
-  { authentication, mtls_client_cert }: Record<"authentication" | "mtls_client_cert", unknown>,
-): void {
-  context.db.run(
-    `UPDATE endpoint SET authentication = coalesce(?, authentication), mtls_client_cert = coalesce(?, mtls_client_cert)
-     WHERE uid = ?`,
-    authentication === undefined ? null : JSON.stringify(authentication),
-    mtls_client_cert === undefined ? null : JSON.stringify(mtls_client_cert),
-    uid,
-  );
-}
-
-/** Sets the status and returns the endpoint; `updated_at` does not change (recorded). */
-export function setEndpointStatus(
-  context: Context,
-  uid: string,
-  status: EndpointRow["status"],
-): EndpointRow {
-  context.db.run("UPDATE endpoint SET status = ? WHERE uid = ?", status, uid);
+/** Changes columns and returns the endpoint; `updated_at` is one of them (a change of status keeps it: recorded). */
+export function changeEndpoint(context: Context, uid: string, columns: Partial<EndpointRow>) {
+  if (Object.keys(columns).length > 0) context.db.update("endpoint", uid, columns);
   return requireEndpoint(context, uid);
 }
 
@@ -169,12 +100,7 @@ export function setEndpointStatus(
  * Adds a secret and lets the old one sign for `expiration` more hours. The old one's `expires_at` is reported that many
  * *seconds* ahead: a quirk of the real one (recorded: it still signed long after).
  */
-export function rotateSecret(
-  context: Context,
-  uid: string,
-  value: string,
-  expiration: number,
-): EndpointRow {
+export function rotateSecret(context: Context, uid: string, value: string, expiration: number) {
   const row = requireEndpoint(context, uid);
   const secrets = JSON.parse(row.secrets) as Secret[];
   const now = context.options.now();
@@ -184,14 +110,9 @@ export function rotateSecret(
     active.signs_until = now + expiration * SECRET_OVERLAP_UNIT_MS;
   }
   secrets.push(newSecret(context, value));
-  context.db.run(
-    "UPDATE endpoint SET secrets = ?, updated_at = ? WHERE uid = ?",
-    JSON.stringify(secrets),
-    context.timestamp(),
-    uid,
-  );
+  const changed = { secrets: JSON.stringify(secrets), updated_at: context.timestamp() };
   // The answer still carries the old updated_at (recorded).
-  return { ...requireEndpoint(context, uid), updated_at: row.updated_at };
+  return { ...changeEndpoint(context, uid, changed), updated_at: row.updated_at };
 }
 
 /** The secrets that sign now, oldest first. */
@@ -204,10 +125,10 @@ export function signingSecrets(context: Context, row: EndpointRow): string[] {
 
 /** Brings a deleted endpoint back with its subscriptions, as a backup does; false if there is none. */
 export function restoreEndpoint(context: Context, uid: string): boolean {
-  const row = findEndpoint(context, uid, true);
+  const row = context.db.find<EndpointRow>("endpoint", uid);
   if (!row?.deleted_at) return false;
   context.db.transaction(() => {
-    context.db.run("UPDATE endpoint SET deleted_at = NULL WHERE uid = ?", uid);
+    context.db.update("endpoint", uid, { deleted_at: null });
     context.db.run(
       "UPDATE subscription SET deleted_at = NULL WHERE endpoint_id = ? AND deleted_at = ?",
       uid,
@@ -219,10 +140,10 @@ export function restoreEndpoint(context: Context, uid: string): boolean {
 
 /** Deletes the endpoint and its subscriptions; refuses with 400 if there is none (recorded). */
 export function deleteEndpoint(context: Context, uid: string): void {
-  if (!findEndpoint(context, uid)) throw new Refusal(400, "endpoint not found");
+  requireEndpoint(context, uid, { status: 400, message: "endpoint not found" });
   const at = context.timestamp();
   context.db.transaction(() => {
-    context.db.run("UPDATE endpoint SET deleted_at = ? WHERE uid = ?", at, uid);
+    context.db.update("endpoint", uid, { deleted_at: at });
     context.db.run(
       "UPDATE subscription SET deleted_at = ? WHERE endpoint_id = ? AND deleted_at IS NULL",
       at,

@@ -26,26 +26,19 @@ export type EventRow = {
 /** Stores an accepted event for processing; a swallowed one, only for the inbox to show. */
 export function acceptEvent(
   context: Context,
-  event: Pick<EventRow, "endpoint_id" | "event_type" | "idempotency_key" | "data"> & {
-    custom_headers: Record<string, string[]>;
-    swallowed: boolean;
-  },
+  event: Pick<
+    EventRow,
+    "endpoint_id" | "event_type" | "idempotency_key" | "data" | "custom_headers" | "swallowed"
+  >,
 ): void {
   const at = context.timestamp();
-  context.db.run(
-    `INSERT INTO event (uid, endpoint_id, event_type, idempotency_key, data, custom_headers, status,
-       acknowledged_at, created_at, swallowed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    context.id(),
-    event.endpoint_id,
-    event.event_type,
-    event.idempotency_key,
-    event.data,
-    JSON.stringify(event.custom_headers),
-    event.swallowed ? "Swallowed" : "Pending",
-    at,
-    at,
-    Number(event.swallowed),
-  );
+  context.db.insert("event", {
+    ...event,
+    uid: context.id(),
+    status: event.swallowed ? "Swallowed" : "Pending",
+    acknowledged_at: at,
+    created_at: at,
+  });
 }
 
 /** The oldest events still waiting to be processed. */
@@ -102,18 +95,17 @@ function subscriptionsFor(
   if (known.length > 0 || !makesOne) return known.filter((row) => wants(row, event.event_type));
   bare.add(endpoint.uid);
   const name = `${endpoint.name}-subscription`;
-  return [insertSubscription(context, { name, endpoint_id: endpoint.uid, event_types: ["*"] })];
+  return [insertSubscription(context, { name, endpoint_id: endpoint.uid, event_types: '["*"]' })];
 }
 
 function finishEvent(context: Context, event: EventRow, status: string): void {
-  context.db.run(
-    `UPDATE event SET processed = 1, is_duplicate = ?, status = ?, failure_reason = ?, created_at = ? WHERE uid = ?`,
-    Number(status === "Processing"),
+  context.db.update("event", event.uid, {
+    processed: 1,
+    is_duplicate: Number(status === "Processing"),
     status,
-    status === "Failure" ? "no subscription matched this event" : null,
-    context.timestamp(),
-    event.uid,
-  );
+    failure_reason: status === "Failure" ? "no subscription matched this event" : null,
+    created_at: context.timestamp(),
+  });
 }
 
 /**

@@ -1,4 +1,5 @@
-/** Runs wrangler for a deployment: without prompts. */
+/** Runs wrangler without prompts. */
+import "./wrangler-env.ts";
 import { spawn } from "node:child_process";
 import path from "node:path";
 
@@ -11,20 +12,20 @@ export type Result = { code: number; stdout: string; stderr: string };
  */
 export function run(root: string, args: string[], { quiet } = { quiet: false }): Promise<Result> {
   if (!quiet) console.log(`> wrangler ${args.join(" ")}`);
-  const child = spawn(
-    process.execPath,
-    [path.join(root, "node_modules/wrangler/bin/wrangler.js"), ...args],
-    {
-      cwd: root,
-      stdio: quiet ? ["ignore", "pipe", "pipe"] : "inherit",
-      env: { ...process.env, CI: "true" },
-    },
-  );
+  const wrangler = path.join(root, "node_modules/wrangler/bin/wrangler.js");
+  const child = spawn(process.execPath, [wrangler, ...args], {
+    cwd: root,
+    stdio: quiet ? ["ignore", "pipe", "pipe"] : "inherit",
+    env: { ...process.env, CI: "true" },
+  });
+  // If we exit meanwhile, it must not keep running.
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
   const printed = { stdout: "", stderr: "" };
   child.stdout?.on("data", (chunk) => (printed.stdout += chunk));
   child.stderr?.on("data", (chunk) => (printed.stderr += chunk));
-  return new Promise((resolve, reject) => {
+  return new Promise<Result>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code) => resolve({ code: code ?? 1, ...printed }));
-  });
+  }).finally(() => process.off("exit", kill));
 }
