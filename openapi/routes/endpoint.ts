@@ -4,6 +4,7 @@ import {
   EndpointPatch,
   EndpointPath,
   NewEndpoint,
+  SyncQuery,
 } from "../../src/endpoint/schema.ts";
 import type { Registry } from "../../src/outbox/outbox.ts";
 import { EXAMPLE_ENDPOINT, EXAMPLE_SECRET } from "../examples.ts";
@@ -88,9 +89,11 @@ const REST: Operation[] = [
     tag,
     summary: "Reconcile endpoints with Convoy",
     description: "Takes over what was created and changed in Convoy's dashboard.",
+    query: SyncQuery,
     answers: {
       200: {
-        description: "If it is not `complete`, call again: what is left to do is kept.",
+        description:
+          "If it is not `complete`, call again, with its `cursor` if it has one: what is left to do is kept.",
         schema: "SyncReport",
         example: {
           adopted: 0,

@@ -26,6 +26,7 @@ import {
   newWanted,
   ROTATION_OVERLAP_H,
   Rotation,
+  SyncQuery,
   toEndpoint,
   toOwnedEndpoint,
   wantedOf,
@@ -79,24 +80,22 @@ export const endpoint = newApp()
   })
   .delete("/:id", validPath(EndpointPath), async (c) => {
     const row = await own(c);
-    if (!(await removeEndpoint(c.env.DB, row, Date.now()))) throw notFound();
+    if (!(await removeEndpoint(c.env.DB, row))) throw notFound();
     c.executionCtx.waitUntil(tryNow(workOf(c), row.id));
     return c.json({ data: "Endpoint ID has been removed." as const }, 200);
   })
   .post("/:id/pause", validPath(EndpointPath), async (c) => {
     // Here, at once: Convoy is not asked.
-    const to = { wanted: "paused", lift: 0 } as const;
-    const wanted = await want(c.env.DB, await own(c), to, { isDue: false });
-    if (!wanted) throw notFound();
-    return c.json(toEndpoint(wanted.row), 200);
+    const { row } = await want(c.env.DB, await own(c), { wanted: "paused", lift: 0 });
+    if (!row) throw notFound();
+    return c.json(toEndpoint(row), 200);
   })
   .post("/:id/activate", validPath(EndpointPath), async (c) => {
     const before = await own(c);
     if (before.there === "active") {
-      const to = { wanted: "active" } as const;
-      const wanted = await want(c.env.DB, before, to, { isDue: false });
-      if (!wanted) throw notFound();
-      return c.json(toEndpoint(wanted.row), 200);
+      const { row } = await want(c.env.DB, before, { wanted: "active" });
+      if (!row) throw notFound();
+      return c.json(toEndpoint(row), 200);
     }
     const to = { wanted: "active", lift: 1 } as const;
     const { row, isDone } = await changeEndpoint(workOf(c), before, to);
@@ -127,11 +126,12 @@ export const endpoint = newApp()
     const row = await rotateSecret(workOf(c), await own(c), wanted);
     return c.json({ endpoint: toEndpoint(row), secret, overlap_hours }, 200);
   })
-  .post("/sync", async (c) => {
+  .post("/sync", validQuery(SyncQuery), async (c) => {
     const budget = meterOf(SYNC_BUDGET);
     const env = metered(c.env, budget);
     const work = { db: env.DB, convoy: convoyOf(env) };
-    return c.json(await sync(work, c.get("owner"), budget), 200);
+    const { cursor = null } = c.req.valid("query");
+    return c.json(await sync(work, c.get("owner"), budget, cursor), 200);
   });
 
 // The types of a route's context differ in what was validated; these helpers need only its bindings.

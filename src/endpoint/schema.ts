@@ -27,6 +27,9 @@ export const EndpointListQuery = z.strictObject({
   cursor: Cursor,
 });
 
+/** Query of POST /endpoint/sync: where the last one ended. */
+export const SyncQuery = z.strictObject({ cursor: Cursor });
+
 /** 1 second to 1 minute, in Go's notation like the tutorial's `"10s"`, or in plain seconds: `10`, `10s`, `1m`. */
 export const DURATION = /^(?:(?:[1-9]|[1-5]\d|60)s?|1m(?:0s)?)$/;
 
@@ -163,7 +166,8 @@ export function authenticationOf(headers: Record<string, string> | undefined) {
 /** A record as operators see all owners': whose it is and where it leads, without what the owner wrote. */
 export function toOwnedEndpoint(row: EndpointRow & { held?: number }): OwnedEndpoint {
   const { name, description, url, header_names, ...rest } = toEndpoint(row);
-  return { owner: row.owner, host: new URL(url).host, ...rest };
+  // Convoy's dashboard may have set what is no URL.
+  return { owner: row.owner, host: URL.parse(url)?.host ?? "", ...rest };
 }
 
 /** The record as the API returns it: no owner, never a secret or a header's value. */

@@ -4,10 +4,10 @@ import type { Task } from "../outbox/cron.ts";
 import type { Budget } from "../run.ts";
 import type { Bindings } from "../settings.ts";
 import { run } from "../storage.ts";
-import { claimNext } from "./claim.ts";
+import { type Claimed, claimNext } from "./claim.ts";
 import { endCutOff } from "./create.ts";
 import { comparePage, PAGE_CALLS } from "./drift.ts";
-import { RECONCILE_CALLS, reconcile } from "./reconcile.ts";
+import { RECONCILE_CALLS, reconcile, type Work } from "./reconcile.ts";
 import { forgetRemoved, removedBefore } from "./table.ts";
 
 // A removed endpoint is remembered for this long: a Convoy restored from a backup does not bring it back.
@@ -37,14 +37,17 @@ export async function reconcileDue(
     if (!claimed) break;
     place = claimed.owner;
     report.claimed++;
-    const isDone =
-      claimed.wanted === "creating"
-        ? await endCutOff(work, claimed)
-        : (await reconcile(work, claimed)).kind !== "silent";
-    if (isDone) report.done++;
+    if (await finish(work, claimed)) report.done++;
   }
   if (place !== from) await run(env.DB, "UPDATE cron_state SET reconcile_turn = ?1", place);
   return report;
+}
+
+/** @returns whether nothing is left to do, but what was refused */
+async function finish(work: Work, claimed: Claimed): Promise<boolean> {
+  if (claimed.wanted === "creating") return endCutOff(work, claimed);
+  const ended = await reconcile(work, claimed);
+  return ended.kind !== "silent" && !("rest" in ended);
 }
 
 const old = removedBefore(`?1 - ${REMEMBERED_MS}`);
