@@ -122,31 +122,24 @@ describe.each<[what: string, call: RegExp]>([
   const page = (more: object) => acceptance({ content: [], ...more }, 200);
   const answers: Record<string, () => Response | Promise<Response>> = {
     ...Object.fromEntries(
-      [400, 401, 402, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504].map((status) => [
-        status,
-        () => refusalOf(status, "Resource not found"),
-      ]),
+      [402, 404, 429, 500].map((status) => [status, () => refusalOf(status, "Resource not found")]),
     ),
     null: () => acceptance(null, 200),
     "[]": () => acceptance([], 200),
-    text: () => acceptance("x", 200),
-    number: () => acceptance({ uid: 1, project_id: 2 }, 200),
-    "content null": () => acceptance({ content: null }, 200),
     "no items": () => page({ content: [null, "x", 1], pagination: { has_next_page: false } }),
-    "no pagination": () => page({}),
     "an empty pagination": () => page({ pagination: {} }),
-    "a pagination that is text": () => page({ pagination: "x" }),
-    "a web page": () => new Response("<html>", { status: 200 }),
     "a proxy's page": () => new Response("<html>", { status: 504 }),
     "nothing in time": () => Promise.reject(new DOMException("late", "TimeoutError")),
-    "4 MB": () => acceptance({ content: [], text: "x".repeat(4 * 1024 * 1024) }, 200),
   };
 
   test("answered strangely is no 500, proves nothing, and leaves Convoy as wanted", async () => {
     for (const [what, answer] of Object.entries(answers)) {
       vi.useRealTimers();
       env = newEnv();
-      await env.DB.prepare("DELETE FROM endpoint").run();
+      await env.DB.batch([
+        env.DB.prepare("DELETE FROM endpoint"),
+        env.DB.prepare("UPDATE cron_state SET drift_due_at = 0, drift_cursor = NULL"),
+      ]);
       const [kept, removed] = [await newEndpoint(env), await newEndpoint(env)];
       const { uid } = (await listAtConvoy(env, "subscriptions")).find(
         (one) => one.endpoint_metadata?.uid === kept,
@@ -171,11 +164,12 @@ describe.each<[what: string, call: RegExp]>([
         expect({ what, method, to, status }).not.toMatchObject({ status: 500 });
         passTime(91_000);
       }
-      await minutes(6, strange);
+      passTime(5 * 60_000);
+      await minutes(2, strange);
       expect({ what, ...(await get(kept)) }).not.toMatchObject({ status: "missing" });
       // An hour is the longest wait.
-      for (let n = 0; n < 8; n++) {
-        passTime(15 * 60_000);
+      for (let n = 0; n < 4; n++) {
+        passTime(20 * 60_000);
         await cron(env);
       }
       await env.DB.prepare("DELETE FROM endpoint WHERE wanted = 'removed'").run();
