@@ -46,6 +46,9 @@ const FIELDS: (keyof Applied)[][] = [
   ["rate_requests", "rate_per_s"],
 ];
 
+// Convoy makes none without these: one that lacks them was not changed so in its dashboard.
+const NEEDED = ["name", "url"];
+
 /**
  * What Convoy should have: a field that nobody here has changed since it was applied is as it is there, since whatever
  * differs was changed in Convoy's dashboard; any other is as it is wanted.
@@ -53,7 +56,10 @@ const FIELDS: (keyof Applied)[][] = [
 export function mergedOf(row: EndpointRow, seen: Applied): Applied {
   const applied = appliedOf(row);
   const merged = FIELDS.flatMap((columns) => {
-    const isOurs = columns.some((column) => row[column] !== applied[column]);
+    const isOurs = columns.some(
+      (column) =>
+        row[column] !== applied[column] || (NEEDED.includes(column) && seen[column] === ""),
+    );
     return columns.map((column) => [column, isOurs ? row[column] : seen[column]]);
   });
   return Object.fromEntries(merged) as Applied;

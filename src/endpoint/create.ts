@@ -115,33 +115,27 @@ export function isMadeBy(draft: Draft, item: ConvoyEndpoint): boolean {
  * @throws StorageError
  */
 export async function endCutOff({ db, convoy }: Work, draft: Claimed): Promise<boolean> {
-  const made = await findMade({ db, convoy }, draft);
-  if (made === "unknown") {
+  const { made, isSure } = await findMade({ db, convoy }, draft);
+  if (!isSure) {
     const failures = draft.failures + 1;
     const due_at = Date.now() + Math.min(RETRY_MS * failures, 60 * RETRY_MS);
     await endClaim(db, draft, { failures, due_at });
-    return false;
-  }
-  if (made) await undoCreating(db, draft, made.uid);
+  } else if (made) await undoCreating(db, draft, made.uid);
   else await forgetDraft(db, draft.id);
-  return true;
+  return isSure;
 }
 
 async function findMade({ db, convoy }: Work, draft: Draft) {
   const listed = await listEndpoints(convoy, { perPage: LIST_MAX, ownerId: draft.owner });
-  if (!listed.ok) return "unknown";
+  if (!listed.ok) return { isSure: false };
   const { items, next } = listed.data;
-  const known = await recordsOf(
-    db,
-    items.map(({ uid }) => uid),
-  );
-  const made = items.find(
-    (item) => isMadeBy(draft, item) && !known.some(({ id }) => id === item.uid),
-  );
-  if (made) return made;
+  const ids = items.map(({ uid }) => uid);
+  const known = new Set((await recordsOf(db, ids)).map(({ id }) => id));
+  const made = items.find((item) => isMadeBy(draft, item) && !known.has(item.uid));
+  if (made) return { made, isSure: true };
   const before = draft.created_at - CLOCK_SKEW_MS;
   const isOlder = ({ createdAt }: ConvoyEndpoint) => createdAt !== null && createdAt < before;
   // The list of another project says nothing about what is not in it.
-  const isWhole = (next === null || items.some(isOlder)) && (await foreignKey(convoy)) === null;
-  return isWhole ? null : "unknown";
+  const isWhole = next === null || items.some(isOlder);
+  return { isSure: isWhole && (await foreignKey(convoy)) === null };
 }

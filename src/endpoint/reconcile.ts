@@ -5,6 +5,7 @@
  */
 import {
   type Convoy,
+  ENDPOINT_TIMEOUT_MS,
   type Failure,
   mendableReason,
   shownReason,
@@ -69,10 +70,18 @@ export async function reconcile({ db, convoy }: Work, claimed: Claimed): Promise
 
 /** Reconciles a claimed endpoint; the claim is still to be ended. */
 export async function makeAsWanted(
-  convoy: Convoy,
+  { send, ...at }: Convoy,
   claimed: Claimed,
   extra: Extra = {},
 ): Promise<Ending> {
+  // Once the lease is over somebody else may be at work: a call that would not end by then is not made.
+  const convoy: Convoy = {
+    ...at,
+    send: async (request) => {
+      const isOver = Date.now() + ENDPOINT_TIMEOUT_MS > claimed.lease_until;
+      return isOver ? Promise.reject(new Error("the lease is over")) : send(request);
+    },
+  };
   if (claimed.wanted === "removed") return remove(convoy, claimed);
   const read = await getEndpoint(convoy, claimed.id);
   if (!read.ok) return isEndpointMissing(read) ? missing(convoy, claimed) : silent(claimed, read);

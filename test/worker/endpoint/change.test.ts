@@ -319,6 +319,21 @@ describe("at once", () => {
     expect([await get(), await there()]).toMatchObject([{ name: "theirs" }, { name: "theirs" }]);
   });
 
+  test("one that is slow calls nothing more when its lease is nearly over", async () => {
+    const slow = recording(
+      around(env, async (one, run) => {
+        const answer = await run();
+        if (one.what === `GET /endpoints/${id}`) passTime(80_000);
+        return answer;
+      }),
+    );
+    expect((await put({ name: "N" }, slow.env)).status).toBe(202);
+    expect(slow.operations.filter(isPut)).toEqual([]);
+    expect((await there()).name).toBe("Receiver");
+    await minutes(2);
+    expect([await get(), await there()]).toMatchObject([{ name: "N" }, { name: "N" }]);
+  });
+
   test("a removal wins over a change", async () => {
     const during = around(env, async (one, run) => {
       const answer = await run();

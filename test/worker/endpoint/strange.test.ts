@@ -106,6 +106,19 @@ describe.each<[what: string, fields: Item]>([
   });
 });
 
+test("an endpoint that is shown without its name and url has them put back", async () => {
+  const id = await newEndpoint(env);
+  const by = showing((item) => ({ ...item, name: "", url: "" }));
+  const sent: unknown[] = [];
+  const watched = withConvoy(by, async (request) => {
+    if (request.method === "PUT") sent.push(await request.clone().json());
+    return by.CONVOY?.fetch(request as never) as never;
+  });
+  await minutes(7, watched);
+  expect(await get(id)).toMatchObject({ name: "Receiver", url: "https://receiver.example/hook" });
+  expect(sent[0]).toMatchObject({ name: "Receiver", url: "https://receiver.example/hook" });
+});
+
 describe.each<[what: string, call: RegExp]>([
   ["reading an endpoint", /^GET \/endpoints\/\w+$/],
   ["listing endpoints", /^GET \/endpoints$/],
