@@ -199,7 +199,8 @@ export async function list<T extends object>(
   const answer = await call<Record<string, unknown> | null>(convoy, path, options);
   if (!answer.ok) return answer;
   const { content, pagination } = answer.data ?? {};
-  const all: unknown = content ?? [];
+  // Null is an empty list (recorded).
+  const all = content === null ? [] : content;
   const { has_next_page: isMore, next_page_cursor: cursor } = Object(pagination);
   const next = isMore === false ? null : textOr(cursor);
   // What is no page says nothing, not even that there is nothing; nor does a next page that cannot be asked for.

@@ -338,8 +338,7 @@ class OneLife {
   /** Whether what the dashboard changes now must stay: nothing is wanted here, and nobody is at work. */
   private isQuiet({ id }: Known): boolean {
     const [row] = this.world.rows<EndpointRow>(`SELECT * FROM endpoint WHERE id = '${id}'`);
-    const isIdle =
-      row?.due_at === null && !isPending(row) && (row.lease_until ?? 0) <= Date.now();
+    const isIdle = row?.due_at === null && !isPending(row) && (row.lease_until ?? 0) <= Date.now();
     return isIdle && this.together.length === 0 && this.landings.every((at) => at < Date.now());
   }
 
