@@ -61,9 +61,10 @@ function creation(nouns: Registry) {
 const REST = [
   route("post /endpoint/sync", "syncEndpoints", "Reconcile endpoints with Convoy", {
     description: "Takes over what was created and changed in Convoy's dashboard.",
+    query: schema.SyncQuery,
     answers: {
       200: answer(
-        "If it is not `complete`, call again: what is left to do is kept.",
+        "If it is not `complete`, call again, with its `cursor` if it has one: what is left to do is kept.",
         "SyncReport",
         {
           ...{ adopted: 0, removed: 0, updated: 0, missing: 0, complete: true },

@@ -56,6 +56,8 @@ export type Failure = {
   notSent?: boolean;
   /** It was no Convoy that answered: a web page, a proxy, a firewall, another service. */
   foreign?: true;
+  /** The call changes something, and may still be carried out: no answer, or a proxy's in Convoy's place. */
+  undecided?: true;
 };
 
 /** A list is sent by repeating the parameter. */
@@ -94,12 +96,15 @@ export async function call<T>(
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         }),
       );
-      return toAnswer<T>(response, await textOf(response));
+      return toAnswer<T>(response, await textOf(response), method);
     });
   } catch (error) {
     const message = error instanceof Error ? error.name : "Error";
-    const notSent = /too many subrequests|subrequest limit/i.test(String(error));
-    return { ok: false, status: null, message, retryAfterMs: null, notSent };
+    const failure = { ok: false, status: null, message, retryAfterMs: null } as const;
+    if (/too many subrequests|subrequest limit/i.test(String(error))) {
+      return { ...failure, notSent: true };
+    }
+    return { ...failure, ...(method === "GET" ? {} : { undecided: true }) };
   }
 }
 
@@ -122,20 +127,22 @@ async function textOf(response: Response): Promise<string> {
   }
 }
 
-function toAnswer<T>(response: Response, text: string): Answer<T> {
+function toAnswer<T>(response: Response, text: string, method: string): Answer<T> {
   const envelope = parseEnvelope(text);
   const message = envelope?.message ?? "";
+  const { status } = response;
   // Only Convoy's own envelope counts: a proxy's 200 page is not acceptance.
   if (response.ok && envelope?.status === true) {
-    return { ok: true, status: response.status, message, data: envelope.data as T };
+    return { ok: true, status, message, data: envelope.data as T };
   }
   return {
     ok: false,
-    status: response.status,
+    status,
     message,
     retryAfterMs: retryAfter(response.headers.get("Retry-After")),
     // Proxies answer for a Convoy that is busy or down; any other answer of Convoy has its envelope.
-    ...(!envelope && response.status !== 429 && response.status < 500 ? { foreign: true } : {}),
+    ...(!envelope && status !== 429 && status < 500 ? { foreign: true } : {}),
+    ...(!envelope && status >= 500 && method !== "GET" ? { undecided: true } : {}),
   };
 }
 
@@ -160,34 +167,47 @@ function retryAfter(header: string | null): number | null {
   return Number.isFinite(ms) && ms > 0 ? Math.min(ms, RETRY_AFTER_MAX_MS) : null;
 }
 
-/** One page of a list, by default newest first; `next` is the cursor of the next page, null on the last. */
-export type Page<T> = { items: T[]; next: string | null };
+/** A success that is not what was asked for says nothing. */
+export function unreadable({ status }: Answer<unknown>): Failure {
+  return { ok: false, status, message: UNREADABLE, retryAfterMs: null };
+}
 
-type Paged<T> = {
-  content?: T[] | null;
-  pagination?: { has_next_page: boolean; next_page_cursor?: string };
-} | null;
+const UNREADABLE = "not what was asked for";
+
+/** A text of Convoy's, or "" if it is none. */
+export function textOr(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** A count of Convoy's, or 0 if it is none. */
+export function wholeNumber(value: unknown): number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0;
+}
+
+/**
+ * A page of a list, by default newest first; `next` is the cursor of the next page, null on the last. What is no object
+ * is left out, and then it is not whole.
+ */
+export type Page<T> = { items: T[]; isWhole: boolean; next: string | null };
 
 /** One page of a list. Never throws. */
-export async function list<T>(
+export async function list<T extends object>(
   convoy: Convoy,
   path: string,
   options: Call,
 ): Promise<Answer<Page<T>>> {
-  const answer = await call<Paged<T>>(convoy, path, options);
+  const answer = await call<Record<string, unknown> | null>(convoy, path, options);
   if (!answer.ok) return answer;
   const { content, pagination } = answer.data ?? {};
-  const items = content ?? [];
-  const next = pagination?.has_next_page ? pagination.next_page_cursor : null;
+  // Null is an empty list (recorded).
+  const all = content === null ? [] : content;
+  const { has_next_page: isMore, next_page_cursor: cursor } = Object(pagination);
+  const next = isMore === false ? null : textOr(cursor);
   // What is no page says nothing, not even that there is nothing; nor does a next page that cannot be asked for.
-  if (!pagination || !Array.isArray(items) || next === "" || next === undefined) {
-    return { ok: false, status: answer.status, message: "not a page", retryAfterMs: null };
-  }
-  return { ...answer, data: { items: items.filter(isObject), next } };
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === "object" && value !== null;
+  const isPage = Array.isArray(all) && typeof isMore === "boolean" && next !== "";
+  if (!isPage) return unreadable(answer);
+  const items = all.filter((one): one is T => typeof one === "object" && one !== null);
+  return { ...answer, data: { items, isWhole: items.length === all.length, next } };
 }
 
 /** Which page: it begins with the item that the cursor names (recorded). */
@@ -269,6 +289,7 @@ export function shownReason(answer: Failure): string {
     return `What is at CONVOY_BASE_URL is no Convoy, or something in front of it answered ${answer.status}: is the address right, up to /api?`;
   }
   if (answer.message === ANOTHER_PROJECT) return ANOTHER_PROJECT;
+  if (answer.message === UNREADABLE) return `Convoy answered ${answer.status}, ${UNREADABLE}`;
   const known = KNOWN_REASONS.some((reason) => reason.test(answer.message));
   return `Convoy answered ${answer.status}${known ? `: ${answer.message}` : ""}`;
 }

@@ -1,5 +1,13 @@
 /** Deliveries and their attempts at Convoy. */
-import { type Convoy, call, convoyTime, LOOKUP_TIMEOUT_MS, list } from "./client.ts";
+import {
+  type Answer,
+  type Convoy,
+  call,
+  convoyTime,
+  LOOKUP_TIMEOUT_MS,
+  list,
+  unreadable,
+} from "./client.ts";
 
 /** A delivery as Convoy lists it; `endpoint_metadata` is the endpoint now: a deleted one keeps its status (recorded). */
 export type ConvoyDelivery = {
@@ -42,22 +50,25 @@ export function listDeliveries(convoy: Convoy, query: DeliveryQuery) {
   });
 }
 
-/** A try as Convoy lists it; without an HTTP response it has only `error` (facts of two versions). */
+/** A try as Convoy lists it, unchecked; without an HTTP response it has only `error` (facts of two versions). */
 export type ConvoyAttempt = {
-  http_status?: string;
-  response_data?: string;
-  error?: string;
-  requested_at: string;
-  responded_at?: string | null;
-  request_http_header?: Record<string, string> | null;
-  response_http_header?: Record<string, string> | null;
+  http_status?: unknown;
+  response_data?: unknown;
+  error?: unknown;
+  requested_at?: unknown;
+  responded_at?: unknown;
+  request_http_header?: unknown;
+  response_http_header?: unknown;
 };
 
 /** The tries of one delivery. */
-export function listAttempts(convoy: Convoy, deliveryId: string) {
-  return call<ConvoyAttempt[] | null>(
-    convoy,
-    `/eventdeliveries/${encodeURIComponent(deliveryId)}/deliveryattempts`,
-    { timeoutMs: LOOKUP_TIMEOUT_MS },
-  );
+export async function listAttempts(
+  convoy: Convoy,
+  deliveryId: string,
+): Promise<Answer<ConvoyAttempt[]>> {
+  const path = `/eventdeliveries/${encodeURIComponent(deliveryId)}/deliveryattempts`;
+  const answer = await call(convoy, path, { timeoutMs: LOOKUP_TIMEOUT_MS });
+  if (!answer.ok) return answer;
+  const made = answer.data ?? [];
+  return Array.isArray(made) ? { ...answer, data: made.map(Object) } : unreadable(answer);
 }

@@ -11,10 +11,13 @@ import {
   type Page,
   type PageOptions,
   paging,
+  textOr,
+  unreadable,
+  wholeNumber,
 } from "./client.ts";
 
 /** What Convoy shows in place of a password or a private key (recorded): never sent back. */
-export const MASK = "[REDACTED]";
+const MASK = "[REDACTED]";
 
 /** What a delivery is authenticated with. Of `api_key`, name and value are shown; a password is masked (recorded). */
 export type Authentication = {
@@ -43,15 +46,9 @@ export type ConvoyFields = {
   rate_limit_duration: number;
 };
 
-/** An endpoint as Convoy returns it; `secrets` only on creation or rotation. */
+/** An endpoint as Convoy shows it. Of what it does not show a text is "", a number 0; `createdAt` is in ms. */
 export type ConvoyEndpoint = Kept &
-  ConvoyFields & {
-    uid: string;
-    project_id: string;
-    status: string;
-    secrets: { value: string }[];
-    created_at: string;
-  };
+  ConvoyFields & { uid: string; project_id: string; status: string; createdAt: number | null };
 
 /**
  * Creates an endpoint: 201; signs the advanced way (recorded). Nothing is delivered without a subscription. It may be
@@ -60,8 +57,13 @@ export type ConvoyEndpoint = Kept &
 export async function createEndpoint(
   convoy: Convoy,
   fields: ConvoyFields & { secret: string; authentication?: Authentication },
-) {
-  return readEndpoint(await call(convoy, "/endpoints", { method: "POST", body: fields }));
+): Promise<Answer<ConvoyEndpoint>> {
+  const answer = await call(convoy, "/endpoints", { method: "POST", body: fields });
+  if (!answer.ok) return answer;
+  const made = toEndpoint(answer.data);
+  // One that is not as it was asked for is somebody's: it must not be taken over.
+  const isMade = made?.owner_id === fields.owner_id && made.name === fields.name;
+  return isMade ? { ...answer, data: made } : unreadable(answer);
 }
 
 /** Whether an endpoint is of another project than ours. */
@@ -71,7 +73,7 @@ export function isForeign(convoy: Convoy, { project_id }: ConvoyEndpoint): boole
 
 /** Reads an endpoint. 404 "Resource not found" proves nothing: so it is with Postgres down, too (recorded). */
 export async function getEndpoint(convoy: Convoy, id: string) {
-  return ownOf(convoy, readEndpoint(await call(convoy, pathOf(id))));
+  return readEndpoint(convoy, id, await call(convoy, pathOf(id)));
 }
 
 /**
@@ -96,7 +98,7 @@ export async function putEndpoint(
     ...change,
   } satisfies Kept & ConvoyFields;
   const answer = await call(convoy, pathOf(current.uid), { method: "PUT", body });
-  return ownOf(convoy, readEndpoint(answer));
+  return readEndpoint(convoy, current.uid, answer);
 }
 
 /** Whether its authentication has a secret that Convoy does not show: a PUT could not keep it. */
@@ -109,7 +111,7 @@ export function deleteEndpoint(convoy: Convoy, id: string) {
   return call<unknown>(convoy, pathOf(id), { method: "DELETE" });
 }
 
-/** Whether Convoy says that the endpoint does not exist: 404, or 400 in one of two ways (recorded). */
+/** Whether Convoy says that the endpoint does not exist: 404, or 400 in one of two ways (recorded). No proof. */
 export function isEndpointMissing(answer: Answer<unknown>): boolean {
   if (answer.ok) return false;
   return (
@@ -125,12 +127,28 @@ export async function listEndpoints(
   page: PageOptions & { ownerId?: string | undefined },
 ): Promise<Answer<Page<ConvoyEndpoint>>> {
   const query = { ...paging(page), ownerId: page.ownerId };
-  const answer = await list<unknown>(convoy, "/endpoints", { query });
+  const answer = await list(convoy, "/endpoints", { query });
   if (!answer.ok) return answer;
   const items = answer.data.items.map(toEndpoint).filter((one) => one !== null);
-  if (items.length < answer.data.items.length) return unreadable(answer);
+  // What is not understood may be any of them.
+  if (!answer.data.isWhole || items.length < answer.data.items.length) return unreadable(answer);
   if (items.some((item) => isForeign(convoy, item))) return anotherProject();
-  return { ...answer, data: { items, next: answer.data.next } };
+  return { ...answer, data: { ...answer.data, items } };
+}
+
+/**
+ * Whether our project's list lacks an endpoint, which is the proof that a 404 is not: the list is by id, and begins with
+ * the cursor's (recorded), so that one item of it is enough, however many there are.
+ */
+export async function isLacking(convoy: Convoy, id: string): Promise<Answer<boolean>> {
+  const foreign = await foreignKey(convoy);
+  if (foreign) return foreign;
+  const listed = await listEndpoints(convoy, { perPage: 1, cursor: id });
+  if (!listed.ok) return listed;
+  const [first] = listed.data.items;
+  // A list in another order, or one that passes over the cursor, is not the one that was asked for.
+  if (first && first.uid > id) return unreadable(listed);
+  return { ...listed, data: first?.uid !== id };
 }
 
 /**
@@ -149,30 +167,30 @@ export function anotherProject(): Failure {
   return { ok: false, status: 401, message: ANOTHER_PROJECT, retryAfterMs: null };
 }
 
-/** An endpoint's subscription to all types. filtered: it has one that does not take all. lacking: it has none. */
-export type Subscription = "subscribed" | "filtered" | "lacking";
+/**
+ * An endpoint's subscription to all types. filtered: it has one that does not take all. lacking: it has none. unknown:
+ * there are more than were read, of others'.
+ */
+export type Subscription = "subscribed" | "filtered" | "lacking" | "unknown";
 
 /** Which subscription each of these endpoints has. */
 export async function readSubscriptions(
   convoy: Convoy,
   endpointIds: readonly string[],
 ): Promise<Answer<Map<string, Subscription>>> {
-  const found = new Map<string, Subscription>(endpointIds.map((id) => [id, "lacking"]));
-  let cursor: string | undefined;
-  for (let page = 0; page < SUBSCRIPTION_PAGES; page++) {
-    const query = { ...paging({ perPage: 100, cursor }), endpointId: endpointIds };
-    const options = { query, timeoutMs: LOOKUP_TIMEOUT_MS };
-    const answer = await list<ConvoySubscription>(convoy, "/subscriptions", options);
-    if (!answer.ok) return answer;
-    for (const one of answer.data.items) {
-      const id = one?.endpoint_metadata?.uid;
-      if (!one || id === undefined || found.get(id) === "subscribed") continue;
-      if (found.has(id)) found.set(id, takesAll(one) ? "subscribed" : "filtered");
-    }
-    cursor = answer.data.next ?? undefined;
-    if (!cursor) return { ...answer, data: found };
+  const query = { ...paging({ perPage: SUBSCRIPTIONS_MAX }), endpointId: endpointIds };
+  const options = { query, timeoutMs: LOOKUP_TIMEOUT_MS };
+  const answer = await list<ConvoySubscription>(convoy, "/subscriptions", options);
+  if (!answer.ok) return answer;
+  const { items, isWhole, next } = answer.data;
+  const none = isWhole && next === null ? "lacking" : "unknown";
+  const found = new Map<string, Subscription>(endpointIds.map((id) => [id, none]));
+  for (const one of items) {
+    const id = one.endpoint_metadata?.uid;
+    if (id === undefined || !found.has(id) || found.get(id) === "subscribed") continue;
+    found.set(id, takesAll(one) ? "subscribed" : "filtered");
   }
-  return { ok: false, status: null, message: "too many subscriptions", retryAfterMs: null };
+  return { ...answer, data: found };
 }
 
 /** The endpoint's subscription, made if it lacks one. One that somebody filtered is theirs. */
@@ -180,100 +198,95 @@ export async function ensureSubscription(
   convoy: Convoy,
   endpointId: string,
   name: string,
-): Promise<Answer<Subscription>> {
+): Promise<Answer<"subscribed" | "filtered">> {
   const read = await readSubscriptions(convoy, [endpointId]);
   if (!read.ok) return read;
-  const found = read.data.get(endpointId) ?? "lacking";
-  if (found !== "lacking") return { ...read, data: found };
+  const found = read.data.get(endpointId);
+  if (found === "subscribed" || found === "filtered") return { ...read, data: found };
+  if (found !== "lacking") return unreadable(read);
   const made = await subscribe(convoy, endpointId, name);
   return made.ok ? { ...made, data: "subscribed" } : made;
 }
 
 /** Subscribes an endpoint to all event types: 201. One that has one already is as good as subscribed (recorded). */
-export async function subscribe(convoy: Convoy, endpointId: string, name: string) {
+export async function subscribe(
+  convoy: Convoy,
+  endpointId: string,
+  name: string,
+): Promise<Answer<unknown>> {
   const answer = await call<ConvoySubscription>(convoy, "/subscriptions", {
     method: "POST",
     body: { name, endpoint_id: endpointId, filter_config: { event_types: ["*"] } },
   });
-  if (answer.ok || answer.message !== "a subscription for this endpoint already exists") {
-    return answer;
-  }
-  return { ok: true, status: 200, message: answer.message, data: null } as const;
+  if (answer.ok) return textOr(answer.data?.uid) ? answer : unreadable(answer);
+  if (answer.message !== "a subscription for this endpoint already exists") return answer;
+  return { ok: true, status: 200, message: answer.message, data: null };
 }
 
 /**
  * Pauses an active endpoint, or activates a paused one: Convoy's call is a toggle (recorded). Read
  * the status first.
  */
-export function togglePause(convoy: Convoy, id: string) {
-  return call<unknown>(convoy, `${pathOf(id)}/pause`, { method: "PUT" });
+export async function togglePause(convoy: Convoy, id: string) {
+  return readEndpoint(convoy, id, await call(convoy, `${pathOf(id)}/pause`, { method: "PUT" }));
 }
 
 /** Activates an endpoint that Convoy made inactive; 400 for any other status (recorded). */
-export function activateInactive(convoy: Convoy, id: string) {
-  return call<unknown>(convoy, `${pathOf(id)}/activate`, { method: "POST" });
+export async function activateInactive(convoy: Convoy, id: string) {
+  return readEndpoint(convoy, id, await call(convoy, `${pathOf(id)}/activate`, { method: "POST" }));
 }
 
 /** Gives the endpoint a new secret; the old one signs too for `overlapHours` (recorded). */
-export function rotateSecret(
+export async function rotateSecret(
   convoy: Convoy,
   id: string,
   { secret, overlapHours }: { secret: string; overlapHours: number },
 ) {
   const body = { secret, expiration: overlapHours };
-  return call<unknown>(convoy, `${pathOf(id)}/expire_secret`, { method: "PUT", body });
+  const path = `${pathOf(id)}/expire_secret`;
+  return readEndpoint(convoy, id, await call(convoy, path, { method: "PUT", body }));
 }
 
 // An endpoint has one each, unless Convoy v26.6 or somebody made more.
-const SUBSCRIPTION_PAGES = 5;
+const SUBSCRIPTIONS_MAX = 500;
 
 type ConvoySubscription = {
+  uid?: unknown;
   endpoint_metadata?: { uid?: string } | null;
-  filter_config?: { event_types?: string[] | null } | null;
-} | null;
+  filter_config?: { event_types?: unknown } | null;
+};
 
-function takesAll(one: NonNullable<ConvoySubscription>): boolean {
-  const types = one.filter_config?.event_types ?? [];
-  return types.length === 0 || types.includes("*");
+function takesAll(one: ConvoySubscription): boolean {
+  const types = one.filter_config?.event_types;
+  return !Array.isArray(types) || types.length === 0 || types.includes("*");
 }
 
 function pathOf(id: string): string {
   return `/endpoints/${encodeURIComponent(id)}`;
 }
 
-function readEndpoint(answer: Answer<unknown>): Answer<ConvoyEndpoint> {
+/** The endpoint, if it is the one that was asked for, and of our project. */
+function readEndpoint(convoy: Convoy, id: string, answer: Answer<unknown>): Answer<ConvoyEndpoint> {
   if (!answer.ok) return answer;
   const data = toEndpoint(answer.data);
-  return data ? { ...answer, data } : unreadable(answer);
+  if (data?.uid !== id) return unreadable(answer);
+  return isForeign(convoy, data) ? anotherProject() : { ...answer, data };
 }
 
-/** The endpoint, if it is of our project. */
-function ownOf(convoy: Convoy, answer: Answer<ConvoyEndpoint>): Answer<ConvoyEndpoint> {
-  return answer.ok && isForeign(convoy, answer.data) ? anotherProject() : answer;
-}
-
-/** A success that is not what was asked for says nothing. */
-function unreadable({ status }: Answer<unknown>): Failure {
-  return { ok: false, status, message: "not understood", retryAfterMs: null };
-}
-
+/** Whose it is has to be known; all else may be lacking or odd, and must not keep others from being read. */
 function toEndpoint(data: unknown): ConvoyEndpoint | null {
-  const item = (data ?? {}) as Partial<ConvoyEndpoint>;
-  const { uid, project_id, name, url, status, created_at } = item;
-  for (const needed of [uid, project_id, name, url, status, created_at]) {
-    if (typeof needed !== "string" || needed === "") return null;
-  }
+  const item: Record<string, unknown> = Object(data);
+  const [uid, project_id] = [textOr(item.uid), textOr(item.project_id)];
+  if (uid === "" || project_id === "") return null;
+  const createdAt = Date.parse(textOr(item.created_at));
   return {
-    ...(item as ConvoyEndpoint),
-    owner_id: item.owner_id ?? "",
-    description: item.description ?? "",
+    ...(item as Kept),
+    ...{ uid, project_id, name: textOr(item.name), url: textOr(item.url) },
+    ...{ description: textOr(item.description), owner_id: textOr(item.owner_id) },
+    status: textOr(item.status),
     http_timeout: wholeNumber(item.http_timeout),
     rate_limit: wholeNumber(item.rate_limit),
     rate_limit_duration: wholeNumber(item.rate_limit_duration),
-    secrets: item.secrets ?? [],
+    createdAt: Number.isNaN(createdAt) ? null : createdAt,
   };
-}
-
-function wholeNumber(value: unknown): number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : 0;
 }

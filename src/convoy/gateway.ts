@@ -12,7 +12,7 @@ import type {
   Window,
 } from "../outbox/gateway.ts";
 import type { Bindings } from "../settings.ts";
-import { type Convoy, convoyOf, type Failure, shownReason } from "./client.ts";
+import { type Convoy, convoyOf, type Failure, shownReason, textOr, wholeNumber } from "./client.ts";
 import {
   type ConvoyAttempt,
   type ConvoyDelivery,
@@ -101,18 +101,18 @@ async function findEvent(convoy: Convoy, key: string): Promise<Found> {
 
 const FOUND_MAX = 20;
 const RANK: Record<Progress, number> = { success: 0, unfinished: 1, failure: 2, discarded: 3 };
-const PROGRESS: Record<string, Progress> = {
-  Success: "success",
-  Failure: "failure",
-  Discarded: "discarded",
-  Scheduled: "unfinished",
-  Processing: "unfinished",
-  Retry: "unfinished",
-};
+const PROGRESS = new Map<unknown, Progress>([
+  ["Success", "success"],
+  ["Failure", "failure"],
+  ["Discarded", "discarded"],
+  ["Scheduled", "unfinished"],
+  ["Processing", "unfinished"],
+  ["Retry", "unfinished"],
+]);
 
 /** The delivery in the log's terms; none if it lacks what one has. */
 function toDelivery(item: ConvoyDelivery): GatewayDelivery[] {
-  const progress = PROGRESS[item.status];
+  const progress = PROGRESS.get(item.status);
   const createdAt = Date.parse(item.created_at);
   const updatedAt = Date.parse(item.updated_at);
   const isWhole =
@@ -138,14 +138,10 @@ function toDelivery(item: ConvoyDelivery): GatewayDelivery[] {
   ];
 }
 
-function wholeNumber(value: unknown): number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : 0;
-}
-
 async function attempts(convoy: Convoy, id: string): Promise<Attempts> {
   const answer = await listAttempts(convoy, id);
   if (!answer.ok) return { kind: "silent", error: shownReason(answer) };
-  const made = (answer.data ?? []).map(toAttempt);
+  const made = answer.data.flatMap(toAttempt);
   return { kind: "attempts", attempts: made.sort((a, b) => a.at.localeCompare(b.at)) };
 }
 
@@ -154,18 +150,23 @@ const RESPONSE_MAX_CHARS = 10_000;
 // Headers whose values are no secret; of all others the names are shown.
 const SHOWN_HEADERS = /^(content-type|user-agent|x-convoy-.*)$/i;
 
-function toAttempt(one: ConvoyAttempt): Attempt {
-  const took = Date.parse(one.responded_at ?? "") - Date.parse(one.requested_at);
-  const status = Number.parseInt(one.http_status ?? "", 10);
-  return {
-    at: one.requested_at,
-    took_ms: Number.isNaN(took) ? null : took,
-    http_status: Number.isNaN(status) ? null : status,
-    response: one.response_data?.slice(0, RESPONSE_MAX_CHARS) || null,
-    error: one.error || null,
-    request_headers: headersOf(one.request_http_header, (name) => SHOWN_HEADERS.test(name)),
-    response_headers: headersOf(one.response_http_header, () => true),
-  };
+/** The try in the log's terms; none if it does not say when it was. */
+function toAttempt(one: ConvoyAttempt): Attempt[] {
+  const at = textOr(one.requested_at);
+  if (Number.isNaN(Date.parse(at))) return [];
+  const took = Date.parse(textOr(one.responded_at)) - Date.parse(at);
+  const status = Number.parseInt(String(one.http_status), 10);
+  return [
+    {
+      at,
+      took_ms: Number.isNaN(took) ? null : took,
+      http_status: Number.isNaN(status) ? null : status,
+      response: textOr(one.response_data).slice(0, RESPONSE_MAX_CHARS) || null,
+      error: textOr(one.error) || null,
+      request_headers: headersOf(one.request_http_header, (name) => SHOWN_HEADERS.test(name)),
+      response_headers: headersOf(one.response_http_header, () => true),
+    },
+  ];
 }
 
 function headersOf(headers: unknown, isShown: (name: string) => boolean): Record<string, string> {

@@ -68,13 +68,14 @@ export const PingQueued = z.object({ data: z.literal("Ping queued"), event_id: z
 /** Response to POST /endpoint/:id/test. */
 export const TestQueued = z.object({ data: z.literal("Test queued"), event_id: z.string() });
 
-/** What a sync did. If not `complete`, Convoy or the budget stopped it: the next one goes on. */
+/** What a sync did. If not `complete`, Convoy or the budget stopped it: the next one goes on, at the `cursor`. */
 export const SyncReport = z.object({
   adopted: z.int(),
   removed: z.int(),
   updated: z.int(),
   missing: z.int(),
   complete: z.boolean(),
+  cursor: z.optional(z.string()),
 });
 /** What a sync did. */
 export type SyncReport = z.infer<typeof SyncReport>;

@@ -1,13 +1,16 @@
 /** A caller's change of an endpoint: wanted at once, made at Convoy now if it answers, else later. */
+import type { Problem } from "../errors.ts";
 import { logError, sleep } from "../run.ts";
-import { type Claimed, claim } from "./claim.ts";
+import { claim, claimWanting, endClaim } from "./claim.ts";
 import { isPending } from "./compare.ts";
 import { busy, gone, masked, notFound, refusal } from "./problems.ts";
-import { type Extra, type Reconciled, reconcile, type Work } from "./reconcile.ts";
-import { type Change, type EndpointRow, findEndpoint, unwant, want } from "./table.ts";
+import { type Extra, makeAsWanted, type Reconciled, reconcile, type Work } from "./reconcile.ts";
+import { APPLIED, type Change, type EndpointRow, findEndpoint, want } from "./table.ts";
 
 // Waits for whoever works on it, which takes a few calls to Convoy.
-const WAITS_MS = [100, 300, 600, 1_000] as const;
+const WAITS_MS = [0, 100, 300, 600, 1_000] as const;
+
+type One = Pick<EndpointRow, "id" | "owner">;
 
 /**
  * Changes an endpoint. If Convoy does not answer, what is wanted is kept, and the cron makes it so; but a header's value
@@ -17,51 +20,75 @@ const WAITS_MS = [100, 300, 600, 1_000] as const;
  */
 export async function changeEndpoint(
   work: Work,
-  one: Pick<EndpointRow, "id" | "owner">,
+  one: One,
   to: Change,
   { authentication }: Extra = {},
 ): Promise<{ row: EndpointRow; isDone: boolean }> {
-  const { db } = work;
   const needsConvoy = authentication !== undefined;
-  const wanted = await want(db, one, to, { isDue: true });
-  if (!wanted) throw notFound();
-  const claimed = await claimSoon(db, one.id);
-  const made = claimed && (await reconcile(work, claimed, { authentication }));
-  const problem = made ? problemOf(made, needsConvoy) : needsConvoy && busy();
-  if (problem) {
-    await unwant(db, wanted.before, to);
-    throw problem;
+  const isMade = await makeNow(work, one, to, authentication);
+  if (!isMade) {
+    if (needsConvoy) throw busy();
+    await want(work.db, one, { ...to, due_at: Date.now() });
   }
-  const row = await findEndpoint(db, one.owner, one.id);
+  const row = await findEndpoint(work.db, one.owner, one.id);
   if (!row) throw notFound();
   return { row, isDone: !isPending(row) };
 }
 
-function problemOf(made: Reconciled, needsConvoy: boolean) {
-  switch (made.kind) {
-    case "done":
-      return null;
+/** @returns whether nobody else worked on it @throws Problem, StorageError */
+async function makeNow(
+  { db, convoy }: Work,
+  one: One,
+  to: Change,
+  authentication: Extra["authentication"],
+): Promise<boolean> {
+  for (const wait of WAITS_MS) {
+    if (wait > 0) await sleep(wait);
+    const { before, claimed } = await claimWanting(db, one, to);
+    if (!before) throw notFound();
+    if (!claimed) continue;
+    const { ended, learned } = await makeAsWanted(convoy, claimed, { authentication });
+    const problem = problemOf(ended, to, authentication);
+    // Wanted as before, in the same statement: nobody is to see it otherwise.
+    await endClaim(db, claimed, problem ? { ...learned, ...undo(before, to, ended) } : learned);
+    if (problem) throw problem;
+    return true;
+  }
+  return false;
+}
+
+/** What a caller is told of a change that is not made. */
+function problemOf(
+  ended: Reconciled,
+  to: Change,
+  authentication: Extra["authentication"],
+): Problem | null {
+  const needsConvoy = authentication !== undefined;
+  // What is only here, and an activation, do not depend on fields that were changed before.
+  const isAbout = needsConvoy || APPLIED.some((column) => column in to);
+  switch (ended.kind) {
     case "silent":
-      return needsConvoy ? refusal(made.failure) : null;
+      return needsConvoy ? refusal(ended.failure) : null;
     case "refused":
-      return refusal(made.failure);
+      return isAbout ? refusal(ended.failure) : null;
     case "masked":
-      return masked();
-    case "missing":
-      return gone();
-    case "removed":
-      return notFound();
+      return isAbout ? masked() : null;
+    default:
+      return lostOf(ended);
   }
 }
 
-/** Claims the endpoint, waiting a moment for whoever works on it; null if that was not enough. @throws StorageError */
-async function claimSoon(db: D1Database, id: string): Promise<Claimed | null> {
-  for (const wait of WAITS_MS) {
-    const claimed = await claim(db, id);
-    if (claimed) return claimed;
-    await sleep(wait);
-  }
-  return claim(db, id);
+function lostOf({ kind }: Reconciled): Problem | null {
+  if (kind === "missing") return gone();
+  return kind === "removed" ? notFound() : null;
+}
+
+/** What is wanted as it was, and what was made of that; what was kept before is still to be made. */
+function undo(before: EndpointRow, to: Change, { kind }: Reconciled) {
+  const columns = Object.keys(to) as (keyof Change)[];
+  const back = Object.fromEntries(columns.map((column) => [column, before[column]]));
+  if (kind === "refused" || kind === "masked") return { ...back, error: null, due_at: Date.now() };
+  return { ...back, applied: before.applied };
 }
 
 /**
@@ -70,18 +97,19 @@ async function claimSoon(db: D1Database, id: string): Promise<Claimed | null> {
  * @throws Problem, StorageError
  */
 export async function rotateSecret(
-  work: Work,
-  { owner, id }: EndpointRow,
+  { db, convoy }: Work,
+  { owner, id }: One,
   secret: { secret: string; overlapHours: number },
 ): Promise<EndpointRow> {
-  const claimed = await claim(work.db, id);
+  const claimed = await claim(db, id);
   if (!claimed) throw busy();
-  const made = await reconcile(work, claimed, { secret });
+  const { ended, learned } = await makeAsWanted(convoy, claimed, { secret });
+  await endClaim(db, claimed, learned);
   // A change that is refused does not keep it from being done.
-  const isDone = made.kind === "refused" || made.kind === "masked";
-  const problem = isDone ? null : problemOf(made, true);
+  const failure = ended.kind === "silent" ? ended.failure : "rest" in ended && ended.rest;
+  const problem = failure ? refusal(failure) : lostOf(ended);
   if (problem) throw problem;
-  const row = await findEndpoint(work.db, owner, id);
+  const row = await findEndpoint(db, owner, id);
   if (!row) throw notFound();
   return row;
 }

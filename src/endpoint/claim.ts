@@ -1,6 +1,6 @@
 /** Who works on an endpoint: claims, owners in turn, and what is recorded when one ends. */
 import { first } from "../storage.ts";
-import { type Applied, type EndpointRow, setUnchanged } from "./table.ts";
+import { type Change, type EndpointRow, type WithHeld, want } from "./table.ts";
 
 /** Lease of whoever works on an endpoint: longer than its calls to Convoy take. */
 const CLAIM_MS = 90_000;
@@ -9,13 +9,30 @@ const CLAIM_MS = 90_000;
 export type Claimed = EndpointRow & { lease_until: number };
 
 const CLAIM = "UPDATE endpoint SET lease_until = ?2, due_at = ?2 WHERE";
-const IS_FREE = "coalesce(lease_until, 0) <= ?1";
+const isFree = (now: string) => `coalesce(lease_until, 0) <= ${now}`;
+const IS_FREE = isFree("?1");
 
 /** Claims an endpoint if nobody works on it. @throws StorageError */
 export function claim(db: D1Database, id: string): Promise<Claimed | null> {
   const now = Date.now();
   const sql = `${CLAIM} id = ?3 AND ${IS_FREE} RETURNING *`;
   return first<Claimed>(db, sql, now, now + CLAIM_MS, id);
+}
+
+/** Changes what is wanted and claims it, if nobody works on it. @throws StorageError */
+export async function claimWanting(
+  db: D1Database,
+  one: Pick<EndpointRow, "id" | "owner">,
+  to: Change,
+) {
+  const lease_until = Date.now() + CLAIM_MS;
+  const { before, row } = await want(
+    db,
+    one,
+    { ...to, lease_until, due_at: lease_until },
+    isFree("?3"),
+  );
+  return { before, claimed: row as (WithHeld & Claimed) | undefined };
 }
 
 // The next owner after a place with something due: one step of endpoint_due for each owner with anything in it.
@@ -50,39 +67,41 @@ export function claimOf(db: D1Database, owner: string): Promise<Claimed | null> 
   return first<Claimed>(db, CLAIM_OF, now, now + CLAIM_MS, owner);
 }
 
-/** What was learned under a claim, and when it is due again; null: nothing is to be done. */
-export type Learned = Partial<
-  Applied & Pick<EndpointRow, "applied" | "there" | "error" | "failures" | "header_name" | "lift">
->;
+/**
+ * What to record when a claim ends. `due_at`: when there is something to do again; null: never. `holds`: a call may still
+ * be carried out at Convoy, so that nobody may make another one before the lease is over.
+ */
+export type Learned = Partial<Omit<EndpointRow, "id" | "owner" | "lease_until">> & {
+  due_at: number | null;
+  holds?: boolean;
+};
 
-// What only the holder of a claim writes, and what Convoy was seen to have.
-const SEEN = ["applied", "there", "error", "failures", "header_name"] as const;
+// What only the holder of a claim writes: as it was seen.
+const SEEN = ["applied", "there", "error", "failures", "header_name"];
 const SHOWN = ["name", "url", "description", "http_timeout_s", "there", "header_name"] as const;
+// Columns that change only together.
+const RATE = ["rate_requests", "rate_per_s"];
 
 /**
- * Ends a claim that is still ours. What a caller wants by now stays, and is due.
- * `holds`: a call may still be carried out at Convoy, so that nobody may make another one before the lease is over.
- * @returns the record afterwards; null if it was no longer ours
+ * Ends a claim that is still ours. What somebody else has changed since it began stays as it is now.
  * @throws StorageError
  */
-export function endClaim(
+export async function endClaim(
   db: D1Database,
   claimed: Claimed,
-  { due_at, holds = false, ...learned }: Learned & { due_at: number | null; holds?: boolean },
-): Promise<EndpointRow | null> {
-  const isShown = SHOWN.some((column) => (learned[column] ?? claimed[column]) !== claimed[column]);
+  { holds = false, ...learned }: Learned,
+): Promise<void> {
   const values: unknown[] = [claimed.id, claimed.lease_until, holds ? claimed.lease_until : null];
-  const bind = (value: unknown) => `?${values.push(value)}`;
-  const seen = SEEN.filter((column) => learned[column] !== undefined);
-  const merged = Object.fromEntries(
-    Object.entries(learned).filter(([column]) => !seen.some((one) => one === column)),
-  );
-  const sets = [
-    "lease_until = ?3",
-    ...seen.map((column) => `${column} = ${bind(learned[column])}`),
-    ...(isShown ? [`updated_at = ${bind(Date.now())}`] : []),
-    setUnchanged(claimed, { ...merged, due_at }, values),
-  ];
-  const sql = `UPDATE endpoint SET ${sets.join(", ")} WHERE id = ?1 AND lease_until = ?2 RETURNING *`;
-  return first<EndpointRow>(db, sql, ...values);
+  const bind = (value: unknown) => `?${values.push(value ?? null)}`;
+  const was = claimed as Record<string, unknown>;
+  const sets = Object.entries(learned).map(([column, value]) => {
+    if (SEEN.includes(column)) return `${column} = ${bind(value)}`;
+    const together = RATE.includes(column) ? RATE : [column];
+    const isUnchanged = together.map((one) => `${one} IS ${bind(was[one])}`).join(" AND ");
+    return `${column} = iif(${isUnchanged}, ${bind(value)}, ${column})`;
+  });
+  const isShown = SHOWN.some((one) => one in learned && learned[one] !== claimed[one]);
+  if (isShown) sets.push(`updated_at = ${bind(Date.now())}`);
+  const sql = `UPDATE endpoint SET lease_until = ?3, ${sets} WHERE id = ?1 AND lease_until = ?2`;
+  await first(db, sql, ...values);
 }

@@ -17,8 +17,9 @@ export function seenOf(item: ConvoyEndpoint): Applied {
 
 /** The name of the header that Convoy sends with each delivery; null for none. */
 export function headerNameOf({ authentication }: ConvoyEndpoint): string | null {
-  const name = authentication?.type === "api_key" ? authentication.api_key?.header_name : null;
-  return name || null;
+  const name: unknown =
+    authentication?.type === "api_key" ? authentication.api_key?.header_name : null;
+  return typeof name === "string" && name !== "" ? name : null;
 }
 
 /** Convoy's status in the record's terms: what is neither paused nor inactive gets webhooks. */
@@ -45,6 +46,9 @@ const FIELDS: (keyof Applied)[][] = [
   ["rate_requests", "rate_per_s"],
 ];
 
+// Convoy makes none without these: one that lacks them was not changed so in its dashboard.
+const NEEDED = ["name", "url"];
+
 /**
  * What Convoy should have: a field that nobody here has changed since it was applied is as it is there, since whatever
  * differs was changed in Convoy's dashboard; any other is as it is wanted.
@@ -52,21 +56,23 @@ const FIELDS: (keyof Applied)[][] = [
 export function mergedOf(row: EndpointRow, seen: Applied): Applied {
   const applied = appliedOf(row);
   const merged = FIELDS.flatMap((columns) => {
-    const isOurs = applied !== null && columns.some((column) => row[column] !== applied[column]);
+    const isOurs = columns.some(
+      (column) =>
+        row[column] !== applied[column] || (NEEDED.includes(column) && seen[column] === ""),
+    );
     return columns.map((column) => [column, isOurs ? row[column] : seen[column]]);
   });
   return Object.fromEntries(merged) as Applied;
 }
 
 /** Whether two differ in what Convoy has of an endpoint. */
-export function differ(one: Applied, other: Applied): boolean {
+export function differ(one: Applied, other: Partial<Applied>): boolean {
   return APPLIED.some((column) => one[column] !== other[column]);
 }
 
 /** Whether something that is wanted is not at Convoy yet. A pause never is: it is made here. */
 export function isPending(row: EndpointRow): boolean {
-  const applied = appliedOf(row);
-  return row.lift === 1 || applied === null || differ(row, applied);
+  return row.lift === 1 || differ(row, appliedOf(row));
 }
 
 /** Whether a record and what Convoy lists of its endpoint need to be reconciled. */
@@ -86,6 +92,6 @@ export function isToReconcile(
   );
 }
 
-function appliedOf({ applied }: EndpointRow): Applied | null {
-  return applied === null ? null : (JSON.parse(applied) as Applied);
+function appliedOf({ applied }: EndpointRow): Partial<Applied> {
+  return applied === null ? {} : (JSON.parse(applied) as Partial<Applied>);
 }

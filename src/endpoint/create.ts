@@ -89,8 +89,7 @@ async function record({ db, convoy }: Work, draft: Draft, item: ConvoyEndpoint, 
   if (isForeign(convoy, item)) throw refusal(anotherProject());
   const subscribed = await subscribe(convoy, item.uid, item.name);
   if (!subscribed.ok) throw refusal(subscribed);
-  const made = { id: item.uid, applied: seenOf(item), now: Date.now() };
-  const row = await finishCreating(db, draft, made, max);
+  const row = await finishCreating(db, draft, { id: item.uid, applied: seenOf(item) }, max);
   if (row) return row;
   if (!(await hasRoom(db, draft.owner, max))) throw full(max);
   throw unavailable("Creating the endpoint took too long. Try again.");
@@ -98,11 +97,12 @@ async function record({ db, convoy }: Work, draft: Draft, item: ConvoyEndpoint, 
 
 /** Whether Convoy's endpoint is from this unfinished creation: no caller got its id or its secret. */
 export function isMadeBy(draft: Draft, item: ConvoyEndpoint): boolean {
-  const after = Date.parse(item.created_at) - draft.created_at;
+  const after = (item.createdAt ?? 0) - draft.created_at;
   return (
     item.owner_id === draft.owner &&
     item.name === draft.name &&
-    item.url === draft.url &&
+    // Convoy may write the rest of a URL in another way.
+    URL.parse(item.url)?.host === URL.parse(draft.url)?.host &&
     after > -CLOCK_SKEW_MS &&
     after < MADE_MS + CLOCK_SKEW_MS
   );
@@ -115,33 +115,27 @@ export function isMadeBy(draft: Draft, item: ConvoyEndpoint): boolean {
  * @throws StorageError
  */
 export async function endCutOff({ db, convoy }: Work, draft: Claimed): Promise<boolean> {
-  const made = await findMade({ db, convoy }, draft);
-  if (made === "unknown") {
+  const { made, isSure } = await findMade({ db, convoy }, draft);
+  if (!isSure) {
     const failures = draft.failures + 1;
     const due_at = Date.now() + Math.min(RETRY_MS * failures, 60 * RETRY_MS);
     await endClaim(db, draft, { failures, due_at });
-    return false;
-  }
-  if (made) await undoCreating(db, draft, made.uid);
+  } else if (made) await undoCreating(db, draft, made.uid);
   else await forgetDraft(db, draft.id);
-  return true;
+  return isSure;
 }
 
 async function findMade({ db, convoy }: Work, draft: Draft) {
   const listed = await listEndpoints(convoy, { perPage: LIST_MAX, ownerId: draft.owner });
-  if (!listed.ok) return "unknown";
+  if (!listed.ok) return { isSure: false };
   const { items, next } = listed.data;
-  const known = await recordsOf(
-    db,
-    items.map(({ uid }) => uid),
-  );
-  const made = items.find(
-    (item) => isMadeBy(draft, item) && !known.some(({ id }) => id === item.uid),
-  );
-  if (made) return made;
-  const isOlder = ({ created_at }: ConvoyEndpoint) =>
-    Date.parse(created_at) < draft.created_at - CLOCK_SKEW_MS;
+  const ids = items.map(({ uid }) => uid);
+  const known = new Set((await recordsOf(db, ids)).map(({ id }) => id));
+  const made = items.find((item) => isMadeBy(draft, item) && !known.has(item.uid));
+  if (made) return { made, isSure: true };
+  const before = draft.created_at - CLOCK_SKEW_MS;
+  const isOlder = ({ createdAt }: ConvoyEndpoint) => createdAt !== null && createdAt < before;
   // The list of another project says nothing about what is not in it.
-  const isWhole = (next === null || items.some(isOlder)) && (await foreignKey(convoy)) === null;
-  return isWhole ? null : "unknown";
+  const isWhole = next === null || items.some(isOlder);
+  return { isSure: isWhole && (await foreignKey(convoy)) === null };
 }

@@ -10,18 +10,20 @@ import { batch, type Statement } from "../storage.ts";
 import { headerNameOf, isToReconcile, seenOf, thereOf } from "./compare.ts";
 import { isMadeBy } from "./create.ts";
 import type { Work } from "./reconcile.ts";
-import { adopt, draftsOf, makeDue, recordsBetween, recordsOf } from "./table.ts";
+import { adopt, draftsOf, makeDue, makeLackingDue, recordsOf } from "./table.ts";
 
-/** Subrequests for a page: the list, its subscriptions, its records, those that it lacks, what is due. */
-export const PAGE_CALLS = 5;
+/** Subrequests for a page: the list, its subscriptions, its records, what is due. */
+export const PAGE_CALLS = 4;
+/** Subrequests to adopt what a page has without a record. */
+export const ADOPT_CALLS = 2;
 
-// Endpoints on a page: their ids make a URL of 2 KB for the subscriptions.
-const PAGE = 50;
+// Endpoints on a page: their ids make a URL of 4 KB for the subscriptions.
+const PAGE = 100;
 
-/** An endpoint at Convoy without a record, and whether it lacks a subscription. */
-export type Unknown = { item: ConvoyEndpoint; isLacking: boolean };
+/** An endpoint at Convoy without a record, and whether a subscription of it was found. */
+type Unknown = { item: ConvoyEndpoint; isSubscribed: boolean };
 
-/** A page of Convoy's list: which of it have no record, how many differ from theirs, where the next page begins. */
+/** A page of Convoy's list: which of it have no record, how many are due by it, where the next page begins. */
 export type Compared = {
   items: number;
   unknown: Unknown[];
@@ -48,29 +50,33 @@ export async function comparePage(
   if (!listed.ok || listed.data.next === (cursor ?? "")) return null;
   const { items, next } = listed.data;
   const ids = items.map(({ uid }) => uid);
+  // An empty list of another project says nothing about what is not in it.
+  if (ids.length === 0 && (await foreignKey(convoy))) return null;
   const read = ids.length > 0 ? await readSubscriptions(convoy, ids) : null;
   if (read && !read.ok) return null;
   const subscriptions = read?.data ?? new Map<string, Subscription>();
   const known = new Map((await recordsOf(db, ids)).map((row) => [row.id, row]));
-  const differing = items.flatMap((item) => {
+  const differing = items.filter((item) => {
     const row = known.get(item.uid);
-    return row && isToReconcile(row, item, subscriptions.get(item.uid)) ? [row.id] : [];
+    return row && isToReconcile(row, item, subscriptions.get(item.uid));
   });
+  const now = Date.now();
   // The page begins with the cursor's endpoint and ends before the next one's, by id, the newest first (recorded).
-  const there = await recordsBetween(db, owner, { after: next, upTo: cursor });
-  const lacking = there.filter((row) => row.there !== "missing" && !ids.includes(row.id));
-  // Nor does another project's list say anything about what is not in it.
-  if (items.length === 0 && lacking.length > 0 && (await foreignKey(convoy))) return null;
-  const due = [...differing, ...lacking.map(({ id }) => id)];
-  const statements = [
-    ...(due.length > 0 ? [makeDue(due, Date.now(), owner !== null)] : []),
+  const [due = [], lacking = []] = await batch(db, [
+    makeDue(
+      differing.map(({ uid }) => uid),
+      now,
+    ),
+    makeLackingDue(owner, { after: next, upTo: cursor, there: ids }, now),
     ...(keep ? [keep(next)] : []),
-  ];
-  if (statements.length > 0) await batch(db, statements);
+  ]);
   const unknown = items
-    .filter(({ uid }) => !known.has(uid))
-    .map((item) => ({ item, isLacking: subscriptions.get(item.uid) === "lacking" }));
-  return { items: items.length, unknown, differing: due.length, next };
+    .filter(({ uid, owner_id }) => !known.has(uid) && owner_id === (owner ?? owner_id))
+    .map((item) => {
+      const subscription = subscriptions.get(item.uid);
+      return { item, isSubscribed: subscription === "subscribed" || subscription === "filtered" };
+    });
+  return { items: items.length, unknown, differing: due.length + lacking.length, next };
 }
 
 /**
@@ -78,17 +84,20 @@ export async function comparePage(
  * @returns how many
  * @throws StorageError
  */
-export async function adoptAll(db: D1Database, owner: string, items: Unknown[]) {
-  const drafts = items.length > 0 ? await draftsOf(db, owner) : [];
-  let adopted = 0;
-  for (const { item, isLacking } of items) {
-    if (drafts.some((draft) => isMadeBy(draft, item))) continue;
-    const applied = seenOf(item);
-    const made = {
-      ...{ ...applied, id: item.uid, owner, event_types: null, header_name: headerNameOf(item) },
-      created_at: Date.parse(item.created_at),
-    };
-    if (await adopt(db, made, { applied, there: thereOf(item), isDue: isLacking })) adopted++;
-  }
-  return adopted;
+export async function adoptAll(db: D1Database, owner: string, unknown: Unknown[]): Promise<number> {
+  if (unknown.length === 0) return 0;
+  const drafts = await draftsOf(db, owner);
+  const others = unknown.filter(({ item }) => !drafts.some((draft) => isMadeBy(draft, item)));
+  const now = Date.now();
+  return adopt(
+    db,
+    others.map(({ item, isSubscribed }) => ({
+      ...{ id: item.uid, owner, wanted: "active", there: thereOf(item) },
+      ...seenOf(item),
+      ...{ event_types: null, header_name: headerNameOf(item) },
+      applied: JSON.stringify(seenOf(item)),
+      ...{ created_at: item.createdAt ?? now, updated_at: now },
+      due_at: isSubscribed ? null : now,
+    })),
+  );
 }

@@ -26,6 +26,6 @@ export const endpointHooks: Endpoints = {
   },
   async subscribe(env, endpointId) {
     const made = await ensureSubscription(convoyOf(env), endpointId, endpointId);
-    return made.ok && made.data !== "lacking" ? made.data : "unknown";
+    return made.ok ? made.data : "unknown";
   },
 };

@@ -1,27 +1,32 @@
 /**
- * Makes an endpoint at Convoy as it is wanted here: reads it, compares, makes the calls, records (docs/design.md). The
- * only code that changes an endpoint, its subscription or its secret at Convoy, beside its creation. It does not matter
- * who died where: it begins with what is there.
+ * Makes an endpoint at Convoy as it is wanted here: reads it, compares, makes the calls (docs/design.md). The only code
+ * that changes an endpoint, its subscription or its secret at Convoy, beside its creation. It does not matter who died
+ * where: it begins with what is there.
  */
-import { type Convoy, type Failure, mendableReason, shownReason } from "../convoy/client.ts";
+import {
+  type Convoy,
+  ENDPOINT_TIMEOUT_MS,
+  type Failure,
+  mendableReason,
+  shownReason,
+  unreadable,
+} from "../convoy/client.ts";
 import {
   type Authentication,
   activateInactive,
   type ConvoyEndpoint,
   deleteEndpoint,
   ensureSubscription,
-  foreignKey,
   getEndpoint,
   isEndpointMissing,
+  isLacking,
   isMasked,
-  listEndpoints,
   putEndpoint,
   rotateSecret,
   togglePause,
 } from "../convoy/endpoints.ts";
 import { type Claimed, endClaim, type Learned } from "./claim.ts";
 import { differ, fieldsOf, headerNameOf, mergedOf, seenOf, thereOf } from "./compare.ts";
-import type { EndpointRow } from "./table.ts";
 
 /** Subrequests that one reconcile may need, with its claim and its record. */
 export const RECONCILE_CALLS = 9;
@@ -29,8 +34,6 @@ export const RECONCILE_CALLS = 9;
 // Wait before it is tried again; doubled each time, up to the longest.
 const RETRY_MIN_MS = 50_000;
 const RETRY_MAX_MS = 3_600_000;
-// An owner's endpoints at Convoy, to find out that one is not among them: 1 KB each.
-const LIST_MAX = 1_000;
 
 /**
  * What a caller wants beside what the record says, since D1 never has it: a header with its value (null removes it), a
@@ -42,146 +45,157 @@ export type Extra = {
 };
 
 /**
- * How it ended. refused: Convoy will not have what is wanted; masked: that would lose credentials; all else is done.
- * missing: a complete list of the owner's lacks it. silent: no answer that helps; it is tried again, as what was refused.
+ * How it ended. refused: Convoy will not have the fields that are wanted; masked: that would lose credentials. missing:
+ * our project's list lacks it. silent: no answer that helps. `rest`: what came after the fields got none. What was
+ * refused or not answered is tried again.
  */
 export type Reconciled =
-  | { kind: "done" | "masked" }
-  | { kind: "refused" | "silent"; failure: Failure }
+  | { kind: "done" | "masked"; rest?: Failure }
+  | { kind: "refused"; failure: Failure; rest?: Failure }
+  | { kind: "silent"; failure: Failure }
   | { kind: "missing" | "removed" };
+
+/** How it ended, and what to record of it. */
+export type Ending<R extends Reconciled = Reconciled> = { ended: R; learned: Learned };
 
 /** Where endpoints are. */
 export type Work = { db: D1Database; convoy: Convoy };
-type Job = Work & { claimed: Claimed };
 
 /** Reconciles a claimed endpoint, and ends the claim. @throws StorageError: the claim ends when its lease does */
-export async function reconcile(
-  { db, convoy }: Work,
-  claimed: Claimed,
-  extra: Extra = {},
-): Promise<Reconciled> {
-  const work: Job = { db, convoy, claimed };
-  if (claimed.wanted === "removed") return remove(work);
-  const read = await getEndpoint(convoy, claimed.id);
-  if (!read.ok) return isEndpointMissing(read) ? missing(work) : later(work, read);
-  const put = await apply(work, read.data, extra.authentication);
-  if (put.kind === "silent") return later(work, put.failure, { isSent: true });
-  const learned: Learned = { ...put.learned, lift: claimed.lift };
-  for (const step of [lift, subscribe, rotate]) {
-    const made = await step(work, read.data, extra);
-    if (!made.ok) return later(work, made, { learned, isSent: true });
-    Object.assign(learned, made.learned);
-  }
-  const outcome = put.kind === "done" ? FINE : tryAgain(claimed, reasonOf(put));
-  await endClaim(work.db, claimed, { ...learned, ...outcome });
-  return put;
+export async function reconcile({ db, convoy }: Work, claimed: Claimed): Promise<Reconciled> {
+  const { ended, learned } = await makeAsWanted(convoy, claimed);
+  await endClaim(db, claimed, learned);
+  return ended;
 }
 
-type Put = { learned: Learned } & Extract<
-  Reconciled,
-  { kind: "done" | "masked" } | { kind: "refused" | "silent" }
->;
+/** Reconciles a claimed endpoint; the claim is still to be ended. */
+export async function makeAsWanted(
+  { send, ...at }: Convoy,
+  claimed: Claimed,
+  extra: Extra = {},
+): Promise<Ending> {
+  // Once the lease is over somebody else may be at work: a call that would not end by then is not made.
+  const convoy: Convoy = {
+    ...at,
+    send: async (request) => {
+      const isOver = Date.now() + ENDPOINT_TIMEOUT_MS > claimed.lease_until;
+      return isOver ? Promise.reject(new Error("the lease is over")) : send(request);
+    },
+  };
+  if (claimed.wanted === "removed") return remove(convoy, claimed);
+  const read = await getEndpoint(convoy, claimed.id);
+  if (!read.ok) return isEndpointMissing(read) ? missing(convoy, claimed) : silent(claimed, read);
+  const item = read.data;
+  const put = await apply(convoy, claimed, item, extra.authentication);
+  if (put.ended.kind === "silent") return put;
+  const unlifted = await lift(convoy, claimed, item);
+  const isLifted = claimed.lift === 1 && !unlifted;
+  Object.assign(put.learned, { there: isLifted ? "active" : thereOf(item) });
+  if (isLifted) put.learned.lift = 0;
+  const rest =
+    unlifted ?? (await subscribe(convoy, claimed, item)) ?? (await rotate(convoy, claimed, extra));
+  if (!rest) return put;
+  return { ended: { ...put.ended, rest }, learned: { ...put.learned, ...later(claimed, rest) } };
+}
 
 /** Puts there what is wanted, if anything differs. Convoy has the last word: without a licence a timeout is 10 s. */
 async function apply(
-  { claimed, convoy }: Job,
+  convoy: Convoy,
+  claimed: Claimed,
   item: ConvoyEndpoint,
   authentication: Extra["authentication"],
-): Promise<Put> {
+): Promise<Ending<Exclude<Reconciled, { kind: "missing" | "removed" }>>> {
   const seen = seenOf(item);
   const merged = mergedOf(claimed, seen);
-  const learned = learnedOf(item, merged);
+  const known = { ...merged, applied: JSON.stringify(seen), header_name: headerNameOf(item) };
   noteOwner(claimed, item);
   const isAsWanted = !differ(merged, seen) && item.owner_id === claimed.owner;
-  if (isAsWanted && authentication === undefined) return { kind: "done", learned };
-  if (authentication === undefined && isMasked(item)) return { kind: "masked", learned };
+  if (isAsWanted && authentication === undefined) {
+    return { ended: { kind: "done" }, learned: { ...known, ...FINE } };
+  }
+  if (authentication === undefined && isMasked(item)) {
+    return { ended: { kind: "masked" }, learned: { ...known, ...tryAgain(claimed, MASKED) } };
+  }
   const put = await putEndpoint(convoy, item, {
     ...fieldsOf(claimed.owner, merged),
     ...(authentication === undefined ? {} : { authentication: authentication ?? undefined }),
   });
-  if (put.ok) return { kind: "done", learned: learnedOf(put.data, seenOf(put.data)) };
-  return { kind: mendableReason(put) === null ? "silent" : "refused", failure: put, learned };
-}
-
-function learnedOf(item: ConvoyEndpoint, wanted: Learned): Learned {
-  return { ...wanted, applied: JSON.stringify(seenOf(item)), header_name: headerNameOf(item) };
+  if (put.ok) {
+    const made = seenOf(put.data);
+    const applied = JSON.stringify(made);
+    const learned = { ...made, applied, header_name: headerNameOf(put.data), ...FINE };
+    return { ended: { kind: "done" }, learned };
+  }
+  const reason = mendableReason(put);
+  if (reason === null) return silent(claimed, put);
+  const learned = { ...known, ...tryAgain(claimed, `Convoy refused it: ${reason}.`) };
+  return { ended: { kind: "refused", failure: put }, learned };
 }
 
 const FINE = { error: null, failures: 0, due_at: null };
-
-function reasonOf(put: Put): string {
-  if (!("failure" in put)) return MASKED;
-  return `Convoy refused it: ${mendableReason(put.failure) ?? shownReason(put.failure)}.`;
-}
-
 const MASKED =
   "The endpoint has credentials that were set in Convoy's dashboard and that Convoy does not show: a change would lose them. Change it there.";
 
-type Step = { ok: true; learned: Learned } | Failure;
-
-/** Activates it at Convoy if a caller wants that. */
-async function lift({ convoy, claimed }: Job, item: ConvoyEndpoint): Promise<Step> {
+/** Activates it at Convoy if a caller wants that. @returns why it is not active */
+async function lift(
+  convoy: Convoy,
+  { id, lift }: Claimed,
+  item: ConvoyEndpoint,
+): Promise<Failure | null> {
   const there = thereOf(item);
-  const isToLift = claimed.lift === 1 && there !== "active";
-  if (!isToLift) return { ok: true, learned: { there, lift: 0 } };
-  const lifted = await (there === "paused" ? togglePause : activateInactive)(convoy, claimed.id);
-  return lifted.ok ? { ok: true, learned: { there: "active", lift: 0 } } : lifted;
+  if (lift === 0 || there === "active") return null;
+  const lifted = await (there === "paused" ? togglePause : activateInactive)(convoy, id);
+  if (!lifted.ok) return lifted;
+  // A toggle of somebody else's may have come between.
+  return thereOf(lifted.data) === "active" ? null : unreadable(lifted);
 }
 
 /** Makes the subscription without which it gets nothing. One that somebody filtered is theirs. */
-async function subscribe({ convoy, claimed }: Job, item: ConvoyEndpoint): Promise<Step> {
-  const made = await ensureSubscription(convoy, claimed.id, item.name);
-  return made.ok ? { ok: true, learned: {} } : made;
+async function subscribe(convoy: Convoy, { id }: Claimed, item: ConvoyEndpoint) {
+  const made = await ensureSubscription(convoy, id, item.name || id);
+  return made.ok ? null : made;
 }
 
-async function rotate({ convoy, claimed }: Job, _: ConvoyEndpoint, extra: Extra): Promise<Step> {
-  if (!extra.secret) return { ok: true, learned: {} };
-  const made = await rotateSecret(convoy, claimed.id, extra.secret);
-  return made.ok ? { ok: true, learned: {} } : made;
+async function rotate(convoy: Convoy, { id }: Claimed, { secret }: Extra) {
+  if (!secret) return null;
+  const made = await rotateSecret(convoy, id, secret);
+  return made.ok ? null : made;
 }
 
-/** A 404 proves nothing: only a complete list of the owner's, of our own project, does. */
-async function missing(work: Job): Promise<Reconciled> {
-  const { convoy, claimed } = work;
-  const foreign = await foreignKey(convoy);
-  if (foreign) return later(work, foreign);
-  const listed = await listEndpoints(convoy, { perPage: LIST_MAX, ownerId: claimed.owner });
-  if (!listed.ok) return later(work, listed);
-  const { items, next } = listed.data;
-  if (next !== null || items.some(({ uid }) => uid === claimed.id)) {
-    return later(work, { ok: false, status: 404, message: "", retryAfterMs: null });
-  }
+/** A 404 proves nothing: only the list of our own project does. */
+async function missing(convoy: Convoy, claimed: Claimed): Promise<Ending> {
+  const lacking = await isLacking(convoy, claimed.id);
+  if (!lacking.ok) return silent(claimed, lacking);
+  if (!lacking.data) return silent(claimed, NOT_SHOWN);
   const error = "Convoy does not have it any more.";
-  await endClaim(work.db, claimed, { there: "missing", error, failures: 0, due_at: null });
-  return { kind: "missing" };
+  return {
+    ended: { kind: "missing" },
+    learned: { there: "missing", error, failures: 0, due_at: null },
+  };
 }
+
+const NOT_SHOWN: Failure = { ok: false, status: 404, message: "", retryAfterMs: null };
 
 /** Removes it at Convoy; the record stays for a while. */
-async function remove(work: Job): Promise<Reconciled> {
-  const { db, convoy, claimed } = work;
+async function remove(convoy: Convoy, claimed: Claimed): Promise<Ending> {
   const gone = await deleteEndpoint(convoy, claimed.id);
   if (!gone.ok) {
-    if (!isEndpointMissing(gone)) return later(work, gone);
-    // "Not found" of another project's key, or of a Convoy whose database is down, says nothing.
-    const foreign = await foreignKey(convoy);
-    const listed = foreign ?? (await listEndpoints(convoy, { perPage: 1, ownerId: claimed.owner }));
-    if (!listed.ok) return later(work, listed);
+    if (!isEndpointMissing(gone)) return silent(claimed, gone);
+    const lacking = await isLacking(convoy, claimed.id);
+    if (!lacking.ok) return silent(claimed, lacking);
+    if (!lacking.data) return silent(claimed, gone);
   }
-  await endClaim(db, claimed, FINE);
-  return { kind: "removed" };
+  return { ended: { kind: "removed" }, learned: FINE };
 }
 
-/** Ends the claim, to be tried again. `isSent`: a call that changes something may still be carried out. */
-async function later(
-  { db, claimed }: Job,
-  failure: Failure,
-  { learned = {}, isSent = false }: { learned?: Learned; isSent?: boolean } = {},
-): Promise<Reconciled> {
-  const holds = isSent && failure.status === null && !failure.notSent;
+function silent(claimed: Claimed, failure: Failure): Ending<{ kind: "silent"; failure: Failure }> {
+  return { ended: { kind: "silent", failure }, learned: later(claimed, failure) };
+}
+
+/** It is tried again, but not while a call may still be carried out. */
+function later(claimed: Claimed, failure: Failure): Learned {
   const again = tryAgain(claimed, `${shownReason(failure)}.`);
-  const due_at = holds ? claimed.lease_until : again.due_at;
-  await endClaim(db, claimed, { ...learned, ...again, due_at, holds });
-  return { kind: "silent", failure };
+  return failure.undecided ? { ...again, due_at: claimed.lease_until, holds: true } : again;
 }
 
 function tryAgain(claimed: Claimed, error: string) {
@@ -191,7 +205,7 @@ function tryAgain(claimed: Claimed, error: string) {
 }
 
 /** Logs that an endpoint's owner was changed at Convoy; the PUT that follows puts it back. */
-function noteOwner({ id, owner }: EndpointRow, { owner_id: found }: ConvoyEndpoint): void {
+function noteOwner({ id, owner }: Claimed, { owner_id: found }: ConvoyEndpoint): void {
   if (found === owner) return;
   const warning = "owner changed at Convoy, put back";
   console.warn(JSON.stringify({ level: "warn", warning, endpoint: id, owner, found }));

@@ -26,6 +26,7 @@ import {
   newWanted,
   ROTATION_OVERLAP_H,
   Rotation,
+  SyncQuery,
   toEndpoint,
   toOwnedEndpoint,
   wantedOf,
@@ -43,16 +44,9 @@ export const endpoint = newApp()
     const owner = whose(c, asked);
     const wanted = { isFailing: failing === "true", limit: limit + 1, after: cursor };
     const rows = await listEndpoints(c.env.DB, owner, wanted);
-    if (owner !== null) {
-      return c.json(
-        onePage(rows, limit, toEndpoint, ({ id }) => id),
-        200,
-      );
-    }
-    return c.json(
-      onePage(rows, limit, toOwnedEndpoint, ({ id }) => id),
-      200,
-    );
+    const after = ({ id }: WithHeld) => id;
+    if (owner === null) return c.json(onePage(rows, limit, toOwnedEndpoint, after), 200);
+    return c.json(onePage(rows, limit, toEndpoint, after), 200);
   })
   .get("/:id", validPath(EndpointPath), async (c) => {
     return c.json(toEndpoint(await own(c)), 200);
@@ -74,52 +68,44 @@ export const endpoint = newApp()
     if (body.url !== undefined) refuseUrl(c, body.url);
     refuseTypes(typesOf(c), body.event_types);
     const extra = { authentication: authenticationOf(body.headers) };
-    const { row, isDone } = await changeEndpoint(workOf(c), await own(c), wantedOf(body), extra);
+    const { row, isDone } = await changeEndpoint(workOf(c), named(c), wantedOf(body), extra);
     return c.json(toEndpoint(row), isDone ? 200 : 202);
   })
   .delete("/:id", validPath(EndpointPath), async (c) => {
-    const row = await own(c);
-    if (!(await removeEndpoint(c.env.DB, row, Date.now()))) throw notFound();
-    c.executionCtx.waitUntil(tryNow(workOf(c), row.id));
+    const one = named(c);
+    if (!(await removeEndpoint(c.env.DB, one))) throw notFound();
+    c.executionCtx.waitUntil(tryNow(workOf(c), one.id));
     return c.json({ data: "Endpoint ID has been removed." as const }, 200);
   })
   .post("/:id/pause", validPath(EndpointPath), async (c) => {
     // Here, at once: Convoy is not asked.
-    const to = { wanted: "paused", lift: 0 } as const;
-    const wanted = await want(c.env.DB, await own(c), to, { isDue: false });
-    if (!wanted) throw notFound();
-    return c.json(toEndpoint(wanted.row), 200);
+    const { row } = await want(c.env.DB, named(c), { wanted: "paused", lift: 0 });
+    if (!row) throw notFound();
+    return c.json(toEndpoint(row), 200);
   })
   .post("/:id/activate", validPath(EndpointPath), async (c) => {
     const before = await own(c);
     if (before.there === "active") {
-      const to = { wanted: "active" } as const;
-      const wanted = await want(c.env.DB, before, to, { isDue: false });
-      if (!wanted) throw notFound();
-      return c.json(toEndpoint(wanted.row), 200);
+      const { row } = await want(c.env.DB, before, { wanted: "active" });
+      if (!row) throw notFound();
+      return c.json(toEndpoint(row), 200);
     }
     const to = { wanted: "active", lift: 1 } as const;
     const { row, isDone } = await changeEndpoint(workOf(c), before, to);
     return c.json(toEndpoint(row), isDone ? 200 : 202);
   })
   .post("/:id/ping", validPath(EndpointPath), async (c) => {
-    const row = await own(c);
-    const now = Date.now();
-    const id = uuidv7({ msecs: now });
-    const request = { id, owner: row.owner, endpointId: row.id, now };
+    const request = await requested(c);
     publishLater(c, await commitPing(c.env.DB, request), request);
-    return c.json({ data: "Ping queued" as const, event_id: id }, 202);
+    return c.json({ data: "Ping queued" as const, event_id: request.id }, 202);
   })
   .post("/:id/test", validPath(EndpointPath), validBody(NewTest), async (c) => {
     const { type } = c.req.valid("json");
     refuseTypes(typesOf(c), [type], "type");
-    const row = await own(c);
-    const now = Date.now();
-    const id = uuidv7({ msecs: now });
-    const request = { id, owner: row.owner, endpointId: row.id, now };
+    const request = await requested(c);
     const { resources } = c.get("outbox");
     publishLater(c, await commitTest(c.env.DB, resources, { ...request, type }), request);
-    return c.json({ data: "Test queued" as const, event_id: id }, 202);
+    return c.json({ data: "Test queued" as const, event_id: request.id }, 202);
   })
   .post("/:id/rotate-secret", validPath(EndpointPath), validOptionalBody(Rotation), async (c) => {
     const { secret = newSecret(), overlap_hours = ROTATION_OVERLAP_H } = c.req.valid("json");
@@ -127,11 +113,12 @@ export const endpoint = newApp()
     const row = await rotateSecret(workOf(c), await own(c), wanted);
     return c.json({ endpoint: toEndpoint(row), secret, overlap_hours }, 200);
   })
-  .post("/sync", async (c) => {
+  .post("/sync", validQuery(SyncQuery), async (c) => {
     const budget = meterOf(SYNC_BUDGET);
     const env = metered(c.env, budget);
     const work = { db: env.DB, convoy: convoyOf(env) };
-    return c.json(await sync(work, c.get("owner"), budget), 200);
+    const { cursor = null } = c.req.valid("query");
+    return c.json(await sync(work, c.get("owner"), budget, cursor), 200);
   });
 
 // The types of a route's context differ in what was validated; these helpers need only its bindings.
@@ -147,11 +134,24 @@ function typesOf(c: AnyContext): string[] {
   return eventTypesOf(c.get("outbox").resources).map(({ type }) => type);
 }
 
+/** What the path names; whether it is there is not known. */
+function named(c: AnyContext) {
+  return { owner: c.get("owner"), id: c.req.param("id") ?? "" };
+}
+
 /** The caller's endpoint of the path; throws a 404 if it has none with this id. */
 async function own(c: AnyContext): Promise<WithHeld> {
-  const row = await findEndpoint(c.env.DB, c.get("owner"), c.req.param("id") ?? "");
+  const { owner, id } = named(c);
+  const row = await findEndpoint(c.env.DB, owner, id);
   if (!row) throw notFound();
   return row;
+}
+
+/** An event that is requested for the caller's endpoint of the path. */
+async function requested(c: AnyContext) {
+  const { owner, id: endpointId } = await own(c);
+  const now = Date.now();
+  return { id: uuidv7({ msecs: now }), owner, endpointId, now };
 }
 
 /** Publishes a ping or a test in waitUntil; 409 if there is none, because the endpoint is not active. */

@@ -27,6 +27,9 @@ export const EndpointListQuery = z.strictObject({
   cursor: Cursor,
 });
 
+/** Query of POST /endpoint/sync: where the last one ended. */
+export const SyncQuery = z.strictObject({ cursor: Cursor });
+
 /** 1 second to 1 minute, in Go's notation like the tutorial's `"10s"`, or in plain seconds: `10`, `10s`, `1m`. */
 export const DURATION = /^(?:(?:[1-9]|[1-5]\d|60)s?|1m(?:0s)?)$/;
 
@@ -122,11 +125,9 @@ export const NewTest = z.strictObject({ type: text(1, 255) });
 
 /** What a body wants, as the record has it; a field that is absent stays. */
 export function wantedOf(body: EndpointPatch): Partial<Wanted> {
-  const { name, url, description, http_timeout, event_types, rate_limit } = body;
+  const { http_timeout, event_types, rate_limit, headers: _, ...same } = body;
   return {
-    ...(name === undefined ? {} : { name }),
-    ...(url === undefined ? {} : { url }),
-    ...(description === undefined ? {} : { description }),
+    ...(same as Partial<Wanted>),
     ...(http_timeout === undefined ? {} : { http_timeout_s: http_timeout }),
     ...(event_types === undefined
       ? {}
@@ -139,15 +140,12 @@ export function wantedOf(body: EndpointPatch): Partial<Wanted> {
 
 /** What a new endpoint wants, with the defaults. */
 export function newWanted(body: NewEndpoint): Wanted {
+  const { secret: _, name, url, ...further } = body;
   const [header_name = null] = Object.keys(body.headers ?? {});
   return {
-    name: body.name,
-    url: body.url,
-    description: "",
-    http_timeout_s: HTTP_TIMEOUT_DEFAULT_S,
-    ...{ event_types: null, rate_requests: null, rate_per_s: null },
-    ...wantedOf(body),
-    header_name,
+    ...{ name, url, description: "", http_timeout_s: HTTP_TIMEOUT_DEFAULT_S },
+    ...{ event_types: null, header_name, rate_requests: null, rate_per_s: null },
+    ...wantedOf(further),
   };
 }
 
@@ -163,29 +161,26 @@ export function authenticationOf(headers: Record<string, string> | undefined) {
 /** A record as operators see all owners': whose it is and where it leads, without what the owner wrote. */
 export function toOwnedEndpoint(row: EndpointRow & { held?: number }): OwnedEndpoint {
   const { name, description, url, header_names, ...rest } = toEndpoint(row);
-  return { owner: row.owner, host: new URL(url).host, ...rest };
+  // Convoy's dashboard may have set what is no URL.
+  return { owner: row.owner, host: URL.parse(url)?.host ?? "", ...rest };
 }
 
 /** The record as the API returns it: no owner, never a secret or a header's value. */
 export function toEndpoint(row: EndpointRow & { held?: number }): Endpoint {
+  const { id, name, url, description, rate_requests: requests, rate_per_s: per_s } = row;
   return {
-    id: row.id,
-    name: row.name,
-    url: row.url,
-    description: row.description,
+    ...{ id, name, url, description },
     http_timeout: row.http_timeout_s,
     event_types: row.event_types === null ? null : (JSON.parse(row.event_types) as string[]),
     header_names: row.header_name === null ? [] : [row.header_name],
-    rate_limit:
-      row.rate_requests === null || row.rate_per_s === null
-        ? null
-        : { requests: row.rate_requests, per_s: row.rate_per_s },
+    rate_limit: requests === null || per_s === null ? null : { requests, per_s },
     status: statusOf(row),
-    ...(isPending(row) ? { pending: true } : {}),
-    ...(row.error === null ? {} : { error: row.error }),
-    ...(row.failing_since === null ? {} : { failing_since: iso(row.failing_since) }),
-    ...(row.failing_error === null ? {} : { failing_error: row.failing_error }),
-    ...(row.held ? { held: row.held } : {}),
+    // What is undefined is left out.
+    pending: isPending(row) || undefined,
+    error: row.error ?? undefined,
+    failing_since: row.failing_since === null ? undefined : iso(row.failing_since),
+    failing_error: row.failing_error ?? undefined,
+    held: row.held || undefined,
     created_at: iso(row.created_at),
     updated_at: iso(row.updated_at),
   };

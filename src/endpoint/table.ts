@@ -26,10 +26,13 @@ export const APPLIED = [
 /** What Convoy has of it, too. */
 export type Applied = Pick<Wanted, (typeof APPLIED)[number]>;
 
-/** An endpoint's status at Convoy: paused and inactive ones discard; missing: a complete list lacks it. */
+/** An endpoint's status at Convoy: paused and inactive ones discard; missing: Convoy's list lacks it. */
 export type There = "active" | "paused" | "inactive" | "missing";
 
-/** A row of the table (migrations/0005_endpoint.sql). Times in ms; `applied` is JSON of `Applied`, null while `creating`. */
+/**
+ * A row of the table (migrations/0005_endpoint.sql). Times in ms. `applied` is JSON of `Applied`: null while `creating`,
+ * and without what a caller has set since.
+ */
 export type EndpointRow = Wanted & {
   id: string;
   owner: string;
@@ -88,136 +91,110 @@ export function listEndpoints(
   );
 }
 
+const COUNT = `(SELECT count(*) FROM endpoint WHERE ${OWNED})`;
+
 /** Whether the owner may have one more. @throws StorageError */
 export async function hasRoom(db: D1Database, owner: string, max: number): Promise<boolean> {
-  const sql = `SELECT count(*) AS n FROM endpoint WHERE owner = ?1 AND ${KNOWN}`;
-  return ((await first<{ n: number }>(db, sql, owner))?.n ?? 0) < max;
+  return (await first(db, `SELECT 1 WHERE ${COUNT} < ?1`, max, owner)) !== null;
+}
+
+function insert(rows: Partial<EndpointRow>[], onConflict = ""): Statement {
+  const columns = Object.keys(rows[0] ?? {});
+  const values = columns.map((column) => `value ->> '${column}'`);
+  return [
+    `INSERT INTO endpoint (${columns}) SELECT ${values} FROM json_each(?1) WHERE true ${onConflict}`,
+    JSON.stringify(rows),
+  ];
 }
 
 /** A creation under an id of ours: no caller sees it, and it does not count. */
 export type Draft = Wanted & Pick<EndpointRow, "id" | "owner" | "created_at">;
 
-// Of a record that is made here; ?1 to ?12.
-const INSERT = `INSERT INTO endpoint (id, owner, name, url, description, http_timeout_s, event_types, header_name,
-  rate_requests, rate_per_s, created_at, updated_at, wanted, applied, there, due_at)
-  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12`;
-
-function insertValues(one: Draft, now: number) {
-  const { id, owner, name, url, description, http_timeout_s, event_types, header_name } = one;
-  return [
-    ...[id, owner, name, url, description, http_timeout_s, event_types, header_name],
-    ...[one.rate_requests, one.rate_per_s, one.created_at, now],
-  ];
-}
-
-/** Begins a creation; at `dueAt` it is taken to be cut off. @throws StorageError */
-export async function beginCreating(db: D1Database, draft: Draft, dueAt: number): Promise<void> {
-  const values = insertValues(draft, draft.created_at);
-  await run(db, `${INSERT}, 'creating', NULL, 'active', ?13)`, ...values, dueAt);
+/** Begins a creation; at `due_at` it is taken to be cut off. @throws StorageError */
+export async function beginCreating(db: D1Database, draft: Draft, due_at: number): Promise<void> {
+  const updated_at = draft.created_at;
+  await run(db, ...insert([{ ...draft, updated_at, wanted: "creating", due_at }]));
 }
 
 /**
- * Ends a creation: the record has Convoy's uid.
+ * Ends a creation: the record has Convoy's uid, and what Convoy made of it.
  * @returns null if the owner has `max` by now, or the draft was taken to be cut off
  * @throws StorageError
  */
 export function finishCreating(
   db: D1Database,
   draft: Draft,
-  made: { id: string; applied: Applied; now: number },
+  made: { id: string; applied: Applied },
   max: number,
 ): Promise<EndpointRow | null> {
+  const sets = APPLIED.map((column) => `${column} = ?4 ->> '${column}'`);
   return first<EndpointRow>(
     db,
-    `UPDATE endpoint SET id = ?3, wanted = 'active', applied = ?4, http_timeout_s = ?5, due_at = NULL, updated_at = ?6
-     WHERE id = ?1 AND wanted = 'creating'
-       AND (SELECT count(*) FROM endpoint WHERE ${OWNED}) < ?7 RETURNING *`,
-    ...[draft.id, draft.owner, made.id, JSON.stringify(made.applied), made.applied.http_timeout_s],
-    ...[made.now, max],
+    `UPDATE endpoint SET id = ?3, wanted = 'active', applied = ?4, ${sets}, due_at = NULL, updated_at = ?5
+     WHERE id = ?1 AND wanted = 'creating' AND ${COUNT} < ?6 RETURNING *`,
+    ...[draft.id, draft.owner, made.id, JSON.stringify(made.applied), Date.now(), max],
   );
 }
 
+const FORGET_DRAFT = "DELETE FROM endpoint WHERE id = ?1 AND wanted = 'creating'";
+
 /** Forgets a draft: nothing was made. @throws StorageError */
 export async function forgetDraft(db: D1Database, id: string): Promise<void> {
-  await run(db, "DELETE FROM endpoint WHERE id = ?1 AND wanted = 'creating'", id);
+  await run(db, FORGET_DRAFT, id);
 }
 
-/** Undoes a creation of which Convoy has made `uid`, recorded or not: that is to be removed. @throws StorageError */
-export async function undoCreating(db: D1Database, draft: Draft, uid: string): Promise<void> {
+/** Undoes a creation of which Convoy has made `id`, recorded or not: that is to be removed. @throws StorageError */
+export async function undoCreating(db: D1Database, draft: Draft, id: string): Promise<void> {
   const now = Date.now();
+  const { owner, name, url, description, http_timeout_s, created_at } = draft;
+  const removed = { id, owner, name, url, description, http_timeout_s, created_at };
   await batch(db, [
-    ["DELETE FROM endpoint WHERE id = ?1 AND wanted = 'creating'", draft.id],
-    [
-      `${INSERT}, 'removed', NULL, 'active', ?12)
-       ON CONFLICT (id) DO UPDATE SET wanted = 'removed', due_at = ?12, updated_at = ?12`,
-      ...insertValues({ ...draft, id: uid }, now),
-    ],
+    [FORGET_DRAFT, draft.id],
+    insert(
+      [{ ...removed, wanted: "removed", updated_at: now, due_at: now }],
+      // The record of another creation is not this one's to undo.
+      `ON CONFLICT (id) DO UPDATE SET wanted = 'removed', updated_at = excluded.updated_at, due_at = excluded.due_at
+       WHERE owner = excluded.owner AND created_at = excluded.created_at`,
+    ),
   ]);
 }
 
-/** Records an endpoint that was made elsewhere (in Convoy's dashboard), once. @returns whether it did @throws StorageError */
-export async function adopt(
-  db: D1Database,
-  made: Draft,
-  { applied, there, isDue }: { applied: Applied; there: There; isDue: boolean },
-): Promise<boolean> {
-  const sql = `${INSERT}, 'active', ?13, ?14, iif(?15, ?12, NULL)) ON CONFLICT (id) DO NOTHING`;
-  const values = [...insertValues(made, Date.now()), JSON.stringify(applied), there, Number(isDue)];
-  return (await run(db, sql, ...values)) === 1;
+/**
+ * Records endpoints that were made elsewhere (in Convoy's dashboard), each once.
+ * @returns how many were new
+ * @throws StorageError
+ */
+export async function adopt(db: D1Database, made: Partial<EndpointRow>[]): Promise<number> {
+  return made.length === 0 ? 0 : run(db, ...insert(made, "ON CONFLICT (id) DO NOTHING"));
 }
 
 /** What a caller may change. `lift`: it is to be activated at Convoy. */
 export type Change = Partial<Wanted> & { wanted?: "active" | "paused"; lift?: 0 | 1 };
 
 /**
- * Changes what is wanted, at once. `isDue`: Convoy has to follow.
- * @returns the record before and after; null if the owner has no such endpoint
+ * Changes what is wanted, at once; for Convoy's part it is to be due. What Convoy has of it, too, is not applied until
+ * reconcile finds it there, even if it was so before: it may have been changed there.
+ * @param when SQL that has to hold
+ * @returns the record before, if the owner has it, and after, if it was changed
  * @throws StorageError
  */
 export async function want(
   db: D1Database,
   { owner, id }: Pick<EndpointRow, "owner" | "id">,
-  to: Change,
-  { isDue }: { isDue: boolean },
-): Promise<{ before: EndpointRow; row: WithHeld } | null> {
-  const columns = Object.keys(to) as (keyof Change)[];
-  const sets = columns.map((column, at) => `${column} = ?${at + 4}, `).join("");
-  const values = columns.map((column) => to[column] ?? null);
+  to: Change & Partial<Pick<EndpointRow, "due_at" | "lease_until">>,
+  when = "1",
+): Promise<{ before: EndpointRow | undefined; row: WithHeld | undefined }> {
+  const sets = Object.keys(to).map((column, at) => `${column} = ?${at + 4}, `);
+  const open = APPLIED.filter((column) => column in to).map((column) => `, '$.${column}'`);
   const [[before] = [], [row] = []] = await batch<WithHeld>(db, [
     [`SELECT * FROM endpoint WHERE id = ?1 AND ${OWNED}`, id, owner],
     [
-      `UPDATE endpoint SET ${sets}${isDue ? "due_at = ?3, " : ""}updated_at = ?3 WHERE id = ?1 AND ${OWNED} RETURNING *, ${HELD}`,
-      ...[id, owner, Date.now(), ...values],
+      `UPDATE endpoint SET ${sets.join("")}applied = json_remove(applied${open.join("")}), updated_at = ?3
+       WHERE id = ?1 AND ${OWNED} AND ${when} RETURNING *, ${HELD}`,
+      ...[id, owner, Date.now(), ...Object.values(to)],
     ],
   ]);
-  return before && row ? { before, row } : null;
-}
-
-// Columns that change only together.
-const RATE = ["rate_requests", "rate_per_s"];
-
-/** SQL that sets columns that are still as they were: what others have changed since stays. Adds its values to `values`. */
-export function setUnchanged(was: object, becomes: object, values: unknown[]): string {
-  const bind = (row: object, column: string) => {
-    values.push((row as Record<string, unknown>)[column] ?? null);
-    return `?${values.length}`;
-  };
-  const sets = Object.keys(becomes).map((column) => {
-    const together = RATE.includes(column) ? RATE : [column];
-    const isUnchanged = together.map((one) => `${one} IS ${bind(was, one)}`).join(" AND ");
-    return `${column} = iif(${isUnchanged}, ${bind(becomes, column)}, ${column})`;
-  });
-  return sets.join(", ");
-}
-
-/** Takes back a change that Convoy refused. @throws StorageError */
-export async function unwant(db: D1Database, before: EndpointRow, to: Change): Promise<void> {
-  const columns = Object.keys(to) as (keyof Change)[];
-  if (columns.length === 0) return;
-  const values: unknown[] = [before.id, Date.now()];
-  const back = Object.fromEntries(columns.map((column) => [column, before[column]]));
-  const sets = setUnchanged(to, back, values);
-  await run(db, `UPDATE endpoint SET ${sets}, error = NULL, due_at = ?2 WHERE id = ?1`, ...values);
+  return { before, row };
 }
 
 /**
@@ -228,8 +205,8 @@ export async function unwant(db: D1Database, before: EndpointRow, to: Change): P
 export async function removeEndpoint(
   db: D1Database,
   { owner, id }: Pick<EndpointRow, "owner" | "id">,
-  now: number,
 ): Promise<boolean> {
+  const now = Date.now();
   const [gone = []] = await batch(db, [
     [
       `UPDATE endpoint SET wanted = 'removed', updated_at = ?3, due_at = ?3 WHERE id = ?1 AND ${OWNED} RETURNING id`,
@@ -255,41 +232,45 @@ export function recordsOf(db: D1Database, ids: string[]): Promise<EndpointRow[]>
   return all<EndpointRow>(db, sql, JSON.stringify(ids));
 }
 
-/** The owner's unfinished creations. Served by endpoint_due. @throws StorageError */
+// Served by endpoint_due.
+const DUE_OF = "FROM endpoint WHERE owner = ?1 AND due_at IS NOT NULL AND wanted";
+
+/** The owner's unfinished creations. @throws StorageError */
 export function draftsOf(db: D1Database, owner: string): Promise<EndpointRow[]> {
-  const sql =
-    "SELECT * FROM endpoint WHERE owner = ?1 AND due_at IS NOT NULL AND wanted = 'creating'";
-  return all<EndpointRow>(db, sql, owner);
-}
-
-/** Makes these due, to be run with others; `isUrgent`: also those that are to be tried again later. */
-export function makeDue(ids: string[], now: number, isUrgent = false): Statement {
-  const which =
-    "id IN (SELECT value FROM json_each(?1)) AND (due_at IS NULL OR (?3 AND due_at > ?2 AND coalesce(lease_until, 0) <= ?2))";
-  return [
-    `UPDATE endpoint SET due_at = ?2 WHERE ${which}`,
-    JSON.stringify(ids),
-    now,
-    Number(isUrgent),
-  ];
-}
-
-/** Which of an owner's records a stretch of Convoy's list should have: after one id, up to another. @throws StorageError */
-export function recordsBetween(
-  db: D1Database,
-  owner: string | null,
-  { after, upTo }: { after: string | null; upTo: string | null },
-): Promise<EndpointRow[]> {
-  return all<EndpointRow>(
-    db,
-    `SELECT * FROM endpoint WHERE ${KNOWN} AND id > coalesce(?1, '') AND (?2 IS NULL OR id <= ?2) ${owner === null ? "AND ?3 IS NULL" : "AND owner = ?3"}`,
-    ...[after, upTo, owner],
-  );
+  return all<EndpointRow>(db, `SELECT * ${DUE_OF} = 'creating'`, owner);
 }
 
 /** Whether anything of an owner is to be reconciled, or being so; unfinished creations aside. @throws StorageError */
 export async function hasDue(db: D1Database, owner: string): Promise<boolean> {
-  const sql =
-    "SELECT 1 FROM endpoint WHERE owner = ?1 AND due_at IS NOT NULL AND wanted <> 'creating' LIMIT 1";
-  return (await first(db, sql, owner)) !== null;
+  return (await first(db, `SELECT 1 ${DUE_OF} <> 'creating' LIMIT 1`, owner)) !== null;
+}
+
+/** Makes these due, to be run with others; what is to be tried again later stays so. */
+export function makeDue(ids: string[], now: number): Statement {
+  const which = "id IN (SELECT value FROM json_each(?1)) AND due_at IS NULL";
+  return [`UPDATE endpoint SET due_at = ?2 WHERE ${which} RETURNING id`, JSON.stringify(ids), now];
+}
+
+/**
+ * Makes due what a stretch of Convoy's list lacks, after one id up to another, to be run with others.
+ * @param owner whose; null: all owners'
+ */
+export function makeLackingDue(
+  owner: string | null,
+  { after, upTo, there }: { after: string | null; upTo: string | null; there: string[] },
+  now: number,
+): Statement {
+  // An id begins with neither.
+  const values = [after ?? "", upTo ?? "~", JSON.stringify(there), now, owner];
+  return [
+    `UPDATE endpoint SET due_at = ?4 WHERE id > ?1 AND id <= ?2 AND ${KNOWN} AND ${owner === null ? "?5 IS NULL" : "owner = ?5"}
+       AND there <> 'missing' AND due_at IS NULL AND id NOT IN (SELECT value FROM json_each(?3)) RETURNING id`,
+    ...values,
+  ];
+}
+
+/** Makes due at once what an owner has to wait for, unless somebody works on it. @throws StorageError */
+export async function hasten(db: D1Database, owner: string): Promise<void> {
+  const which = `owner = ?1 AND due_at > ?2 AND wanted <> 'creating' AND coalesce(lease_until, 0) <= ?2`;
+  await run(db, `UPDATE endpoint SET due_at = ?2 WHERE ${which}`, owner, Date.now());
 }

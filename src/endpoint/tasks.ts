@@ -1,13 +1,11 @@
 /** The cron's part: endpoints that are due, owners in turn; and drift, page by page. */
 import { convoyOf } from "../convoy/client.ts";
 import type { Task } from "../outbox/cron.ts";
-import type { Budget } from "../run.ts";
-import type { Bindings } from "../settings.ts";
 import { run } from "../storage.ts";
-import { claimNext } from "./claim.ts";
+import { type Claimed, claimNext } from "./claim.ts";
 import { endCutOff } from "./create.ts";
 import { comparePage, PAGE_CALLS } from "./drift.ts";
-import { RECONCILE_CALLS, reconcile } from "./reconcile.ts";
+import { RECONCILE_CALLS, reconcile, type Work } from "./reconcile.ts";
 import { forgetRemoved, removedBefore } from "./table.ts";
 
 // A removed endpoint is remembered for this long: a Convoy restored from a backup does not bring it back.
@@ -15,36 +13,11 @@ const REMEMBERED_MS = 30 * 86_400_000;
 // Between two rounds through Convoy's list.
 const ROUND_MS = 5 * 60_000;
 
-/** What one run did. `done`: as they are wanted, or removed; the others are tried again. */
-export type ReconcileReport = { claimed: number; done: number };
-
-/**
- * Reconciles what is due: one of each owner, then the next of each, after the owner `from`. One that cannot be done now
- * does not hold up the next.
- * @throws StorageError
- */
-export async function reconcileDue(
-  env: Bindings,
-  from: string,
-  budget: Budget,
-): Promise<ReconcileReport> {
-  const report = { claimed: 0, done: 0 };
-  const work = { db: env.DB, convoy: convoyOf(env) };
-  let place = from;
-  // One more, to keep the place.
-  while (budget.left() > RECONCILE_CALLS) {
-    const claimed = await claimNext(env.DB, place);
-    if (!claimed) break;
-    place = claimed.owner;
-    report.claimed++;
-    const isDone =
-      claimed.wanted === "creating"
-        ? await endCutOff(work, claimed)
-        : (await reconcile(work, claimed)).kind !== "silent";
-    if (isDone) report.done++;
-  }
-  if (place !== from) await run(env.DB, "UPDATE cron_state SET reconcile_turn = ?1", place);
-  return report;
+/** @returns whether nothing is left to do, but what was refused */
+async function finish(work: Work, claimed: Claimed): Promise<boolean> {
+  if (claimed.wanted === "creating") return endCutOff(work, claimed);
+  const ended = await reconcile(work, claimed);
+  return ended.kind !== "silent" && !("rest" in ended);
 }
 
 const old = removedBefore(`?1 - ${REMEMBERED_MS}`);
@@ -78,9 +51,22 @@ export const endpointTasks: Task[] = [
     due: () => `EXISTS (SELECT 1 FROM endpoint WHERE due_at IS NOT NULL AND due_at <= ?1)`,
     least: RECONCILE_CALLS + 1,
     share: 0.14,
+    // One of each owner, then the next of each. One that cannot be done now does not hold up the next.
     async run({ env }, { row }, budget) {
-      const report = await reconcileDue(env, String(row.reconcile_turn ?? ""), budget);
-      return report.claimed > 0 ? report : null;
+      const report = { claimed: 0, done: 0 };
+      const work = { db: env.DB, convoy: convoyOf(env) };
+      let place = String(row.reconcile_turn ?? "");
+      // One more, to keep the place.
+      while (budget.left() > RECONCILE_CALLS) {
+        const claimed = await claimNext(env.DB, place);
+        if (!claimed) break;
+        place = claimed.owner;
+        report.claimed++;
+        if (await finish(work, claimed)) report.done++;
+      }
+      if (report.claimed === 0) return null;
+      await run(env.DB, "UPDATE cron_state SET reconcile_turn = ?1", place);
+      return report;
     },
   },
   {

@@ -1,8 +1,9 @@
 /**
- * A random life of endpoints: callers, Convoy's dashboard, Workers that die, answers that are lost or come late, Convoy
- * down, restored from a backup, or another project's. What each caller was told is kept, and compared at the end.
+ * A random life of endpoints: callers, Convoy's dashboard, Workers that die, answers that are lost, strange or come late,
+ * Convoy down, restored from a backup, or another project's. What each caller was told is kept, and compared at the end.
  */
 import type { Faults } from "../../local/convoy/index.ts";
+import { isPending } from "../../src/endpoint/compare.ts";
 import type { EndpointRow } from "../../src/endpoint/table.ts";
 import { type Actor, type Around, createActor } from "./actors.ts";
 import { endpointWorker } from "./endpoint-worker.ts";
@@ -43,16 +44,24 @@ type Known = {
 export type Life = { steps: number; broken: string[] };
 
 /** The world of such lives: open it once. */
-export type LifeWorld = World<LocalConvoy> & { trouble: { isForeign: boolean } };
+export type LifeWorld = World<LocalConvoy> & { trouble: Trouble };
+
+/** What is between a Worker and Convoy. `strange`: answers in its place, or null for its own. */
+type Trouble = {
+  isForeign: boolean;
+  strange: ((run: () => Promise<Response>) => Promise<Response | null>) | null;
+};
 
 /** Opens one. */
 export function openLifeWorld(): LifeWorld {
-  const trouble = { isForeign: false };
+  const trouble: Trouble = { isForeign: false, strange: null };
   const convoy = localConvoy();
   const local = convoy.fetch;
   convoy.fetch = async (request) => {
     const isApi = new URL(request.url).pathname.startsWith("/api/");
-    return trouble.isForeign && isApi ? foreignAnswer(request) : local(request);
+    if (!isApi) return local(request);
+    if (trouble.isForeign) return foreignAnswer(request);
+    return (await trouble.strange?.(() => local(request))) ?? local(request);
   };
   const settings = { SUBREQUEST_BUDGET: "500" };
   return { ...openWorld({ worker: endpointWorker, convoy, settings, kv: FRESH }), trouble };
@@ -71,10 +80,28 @@ function foreignAnswer({ url, method }: Request): Response {
   return Response.json({ status: false, message }, { status });
 }
 
+const page = (more: object) => ({ status: true, message: "", data: { content: [], ...more } });
+
+/** What says nothing, with a status; what was asked for may have been done. */
+const STRANGE: [body: unknown, status: number][] = [
+  ...[null, [], "x", 1, { uid: 1 }, { content: null }].map((data): [unknown, number] => [
+    { status: true, message: "", data },
+    200,
+  ]),
+  [page({}), 200],
+  [page({ pagination: {} }), 200],
+  [page({ pagination: { has_next_page: true, next_page_cursor: "" } }), 200],
+  [page({ content: [null, "x", {}], pagination: { has_next_page: false } }), 200],
+  ["<html>", 200],
+  ["<html>", 504],
+];
+// Convoy does nothing that it answers so.
+const REFUSED = [400, 401, 402, 403, 404, 409, 413, 422, 429, 500, 503];
+
 /** One life, from a seed. */
 export async function liveOnce(world: LifeWorld, seed: number): Promise<Life> {
   await world.reset();
-  world.trouble.isForeign = false;
+  Object.assign(world.trouble, { isForeign: false, strange: null });
   world.d1.sqlite.exec("UPDATE cron_state SET scrub_after = '~'");
   const life = new OneLife(world, seed);
   await life.live();
@@ -90,6 +117,8 @@ class OneLife {
   private troubled = 0;
   private n = 0;
   private together: Call[] = [];
+  /** Notes of what came of the calls, once all that happened together is over. */
+  private untold: (() => void)[] = [];
   /** How many calls at once concern an endpoint's field. */
   private touched = new Map<string, number>();
   /** When calls that come late are carried out. */
@@ -159,12 +188,13 @@ class OneLife {
       this.touched = new Map();
       for (let k = 0; k < together; k++) actors.push(...(await this.act()));
       await goOnUntil(() => actors.every((actor) => actor.idle()));
+      for (const tell of this.untold.splice(0)) tell();
       if (this.chance(50))
         await this.pass(this.random() * this.pick([1_000, 30_000, 3 * MINUTE_MS]));
       if (this.chance(40)) await this.cron(true);
       await this.noteMissing();
     }
-    this.world.trouble.isForeign = false;
+    Object.assign(this.world.trouble, { isForeign: false, strange: null });
     await this.world.convoy.setFaults({});
     // What was called late lands, and a healthy hour goes by.
     await this.pass(MINUTE_MS);
@@ -215,7 +245,7 @@ class OneLife {
   private async trouble(): Promise<Actor[]> {
     const { world } = this;
     if (this.troubled++ % 2 === 1) {
-      world.trouble.isForeign = false;
+      Object.assign(world.trouble, { isForeign: false, strange: null });
       await world.convoy.setFaults({});
       return [];
     }
@@ -225,9 +255,21 @@ class OneLife {
       { drop: true },
       { status: 429 },
     ];
-    if (this.chance(25)) world.trouble.isForeign = true;
+    if (this.chance(20)) world.trouble.isForeign = true;
+    else if (this.chance(40)) world.trouble.strange = (run) => this.strangely(run);
     else await world.convoy.setFaults(this.pick(faults));
     return [];
+  }
+
+  private async strangely(run: () => Promise<Response>): Promise<Response | null> {
+    if (this.chance(60)) return null;
+    if (this.chance(40)) {
+      const message = this.pick(["x", "Resource not found", "failed to find endpoint"]);
+      return Response.json({ status: false, message }, { status: this.pick(REFUSED) });
+    }
+    const [body, status] = this.pick(STRANGE);
+    if (this.chance(50)) await run();
+    return body === "<html>" ? new Response(body, { status }) : Response.json(body, { status });
   }
 
   private call(
@@ -244,9 +286,8 @@ class OneLife {
     this.together.push(call);
     // Whatever is not answered may have been done.
     told(call);
-    const poll = setInterval(() => {
+    this.untold.push(() => {
       if (call.status === null) return;
-      clearInterval(poll);
       this.trace[at] += ` -> ${call.status} ${JSON.stringify(call.answer).slice(0, 300)}`;
       told(call);
     });
@@ -270,6 +311,7 @@ class OneLife {
         rate: 0,
         header: null,
         wanted: "active",
+        status: "active",
       })) {
         if (field !== "secret") may.set(field, new Set([value]));
       }
@@ -296,7 +338,7 @@ class OneLife {
   /** Whether what the dashboard changes now must stay: nothing is wanted here, and nobody is at work. */
   private isQuiet({ id }: Known): boolean {
     const [row] = this.world.rows<EndpointRow>(`SELECT * FROM endpoint WHERE id = '${id}'`);
-    const isIdle = row?.due_at === null && (row.lease_until ?? 0) <= Date.now();
+    const isIdle = row?.due_at === null && !isPending(row) && (row.lease_until ?? 0) <= Date.now();
     return isIdle && this.together.length === 0 && this.landings.every((at) => at < Date.now());
   }
 
@@ -340,7 +382,7 @@ class OneLife {
     }
     if (what < 80) {
       // What the record takes for active is not asked about.
-      const isLifted = row !== undefined && ["paused", "inactive"].includes(row.there);
+      const isLifted = row !== undefined && row.there !== "active";
       const wanted = { wanted: "active", ...(isLifted ? { status: "active" } : {}) };
       return this.call("POST", `${path}/activate`, owner, undefined, this.wish(one, wanted));
     }

@@ -135,6 +135,7 @@ describe("the list", () => {
         [name]: undefined,
       })),
       { ...ITEM, status: "Unheard of" },
+      { ...ITEM, status: "constructor" },
     ];
     const { gateway } = over({ "/eventdeliveries": () => pageOf([...lacking, ITEM]) });
     expect(await gateway.list(WINDOW)).toMatchObject({ kind: "page", deliveries: [DELIVERY] });
@@ -302,6 +303,22 @@ describe("attempts", () => {
       ],
     });
     expect(JSON.stringify(answer)).not.toContain("do-not-show");
+  });
+
+  test.each<[what: string, data: unknown, answer: object]>([
+    ["text", "x", { kind: "silent" }],
+    ["a page", { content: [] }, { kind: "silent" }],
+    ["no tries", [null, "x", {}, { requested_at: 5 }], { kind: "attempts", attempts: [] }],
+    [
+      "odd ones",
+      [{ requested_at: "2026-11-24T12:00:00Z", http_status: 500, response_data: {}, error: [] }],
+      { attempts: [{ http_status: 500, response: null, error: null, request_headers: {} }] },
+    ],
+  ])("%s: what they say is shown, and nothing breaks", async (_, data, answer) => {
+    const { gateway } = over({
+      "/eventdeliveries/d1/deliveryattempts": () => acceptance(data, 200),
+    });
+    expect(await gateway.attempts("d1")).toMatchObject(answer);
   });
 
   test("none are none, and no answer says why", async () => {

@@ -156,6 +156,31 @@ describe("what Convoy refuses", () => {
     expect(await get()).not.toHaveProperty("pending");
   });
 
+  test("of two at once takes both back", async () => {
+    vi.mocked(sleep).mockImplementation(() => new Promise((go) => setTimeout(go, 20)));
+    const by = refusal();
+    const replies = await Promise.all([put({ name: "A" }, by), put({ name: "B" }, by)]);
+    expect(replies.map(({ status }) => status)).toEqual([400, 400]);
+    expect(await get()).toMatchObject({ name: "Receiver" });
+    expect(await get()).not.toHaveProperty("pending");
+  });
+
+  test("of a change that was kept concerns nothing that is only here, and no activation", async () => {
+    await inConvoy(env, id, { status: "inactive" });
+    await minutes(6);
+    await put({ name: "N" }, down());
+    passTime(91_000);
+    expect(await put({ event_types: ["created"] }, refusal())).toMatchObject({
+      status: 202,
+      body: { event_types: ["created"], name: "N", pending: true },
+    });
+    expect(await move("activate", refusal())).toMatchObject({
+      status: 202,
+      body: { status: "active", pending: true },
+    });
+    expect(await there()).toMatchObject({ status: "active" });
+  });
+
   test.each([402, 403, 404, 409, 422, 429, 500])(
     "with a %d, or a 400 that is not the caller's fault, is kept: 202",
     async (status) => {
@@ -211,6 +236,16 @@ describe("a PUT whose answer was lost", () => {
     const both = { name: "N", description: "D" };
     expect([await get(), await there()]).toMatchObject([{ ...both, status: "paused" }, both]);
   });
+});
+
+test("a PUT with headers is made, though what comes after it gets no answer", async () => {
+  const by = failing(env, ({ what }) => what === "GET /subscriptions");
+  expect(await put({ name: "N", headers: { "X-Key": "v" } }, by)).toMatchObject({
+    status: 200,
+    body: { name: "N", header_names: ["X-Key"] },
+  });
+  await minutes(2);
+  expect([await get(), await there()]).toMatchObject([{ name: "N" }, { name: "N" }]);
 });
 
 describe("at once", () => {
@@ -284,6 +319,21 @@ describe("at once", () => {
     expect([await get(), await there()]).toMatchObject([{ name: "theirs" }, { name: "theirs" }]);
   });
 
+  test("one that is slow calls nothing more when its lease is nearly over", async () => {
+    const slow = recording(
+      around(env, async (one, run) => {
+        const answer = await run();
+        if (one.what === `GET /endpoints/${id}`) passTime(80_000);
+        return answer;
+      }),
+    );
+    expect((await put({ name: "N" }, slow.env)).status).toBe(202);
+    expect(slow.operations.filter(isPut)).toEqual([]);
+    expect((await there()).name).toBe("Receiver");
+    await minutes(2);
+    expect([await get(), await there()]).toMatchObject([{ name: "N" }, { name: "N" }]);
+  });
+
   test("a removal wins over a change", async () => {
     const during = around(env, async (one, run) => {
       const answer = await run();
@@ -309,6 +359,24 @@ describe("Convoy's dashboard", () => {
     const all = { name: "ours", url: theirs.url, description: "ours" };
     expect(reply.body).toMatchObject({ ...all, rate_limit: { requests: 3, per_s: 9 } });
     expect(await there()).toMatchObject({ ...all, rate_limit: 3, rate_limit_duration: 9 });
+  });
+
+  test("what it changed gives way to a caller who names it, though it is as it was here", async () => {
+    const { url } = await there();
+    const theirs = { name: "theirs", url, owner_id: "default" };
+    await atConvoy(env, "PUT", `/endpoints/${id}`, theirs);
+    expect(await put({ name: "Receiver" })).toMatchObject({
+      status: 200,
+      body: { name: "Receiver" },
+    });
+    expect(await there()).toMatchObject({ name: "Receiver" });
+    await atConvoy(env, "PUT", `/endpoints/${id}`, theirs);
+    expect(await put({ name: "Receiver" }, down())).toMatchObject({ status: 202 });
+    await minutes(2);
+    expect([await get(), await there()]).toMatchObject([
+      { name: "Receiver" },
+      { name: "Receiver" },
+    ]);
   });
 
   test("an owner that it changed is put back, with a warning", async () => {

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bindings } from "../../../src/settings.ts";
 import {
+  atConvoy,
   CUTS,
   cutCall,
   differencesOf,
@@ -256,6 +257,15 @@ describe("a creation that is cut off", () => {
       status: 503,
       body: { error: expect.stringMatching(/too long/) },
     });
+    expect(await listAtConvoy(env, "endpoints")).toEqual([]);
+  });
+
+  test("is found though Convoy writes its URL in another way", async () => {
+    await cutInTheMiddle();
+    const [{ uid, name } = { uid: "", name: "" }] = await listAtConvoy(env, "endpoints");
+    const url = "https://Receiver.example/%6Dine";
+    await atConvoy(env, "PUT", `/endpoints/${uid}`, { name, url, owner_id: "default" });
+    await later();
     expect(await listAtConvoy(env, "endpoints")).toEqual([]);
   });
 

@@ -113,6 +113,16 @@ describe("if its answer is lost", () => {
     },
   );
 
+  test("a proxy's 504 in its place is none: the first may still be carried out", async () => {
+    const by = around(env, async (one, run) =>
+      isRotation(one) ? new Response("<html>", { status: 504 }) : run(),
+    );
+    expect((await rotate(undefined, by)).status).toBe(503);
+    expect((await rotate()).status).toBe(409);
+    passTime(91_000);
+    expect((await rotate()).status).toBe(200);
+  });
+
   test("another change waits, and is made", async () => {
     await rotate(undefined, lost(true));
     expect((await call(env, "PUT", `/endpoint/${id}`, { name: "N" })).status).toBe(202);

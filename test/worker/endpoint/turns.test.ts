@@ -1,12 +1,14 @@
 /** Owners in turn: what one has to be done delays another's change by two runs at most, and reads few rows. */
 import { env as testEnv } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { convoyOf } from "../../../src/convoy/client.ts";
 import { CLAIM_NEXT, claimNext } from "../../../src/endpoint/claim.ts";
+import { comparePage } from "../../../src/endpoint/drift.ts";
 import { endpointTasks } from "../../../src/endpoint/tasks.ts";
 import type { Bindings, Settings } from "../../../src/settings.ts";
 import { atConvoy, passTime, records } from "../../support/cut-worker.ts";
 import { planOf } from "../../support/log-rows.ts";
-import { around, refusalOf } from "../../support/operations.ts";
+import { acceptance, around, refusalOf, withConvoy } from "../../support/operations.ts";
 import { countRows } from "../../support/row-count.ts";
 import { call, cron, newEndpoint, newEnv } from "../../support/worker.ts";
 
@@ -97,6 +99,24 @@ test("with 20,000 endpoints of 2,000 owners a claim and the question what is due
   ]);
   expect(claimed?.results).toMatchObject([{ owner: "zz" }]);
   expect(rowsRead()).toBeLessThan(60);
+});
+
+test.each([
+  ["of all owners", null],
+  ["of one", "o0001"],
+])("with 20,000 endpoints a page of Convoy's list, %s, reads few rows", async (_, owner) => {
+  for (let of = 0; of < 2_000; of += 100) {
+    await DB.prepare(`${INSERT.replace("?1, ?2", "printf('o%04d', ?6 + value % 100), ?2")}`)
+      .bind(`x${of}-`, "active", "{}", null, 1_000, of)
+      .run();
+  }
+  const { db, rowsRead } = countRows(DB);
+  const listing = withConvoy(env, () =>
+    acceptance({ content: [], pagination: { has_next_page: false }, uid: "local" }, 200),
+  );
+  const work = { db, convoy: convoyOf(listing) };
+  await comparePage(work, owner, owner === null ? "x100-00010" : null);
+  expect(rowsRead()).toBeLessThan(owner === null ? 6_000 : 100);
 });
 
 test("statements are served by their indexes", async () => {
