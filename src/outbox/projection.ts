@@ -51,7 +51,7 @@ export async function putAll(
   let failures = 0;
   await pool({
     width: () => PUTS_AT_ONCE,
-    async next() {
+    next() {
       if (Date.now() >= lease || failures >= PUT_FAILURES_MAX || !may()) return undefined;
       return queue.shift();
     },

@@ -1,9 +1,9 @@
 /** Sending again what a user asks for: under the next key, with the same `event_id`. */
 import { all, batch, type Statement } from "../storage.ts";
 import { NEXT_KEY } from "./learn.ts";
-import type { DeliveryRow, EventRow } from "./rows.ts";
+import type { EventRow } from "./rows.ts";
 import { idsOf, inRange, type TimeRange } from "./time-range.ts";
-import { LEASE_MS, type NewDelivery } from "./write.ts";
+import { LEASE_MS, type Written } from "./write.ts";
 
 /** Deliveries that one call sends again. */
 export const RESEND_MAX = 1_000;
@@ -18,12 +18,9 @@ UPDATE delivery SET status = iif(${IS_ACTIVE}, 'pending', 'held'), due_at = iif(
   last_http_status = NULL, finished_at = NULL
 WHERE ${IS_ACTIVE} IS NOT NULL AND delivery.status IN ('delivered', 'failed', 'dead') AND delivery.owner = ?2`;
 
-/** The deliveries of one event that are sent again; ours until `due_at` where they are pending. */
-export type Resent = { event: EventRow; deliveries: (DeliveryRow & NewDelivery)[] };
-
 /**
  * Sends one delivery again, or, without an endpoint, those of an event that failed or died, or all that are final if
- * none did.
+ * none did. They are ours where they are pending.
  * @returns null if the owner has no such event
  * @throws StorageError
  */
@@ -35,7 +32,7 @@ export async function resend(
     endpointId,
     now,
   }: { owner: string; eventId: string; endpointId: string | null; now: number },
-): Promise<Resent | null> {
+): Promise<Written | null> {
   const lost = `SELECT 1 FROM delivery AS other WHERE other.event_seq = delivery.event_seq AND other.status IN ('failed', 'dead')`;
   const which =
     endpointId === null
