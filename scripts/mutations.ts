@@ -300,25 +300,11 @@ export const MUTATIONS: Mutation[] = [
     to: "const walked = now;",
   },
   {
-    name: "another worker's rows are recorded by a look-up",
-    by: "test/worker/outbox/look-up",
-    file: "src/outbox/look-up.ts",
-    from: " AND delivery.due_at = l.value ->> 'lease'",
-    to: "",
-  },
-  {
     name: "a page records another owner's deliveries",
     by: "test/worker/outbox/learn",
     file: "src/outbox/learn.ts",
     from: "WHERE ?3 IS NULL OR event.owner = ?3)",
     to: "WHERE ?3 IS NULL OR 1)",
-  },
-  {
-    name: "what a page sees first is no proof",
-    by: "test/life/size",
-    file: "src/outbox/look.ts",
-    from: "      ...proofStatements(final, now),\n",
-    to: "",
   },
   {
     name: "any finished row is purged",

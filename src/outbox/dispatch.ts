@@ -82,8 +82,9 @@ export async function dispatch(
     const count = Math.min(hands?.max ?? 0, budget.left() - RECORDING - 1);
     if (hands && count > 0 && helping.length === 0) helping.push(hands.help(count, one.turn));
   };
-  await postDue(one, lend).finally(() => Promise.all(helping));
+  const [posted] = await Promise.allSettled([postDue(one, lend)]);
   const [helped] = await Promise.all(helping);
+  if (posted.status === "rejected") throw posted.reason;
   const { state } = kept(one.breaker, Date.now());
   return { ...one.report, breaker: state, ...(helped ? { hands: helped } : {}) };
 }

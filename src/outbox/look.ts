@@ -1,20 +1,11 @@
 /** A look at the gateway while somebody looks at deliveries: live, without waiting for the walk. */
-
 import { logError } from "../run.ts";
 import type { Bindings } from "../settings.ts";
-import { batch } from "../storage.ts";
 import type { Attempt, Gateway, GatewayDelivery } from "./gateway.ts";
-import {
-  CLOCK_SKEW_MS,
-  finalStatements,
-  type Learned,
-  ownAmong,
-  toRecorded,
-  withAnswers,
-} from "./learn.ts";
+import { CLOCK_SKEW_MS, type Learned, ownAmong, record, withAnswers } from "./learn.ts";
 import type { DeliveryOfEvent } from "./lists.ts";
 import type { Outbox } from "./outbox.ts";
-import { keyOf } from "./rows.ts";
+import { keyOf, presentKey } from "./rows.ts";
 
 // The gateway is asked at most this often for an owner.
 const EVERY_MS = 3_000;
@@ -44,15 +35,6 @@ export const NOTHING: Seen = { seen: new Map(), error: null };
 
 // This isolate's last look for each owner of each database.
 const looks = new WeakMap<D1Database, Map<string, Look>>();
-
-/** The key that a delivery has at the gateway now. */
-export function presentKey({
-  id,
-  endpoint_id,
-  key_version,
-}: Pick<Lookable, "id" | "endpoint_id" | "key_version">): string {
-  return keyOf(id, endpoint_id, key_version);
-}
 
 /**
  * What the gateway says about those of an owner's deliveries that it is sending, by key; nothing if it does not answer.
@@ -84,7 +66,7 @@ export async function look(
     });
     mine.error = listed.kind === "silent" ? listed.error : null;
     if (listed.kind !== "page") return mine;
-    mine.seen = await record(env, outbox, owner, sending, listed.deliveries);
+    mine.seen = await recordFinal(env, outbox, owner, sending, listed.deliveries);
   } catch (error) {
     logError({ owner, look: sending.length }, error);
   }
@@ -105,7 +87,7 @@ function remember(known: Map<string, Look>, owner: string, mine: Look): void {
 }
 
 /** @returns those that are about these rows, by key */
-async function record(
+async function recordFinal(
   env: Bindings,
   outbox: Outbox,
   owner: string,
@@ -118,12 +100,7 @@ async function record(
     ({ progress }) => progress === "success" || progress === "failure",
   );
   const final = await withAnswers(outbox.connect(env), isFinal, ANSWERS_MAX);
-  if (final.length > 0) {
-    const now = Date.now();
-    const results = await batch<never>(env.DB, [...finalStatements(final, owner, now)]);
-    const { tell } = toRecorded(final, results, outbox.endpoints, now);
-    if (tell.length > 0) await batch(env.DB, tell);
-  }
+  await record(env.DB, outbox.endpoints, final, { at: Date.now(), owner });
   // Those that ended, with what their endpoints answered.
   return new Map([...learned, ...final].map((one) => [one.key, one]));
 }
@@ -164,7 +141,7 @@ async function recordOne(
   found: GatewayDelivery,
 ): Promise<Learned | null> {
   try {
-    const learned = await record(env, outbox, row.owner, [row], [found]);
+    const learned = await recordFinal(env, outbox, row.owner, [row], [found]);
     return learned.get(presentKey(row)) ?? null;
   } catch (error) {
     logError({ delivery: presentKey(row) }, error);

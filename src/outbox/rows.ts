@@ -84,6 +84,13 @@ export function keyOf(eventId: string, endpointId: string, version: number): str
   return `${eventId}.${endpointId}${version > 0 ? `.${version}` : ""}`;
 }
 
+/** The key that a delivery has now; `id`: its event's. */
+export function presentKey(
+  one: Pick<DeliveryRow, "endpoint_id" | "key_version"> & { id: string },
+): string {
+  return keyOf(one.id, one.endpoint_id, one.key_version);
+}
+
 /** What `keyOf` was given; null for a key that is not ours. */
 export function parseKey(
   key: string,

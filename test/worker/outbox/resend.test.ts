@@ -1,13 +1,12 @@
 /** Sending again what a user asks for: under the next key, once a round, and what is learned of older keys says nothing. */
 import { env as testEnv } from "cloudflare:workers";
 import { beforeEach, describe, expect, test } from "vitest";
-import { finalStatements, ownAmong } from "../../../src/outbox/learn.ts";
+import { ownAmong, record } from "../../../src/outbox/learn.ts";
 import { type BulkResend, RESEND_MAX, resend, resendMany } from "../../../src/outbox/resend.ts";
 import type { DeliveryStatus } from "../../../src/outbox/rows.ts";
 import { LEASE_MS } from "../../../src/outbox/write.ts";
 import type { Bindings } from "../../../src/settings.ts";
-import { batch } from "../../../src/storage.ts";
-import { listed } from "../../support/gateway.ts";
+import { listed, notedEndpoints } from "../../support/gateway.ts";
 import {
   deliveryRows,
   eventIdOf,
@@ -87,9 +86,9 @@ describe("one", () => {
     await leaveDeliveries(DB, [lost()]);
     await one();
     const late = [0, 1].map((version) => listed(1, { version }));
-    await batch(DB, finalStatements(ownAmong(late), null, NOW));
+    await record(DB, notedEndpoints(), ownAmong(late), { at: NOW });
     expect(await deliveryRows(DB)).toMatchObject([{ status: "pending", key_version: 2 }]);
-    await batch(DB, finalStatements(ownAmong([listed(1, { version: 2 })]), null, NOW));
+    await record(DB, notedEndpoints(), ownAmong([listed(1, { version: 2 })]), { at: NOW });
     expect(await deliveryRows(DB)).toMatchObject([{ status: "delivered", key_version: 2 }]);
   });
 });
