@@ -16,7 +16,7 @@ import { type Claimed, claim } from "./claim.ts";
 import type { Run } from "./cron-run.ts";
 import { type Evidence, NEWEST, othersGotThrough } from "./evidence.ts";
 import type { Posted } from "./gateway.ts";
-import type { Hands, HandsReport } from "./hand.ts";
+import type { HandsReport } from "./hand.ts";
 import { postOf } from "./message.ts";
 import { type Attempted, doubtedAmong, handedBack, outcomeOf, recordStatement } from "./outcome.ts";
 import { pool } from "./pool.ts";
@@ -63,15 +63,13 @@ type Posting = {
 };
 
 /**
- * Posts what is due, and what is held for endpoints that are active.
- * @param hands further invocations, which help once something got through
- * @throws StorageError if D1 does not respond: claimed rows are due when their lease ends
+ * Posts what is due, and what is held for endpoints that are active; hands help once something got through. If D1 does
+ * not respond, claimed rows are due when their lease ends.
  */
 export async function dispatch(
   run: Run,
   from: { turn: string; breaker: KeptBreaker },
   budget: Budget,
-  hands: Hands | null = null,
 ): Promise<DispatchReport> {
   const one = begin(run, budget, {
     ...{ turn: from.turn, failuresMax: Infinity },
@@ -79,6 +77,7 @@ export async function dispatch(
   });
   const helping: Promise<HandsReport>[] = [];
   const lend = () => {
+    const { hands } = run;
     const count = Math.min(hands?.max ?? 0, budget.left() - RECORDING - 1);
     if (hands && count > 0 && helping.length === 0) helping.push(hands.help(count, one.turn));
   };

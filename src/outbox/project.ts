@@ -1,6 +1,5 @@
 /** The cron's part of projection: what requests left undone. One put serves all rows of a resource that are due. */
 import type { Budget } from "../run.ts";
-import type { Bindings } from "../settings.ts";
 import { batch, type Statement } from "../storage.ts";
 import {
   type Latest,
@@ -9,17 +8,14 @@ import {
   markStatement,
   putAll,
   type ResourceKey,
+  type Stores,
 } from "./projection.ts";
-import type { Registry } from "./resource.ts";
 import type { EventRow } from "./rows.ts";
 import { keepTurnSql, turnSql } from "./turns.ts";
 import { LEASE_MS } from "./write.ts";
 
 /** What one run did: puts into KV, and changes that KV has now. */
 export type ProjectReport = { puts: number; projected: number };
-
-/** KV and the log, and the nouns. */
-type Stores = { env: Pick<Bindings, "DB" | "KV">; resources: Registry };
 
 /** A resource that is ours: one of its rows is, until `lease`. `latest`: its last change. */
 type Claimed = Pick<EventRow, "seq"> & { lease: number; latest: Latest };
@@ -76,24 +72,25 @@ RETURNING seq`;
  * @throws StorageError if D1 does not respond: claimed rows are due when their lease ends
  */
 export async function projectDue(
-  { env, resources }: Stores,
+  stores: Stores,
   budget: Budget,
   turn = "",
 ): Promise<ProjectReport> {
   const report: ProjectReport = { puts: 0, projected: 0 };
   const tried: ResourceKey[] = [];
+  const { DB } = stores.env;
+  const nouns = [...stores.outbox.resources.keys()];
   for (let place = turn; ; ) {
     const limit = Math.min(CLAIM_MAX, budget.left() - AROUND);
     if (limit < 1) return report;
     const now = Date.now();
-    const nouns = [...resources.keys()];
-    const claim = await claimResources(env.DB, { place, now, limit, tried, nouns });
+    const claim = await claimResources(DB, { place, now, limit, tried, nouns });
     if (claim.rows.length === 0) return report;
     place = claim.place;
     const changes = claim.rows.map(({ latest }) => latest);
     const may = () => budget.left() >= AROUND;
-    const { put, refused } = await putAll({ kv: env.KV, resources }, changes, now + LEASE_MS, may);
-    const { marked, isLast } = await record(env.DB, { rows: claim.rows, put, refused, now });
+    const { put, refused } = await putAll(stores, changes, now + LEASE_MS, may);
+    const { marked, isLast } = await record(DB, { rows: claim.rows, put, refused, now });
     report.puts += put.length;
     report.projected += marked;
     tried.push(...changes.filter((change) => !isLast(change)).map(keyOf));

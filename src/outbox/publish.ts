@@ -130,7 +130,7 @@ async function project(
     if (!marked || marked.projected === 1 || isLast) break;
     await sleep(KV_WRITE_INTERVAL_MS);
     if (Date.now() >= lease) break;
-    latest = await putLatest(env, outbox.resources, one, lease);
+    latest = await putLatest({ env, outbox }, one, lease);
   }
 }
 

@@ -3,8 +3,9 @@ import { v7 as uuidv7 } from "uuid";
 import type { Budget } from "../run.ts";
 import { all, BadCursor, batch, first, type Statement } from "../storage.ts";
 import { projectDue } from "./project.ts";
+import type { Stores } from "./projection.ts";
 import type { AnyResource, Registry } from "./resource.ts";
-import { compare, type Difference, putAgain, type Stores } from "./scrub.ts";
+import { compare, type Difference, putAgain } from "./scrub.ts";
 import { KV_BULK_KEYS, listAll, readLarge, type Stored } from "./store.ts";
 import { idAt } from "./time-range.ts";
 import { deliverAll } from "./write.ts";
@@ -56,7 +57,7 @@ export async function rebuildFromLog(
  * @throws StorageError; `BadCursor`
  */
 export async function rebuildFromKv(
-  { env, resources }: Stores,
+  { env, outbox: { resources } }: Stores,
   { dryRun, cursor }: RebuildPage,
 ): Promise<RebuildReport> {
   const place = await placeOf(env.DB, resources, cursor);

@@ -73,6 +73,22 @@ export type DeliveryRow = {
   due_at: number | null;
 };
 
+/** What the log keeps in the one row of the table `cron_state`: where the cron is. */
+export type CronRow = {
+  walk_since: number | null;
+  walk_until: number | null;
+  walk_cursor: string | null;
+  walk_endpoints: string | null;
+  walk_failures: number;
+  post_turn: string;
+  project_turn: string;
+  breaker: "closed" | "open";
+  breaker_until: number;
+  scrub_after: string;
+  purge_after: number;
+  last_report: string | null;
+};
+
 /** What a delivery needs of its event to be posted. */
 export type EventContent = Pick<
   EventRow,

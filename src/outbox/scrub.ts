@@ -1,15 +1,10 @@
 /** Compares KV with the log: the scrub each change once, a rebuild all of them (docs/design.md). */
 
 import type { Budget } from "../run.ts";
-import type { Bindings } from "../settings.ts";
 import { all, batch, type Statement } from "../storage.ts";
-import { lastChangeOf } from "./projection.ts";
-import type { Registry } from "./resource.ts";
+import { lastChangeOf, type Stores } from "./projection.ts";
 import type { EventRow, SqlBoolean } from "./rows.ts";
 import { KV_BULK_KEYS, readVersions, valueKey } from "./store.ts";
-
-/** What the scrub and a rebuild work with. */
-export type Stores = { env: Pick<Bindings, "DB" | "KV">; resources: Registry };
 
 // A page of the log in order of id, and which of its rows are their resource's last change and in KV according to the
 // log. Served by the unique index on id, and event_resource for each row.
@@ -46,12 +41,12 @@ export type Compared = {
  * @throws StorageError
  */
 export async function compare(
-  { env, resources }: Stores,
+  { env, outbox }: Stores,
   { after, until }: { after: string; until: string },
 ): Promise<Compared> {
   const rows = await all<PageRow>(env.DB, PAGE, after, until, KV_BULK_KEYS);
   const latest = rows.flatMap((row) => {
-    const resource = row.latest === 1 ? resources.get(row.resource) : undefined;
+    const resource = row.latest === 1 ? outbox.resources.get(row.resource) : undefined;
     return resource ? [{ ...row, key: valueKey(resource, row.owner, row.resource_id) }] : [];
   });
   const keys = latest.map(({ key }) => key);
@@ -69,14 +64,12 @@ export async function compare(
 /**
  * Compares the changes in a range of event ids with KV, each once; what differs is put again by the cron's projection.
  * The place is saved only after the repair.
- * @returns null if there was nothing to compare
- * @throws StorageError
  */
 export async function scrub(
   stores: Stores,
   { after, until }: { after: string; until: string },
   budget: Budget,
-): Promise<{ checked: number; repaired: number } | null> {
+): Promise<{ checked: number; repaired: number }> {
   const report = { checked: 0, repaired: 0 };
   const { DB } = stores.env;
   // The page, KV, the repair with the place.
@@ -89,7 +82,7 @@ export async function scrub(
     place = last;
     if (!more) break;
   }
-  return report.checked > 0 ? report : null;
+  return report;
 }
 
 /** Saves the scrub's place, if no other run is ahead. */
