@@ -3,8 +3,9 @@
  * what waits. One batch that reads few rows however large the log is, so that a page may ask often.
  */
 import { all, batch } from "../storage.ts";
-import { type DeliveryOfEvent, EVENT_OF, type Place } from "./lists.ts";
-import type { DeliveryRow, DeliveryStatus } from "./rows.ts";
+import { type DeliveryOfEvent, EVENT_OF } from "./lists.ts";
+import { type DeliveryRow, isLost, lostSql } from "./rows.ts";
+import type { PollQuery } from "./schema.ts";
 
 /** Most deliveries that one poll looks at for new ones, and most that it watches. */
 export const POLL_NEWS = 15;
@@ -16,19 +17,8 @@ const POLL_SENDING = 5;
 /** Most of what waits that one poll counts. */
 export const POLL_WAITING = 10;
 
-/** What an owner has and wants to know. */
-export type Question = {
-  /** The newest sequence that is known; null: only what it is now. */
-  after: number | null;
-  status: DeliveryStatus | null;
-  endpoint: string | null;
-  type: string | null;
-  /** Deliveries that are known; without an endpoint, all of that event. */
-  watched: Place[];
-};
-
 /** How far a watched delivery is; `id`, its event's, only while it is being sent. */
-export type WatchedRow = Omit<DeliveryRow, "owner" | "type"> & { id: string | null };
+export type WatchedRow = DeliveryRow & { id: string };
 
 /** The answer. Times in ms. */
 export type News = {
@@ -50,13 +40,11 @@ export type SendingRow = Pick<
   "event_seq" | "endpoint_id" | "key_version" | "accepted_at"
 > & { id: string; status: "sending" };
 
-const isLost = (status: DeliveryStatus | null) => status === "failed" || status === "dead";
-
 /** Keys of what may be new: what came, or, of what failed, the newest, since that may have come long ago. */
-function freshKeys({ status }: Question): string {
-  // Both are served by an index alone: delivery_failed, which SQLite takes only for a range of event_seq, delivery_owner.
+function freshKeys({ status }: PollQuery): string {
+  // Both are served by an index alone: delivery_failed, for a range of event_seq, and delivery_owner.
   const where = isLost(status)
-    ? `?2 IS ?2 AND status IN ('failed', 'dead') AND status = '${status}' AND event_seq < ${Number.MAX_SAFE_INTEGER}`
+    ? `${lostSql(status)} AND event_seq < ${Number.MAX_SAFE_INTEGER}`
     : "event_seq > ?2";
   return `SELECT event_seq, endpoint_id FROM delivery WHERE owner = ?1 AND ${where}
     ORDER BY event_seq DESC, endpoint_id DESC LIMIT ?3`;
@@ -72,9 +60,7 @@ const NEWEST = `SELECT event_seq AS n, accepted_at AS at FROM delivery WHERE own
   ORDER BY event_seq DESC, endpoint_id DESC LIMIT ${POLL_NEWEST}`;
 
 // A place without an endpoint is a range of the primary key.
-const WATCHED = `SELECT d.event_seq, d.endpoint_id, d.status, d.key_version, d.since_version, d.resends, d.failures,
-    d.own_failures, d.failed_at, d.looks, d.stuck, d.discards, d.attempts, d.last_http_status, d.error, d.accepted_at,
-    d.finished_at, d.due_at, CASE d.status WHEN 'sending' THEN (SELECT id FROM event WHERE seq = d.event_seq) END AS id
+const WATCHED = `SELECT d.*, CASE d.status WHEN 'sending' THEN (SELECT id FROM event WHERE seq = d.event_seq) ELSE '' END AS id
   FROM json_each(?2) AS w CROSS JOIN delivery AS d ON d.event_seq = w.value ->> 0
     AND d.endpoint_id BETWEEN coalesce(w.value ->> 1, '') AND coalesce(w.value ->> 1, char(0x10ffff))
   WHERE d.owner = ?1 LIMIT ?3`;
@@ -100,14 +86,14 @@ type Key = Pick<DeliveryRow, "event_seq" | "endpoint_id">;
 type Waits = { error: string | null; failed_at: number | null; at: number };
 type Newest = { n: number; at: number | null };
 
-/** The answer to an owner's question. A second statement reads what is new, if anything is. @throws StorageError */
-export async function poll(db: D1Database, owner: string, question: Question): Promise<News> {
-  const { after, status, watched } = question;
-  const places = watched.map(({ seq, endpointId }) =>
+/** The answer to an owner's question. A second statement reads what is new, if anything is. */
+export async function poll(db: D1Database, owner: string, query: PollQuery): Promise<News> {
+  const { after, status, watch = [] } = query;
+  const places = watch.map(({ seq, endpointId }) =>
     endpointId === "" ? [seq] : [seq, endpointId],
   );
   const results = await batch<never>(db, [
-    [freshKeys(question), owner, after ?? Number.MAX_SAFE_INTEGER, POLL_NEWS + 1],
+    [freshKeys(query), owner, after ?? Number.MAX_SAFE_INTEGER, POLL_NEWS + 1],
     [NEWEST, owner],
     [WATCHED, owner, JSON.stringify(places), POLL_WATCHED],
     [FAILING, owner],
@@ -118,10 +104,10 @@ export async function poll(db: D1Database, owner: string, question: Question): P
   const [keys = [], newest = [], seen = [], failing, waits = [], breaker, sending = []] = results;
   const numberOf = (found?: { n: number | null }[]) => found?.[0]?.n ?? 0;
   const isKnown = (key: Key) =>
-    watched.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);
+    watch.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);
   const fresh = (keys as Key[]).filter((key) => !isKnown(key));
   return {
-    rows: fresh.length === 0 ? [] : await rowsOf(db, owner, question, fresh.slice(0, POLL_NEWS)),
+    rows: fresh.length === 0 ? [] : await rowsOf(db, owner, query, fresh.slice(0, POLL_NEWS)),
     // Of what failed only the newest is looked at, whatever the caller has.
     hasMore: !isLost(status) && keys.length > POLL_NEWS,
     after: numberOf(newest),
@@ -139,10 +125,11 @@ export async function poll(db: D1Database, owner: string, question: Question): P
 function rowsOf(
   db: D1Database,
   owner: string,
-  { status, endpoint, type }: Question,
+  { status, endpoint, type }: PollQuery,
   keys: Key[],
 ): Promise<DeliveryOfEvent[]> {
-  return all<DeliveryOfEvent>(db, THESE, owner, JSON.stringify(keys), status, endpoint, type);
+  const filter = [status ?? null, endpoint ?? null, type ?? null];
+  return all<DeliveryOfEvent>(db, THESE, owner, JSON.stringify(keys), ...filter);
 }
 
 function waitingOf(waits: Waits[], newest: Newest[]): News["waiting"] {

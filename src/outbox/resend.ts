@@ -1,8 +1,9 @@
 /** Sending again what a user asks for: under the next key, with the same `event_id`. */
 import { all, batch, type Statement } from "../storage.ts";
 import { NEXT_KEY } from "./learn.ts";
-import type { EventRow } from "./rows.ts";
-import { idsOf, inRange, type TimeRange } from "./time-range.ts";
+import { type EventRow, lostSql } from "./rows.ts";
+import type { BulkResend } from "./schema.ts";
+import { idsOf, inRange } from "./time-range.ts";
 import { LEASE_MS, type Written } from "./write.ts";
 
 /** Deliveries that one call sends again. */
@@ -50,15 +51,6 @@ export async function resend(
   return event ? { event, deliveries: rows } : null;
 }
 
-/** What a bulk resend takes: what failed or died, of one endpoint or of all. It continues below the sequence `before`. */
-export type BulkResend = {
-  owner: string;
-  statuses: readonly ("failed" | "dead")[];
-  endpointId: string | null;
-  range: TimeRange;
-  before: number;
-};
-
 /** What one call did; `next`: where the next one continues, null if this was the last. */
 export type BulkResent = { resent: number; next: number | null };
 
@@ -70,37 +62,45 @@ const THESE = `(delivery.event_seq, delivery.endpoint_id) IN
 /**
  * Sends again up to RESEND_MAX of what failed, newest first, due at once. A round never meets the same delivery twice,
  * whatever becomes of it meanwhile: it goes on below the last sequence.
- * @throws StorageError
  */
 export async function resendMany(
   db: D1Database,
+  owner: string,
   wanted: BulkResend,
   now: number,
 ): Promise<BulkResent> {
-  const { matching, next } = await findLost(db, wanted);
+  const { matching, next } = await findLost(db, owner, wanted);
   if (matching.length === 0) return { resent: 0, next };
   const sql = `${RESEND} AND ${THESE} RETURNING event_seq`;
-  const rows = await all(db, sql, now, wanted.owner, JSON.stringify(matching));
+  const rows = await all(db, sql, now, owner, JSON.stringify(matching));
   return { resent: rows.length, next };
 }
 
-/** How many `resendMany` would send again. @throws StorageError */
-export async function countMany(db: D1Database, wanted: BulkResend): Promise<BulkResent> {
-  const { matching, next } = await findLost(db, wanted);
+/** How many `resendMany` would send again. */
+export async function countMany(
+  db: D1Database,
+  owner: string,
+  wanted: BulkResend,
+): Promise<BulkResent> {
+  const { matching, next } = await findLost(db, owner, wanted);
   if (matching.length === 0) return { resent: 0, next };
-  const sql = `SELECT count(*) AS n FROM delivery WHERE ${IS_ACTIVE} IS NOT NULL AND ?1 IS ?1 AND owner = ?2 AND ${THESE}`;
-  const [counted] = await all<{ n: number }>(db, sql, 0, wanted.owner, JSON.stringify(matching));
+  const sql = `SELECT count(*) AS n FROM delivery WHERE ${IS_ACTIVE} IS NOT NULL AND owner = ?2 AND ${THESE}`;
+  const [counted] = await all<{ n: number }>(db, sql, null, owner, JSON.stringify(matching));
   return { resent: counted?.n ?? 0, next };
 }
 
 /** What one call of a round is about. */
 async function findLost(
   db: D1Database,
-  { owner, statuses, endpointId, range, before }: BulkResend,
+  owner: string,
+  { status, endpoint, since, until, cursor }: BulkResend,
 ): Promise<{ matching: Found[]; next: number | null }> {
-  // Served by delivery_failed, one status at a time.
-  const source = (status: string) => `SELECT * FROM (SELECT event_seq, endpoint_id FROM delivery
-    WHERE owner = ?1 AND status IN ('failed', 'dead') AND status = '${status}' AND event_seq < ?2
+  const statuses = status ? [status] : (["failed", "dead"] as const);
+  // One status at a time.
+  const source = (
+    one: "failed" | "dead",
+  ) => `SELECT * FROM (SELECT event_seq, endpoint_id FROM delivery
+    WHERE owner = ?1 AND ${lostSql(one)} AND event_seq < ?2
       AND ${inRange("event_seq", "?7", "?8")} ORDER BY event_seq DESC LIMIT ?6)`;
   const found = await all<Found>(
     db,
@@ -108,7 +108,14 @@ async function findLost(
        AND (?4 IS NULL OR event.occurred_at >= ?4) AND (?5 IS NULL OR event.occurred_at < ?5) AS matches
      FROM (${statuses.map(source).join(" UNION ALL ")}) AS d JOIN event ON event.seq = d.event_seq
      ORDER BY d.event_seq DESC LIMIT ?6`,
-    ...[owner, before, endpointId, range.since, range.until, RESEND_MAX + 1, ...idsOf(range)],
+    ...[
+      owner,
+      cursor?.seq ?? Number.MAX_SAFE_INTEGER,
+      endpoint ?? null,
+      since ?? null,
+      until ?? null,
+    ],
+    ...[RESEND_MAX + 1, ...idsOf({ since, until })],
   );
   const { page, next } = wholeEvents(found);
   return { matching: page.filter(({ matches }) => matches === 1), next };

@@ -18,6 +18,16 @@ export const DELIVERY_STATUSES = [
 /** How far a delivery has come. */
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 
+/** Whether a delivery with this status did not arrive, and will not by itself. */
+export function isLost(status: DeliveryStatus | undefined): status is "failed" | "dead" {
+  return status === "failed" || status === "dead";
+}
+
+/** SQL: a delivery has this status, by the index delivery_failed, which SQLite takes only if both are said. */
+export function lostSql(status: "failed" | "dead"): string {
+  return `status IN ('failed', 'dead') AND status = '${status}'`;
+}
+
 /** A row of the table `event`. */
 export type EventRow = {
   /** Order of commit; the version of the resource. */

@@ -2,11 +2,11 @@
 import type { Delivery, DeliveryProgress, LoggedEvent, Polled } from "./answers.ts";
 import type { Progress } from "./gateway.ts";
 import type { Learned } from "./learn.ts";
-import type { DeliveryOfEvent, EventWithCounts, Place } from "./lists.ts";
+import type { DeliveryOfEvent, EventWithCounts } from "./lists.ts";
 import { type News, POLL_WAITING } from "./poll.ts";
 import type { Registry } from "./resource.ts";
 import { DELIVERY_STATUSES, type DeliveryRow, type DeliveryStatus } from "./rows.ts";
-import type { TimeRange } from "./time-range.ts";
+import type { Place } from "./schema.ts";
 
 // What a look at the gateway shows of one that is being sent. Discarded is the walk's to judge.
 const SHOWN: Record<Progress, DeliveryStatus> = {
@@ -17,10 +17,7 @@ const SHOWN: Record<Progress, DeliveryStatus> = {
 };
 
 /** The part of a delivery that changes; `now`: what the gateway says about its present key. */
-export function toProgress(
-  row: Omit<DeliveryRow, "owner" | "type">,
-  now: Learned | undefined,
-): DeliveryProgress {
+export function toProgress(row: DeliveryRow, now: Learned | undefined): DeliveryProgress {
   const isLive = now !== undefined && row.status === "sending";
   const { resends, last_http_status, error } = row;
   const next_try_at = isoOrNull(nextTryAt(row, now));
@@ -128,17 +125,6 @@ export function toPolled(news: News, isSilent: boolean): Omit<Polled, "data" | "
     },
     gateway: isDown ? "down" : "ok",
   };
-}
-
-/** The times of a query. */
-export function rangeOf({
-  since,
-  until,
-}: {
-  since?: number | undefined;
-  until?: number | undefined;
-}): TimeRange {
-  return { since: since ?? null, until: until ?? null };
 }
 
 /** The cursor of a page that has a next one. */

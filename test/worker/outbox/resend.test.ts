@@ -2,8 +2,9 @@
 import { env as testEnv } from "cloudflare:workers";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ownAmong, record } from "../../../src/outbox/learn.ts";
-import { type BulkResend, RESEND_MAX, resend, resendMany } from "../../../src/outbox/resend.ts";
+import { RESEND_MAX, resend, resendMany } from "../../../src/outbox/resend.ts";
 import type { DeliveryStatus } from "../../../src/outbox/rows.ts";
+import type { BulkResend } from "../../../src/outbox/schema.ts";
 import { LEASE_MS } from "../../../src/outbox/write.ts";
 import type { Bindings } from "../../../src/settings.ts";
 import { listed, notedEndpoints } from "../../support/gateway.ts";
@@ -127,11 +128,7 @@ describe("an event's", () => {
 });
 
 describe("many", () => {
-  const all: BulkResend = {
-    ...{ owner: "a", statuses: ["failed", "dead"], endpointId: null },
-    ...{ range: { since: null, until: null }, before: Number.MAX_SAFE_INTEGER },
-  };
-  const bulk = (given: Partial<BulkResend> = {}) => resendMany(DB, { ...all, ...given }, NOW);
+  const bulk = (wanted: BulkResend = {}) => resendMany(DB, "a", wanted, NOW);
   const resent = async () =>
     (await deliveryRows(DB)).filter(({ resends }) => resends > 0).map(({ event_seq }) => event_seq);
 
@@ -160,11 +157,11 @@ describe("many", () => {
       lost({ endpoint_id: "a2", occurred_at: 30 }),
       lost({ occurred_at: 40 }),
     ]);
-    expect((await bulk({ statuses: ["dead"] })).resent).toBe(1);
-    expect((await bulk({ endpointId: "a2" })).resent).toBe(1);
-    expect((await bulk({ range: { since: 40, until: null } })).resent).toBe(1);
-    expect((await bulk({ range: { since: null, until: 10 } })).resent).toBe(0);
-    expect((await bulk({ range: { since: 10, until: 11 } })).resent).toBe(1);
+    expect((await bulk({ status: "dead" })).resent).toBe(1);
+    expect((await bulk({ endpoint: "a2" })).resent).toBe(1);
+    expect((await bulk({ since: 40 })).resent).toBe(1);
+    expect((await bulk({ until: 10 })).resent).toBe(0);
+    expect((await bulk({ since: 10, until: 11 })).resent).toBe(1);
     expect(await resent()).toEqual([1, 2, 3, 4]);
   });
 
@@ -174,7 +171,7 @@ describe("many", () => {
     await DB.prepare("UPDATE event SET id = ? WHERE seq = 1").bind(eventIdOf(9)).run();
     expect((await bulk()).resent).toBe(2);
     await DB.prepare("UPDATE delivery SET status = 'failed', due_at = NULL, finished_at = 1").run();
-    expect((await bulk({ range: { since: 1, until: null } })).resent).toBe(2);
+    expect((await bulk({ since: 1 })).resent).toBe(2);
   });
 
   test("a thousand at a time, whole events, and in a round never the same one twice, whatever becomes of it", async () => {
@@ -188,7 +185,10 @@ describe("many", () => {
     await DB.prepare(
       "UPDATE delivery SET status = 'dead', due_at = NULL, finished_at = 1 WHERE status = 'pending'",
     ).run();
-    expect(await bulk({ before: first.next ?? 0 })).toEqual({ resent: 50, next: null });
+    expect(await bulk({ cursor: { seq: first.next ?? 0, endpointId: "" } })).toEqual({
+      resent: 50,
+      next: null,
+    });
     expect(new Set((await deliveryRows(DB)).map(({ resends }) => resends))).toEqual(new Set([1]));
   });
 
