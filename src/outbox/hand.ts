@@ -29,7 +29,7 @@ export type Hands = {
 // It stops after so many failures in a row: the run that asked it finds out what is wrong.
 const FAILURES_MAX = 5;
 
-/** The work of one hand: an invocation of its own, with its own budget. @throws StorageError, SettingError */
+/** The work of one hand: an invocation of its own, with its own budget. @throws SettingError */
 export async function lendHand(
   env: Bindings,
   outbox: Outbox,

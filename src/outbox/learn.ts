@@ -52,7 +52,6 @@ export function ownAmong(deliveries: GatewayDelivery[]): Learned[] {
 /**
  * Marks those that are stuck, which is not merely late: no progress and no try due for half an hour, while the gateway
  * was finishing deliveries made later. Of an endpoint with a rate limit, none of its own either.
- * @throws StorageError
  */
 export async function withStuck(
   db: D1Database,

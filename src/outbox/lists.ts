@@ -106,7 +106,7 @@ async function pageOf<Row>(
   return { rows: page, next: last ? placeOf(last) : null };
 }
 
-/** An owner's event with its counts, or null. @throws StorageError */
+/** An owner's event with its counts, or null. */
 export function findEvent(
   db: D1Database,
   owner: string,
@@ -116,7 +116,7 @@ export function findEvent(
   return first<EventWithCounts>(db, sql, id, owner);
 }
 
-/** The deliveries of an owner's event; of one endpoint, or of all. @throws StorageError */
+/** The deliveries of an owner's event; of one endpoint, or of all. */
 export function deliveriesOf(
   db: D1Database,
   owner: string,

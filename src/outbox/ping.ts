@@ -15,7 +15,7 @@ ON CONFLICT (id) DO NOTHING RETURNING *`;
 
 /**
  * Writes a ping. Null: the endpoint is not active, or not the owner's.
- * @throws StorageError; UncertainError
+ * @throws UncertainError
  */
 export function commitPing(db: D1Database, request: PingRequest): Promise<Written | null> {
   return write(db, request, [PING.type, null, null, null, 0]);
@@ -24,7 +24,7 @@ export function commitPing(db: D1Database, request: PingRequest): Promise<Writte
 /**
  * Writes a test event: the example of a type, whose webhook says that it is a test.
  * @returns null if the endpoint is not active, or not the owner's
- * @throws StorageError; UncertainError
+ * @throws UncertainError
  */
 export function commitTest(
   db: D1Database,

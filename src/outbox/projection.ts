@@ -36,15 +36,15 @@ JOIN event ON event.seq = ${lastChangeOf("wanted")}`;
  * another worker's. If KV refuses a few in a row, the rest is left.
  * @returns those that KV took, and those that it refused
  */
-export async function putAll(
+export async function putAll<Change extends Latest>(
   stores: Stores,
-  changes: Latest[],
+  changes: Change[],
   lease: number,
   may: () => boolean = () => true,
-): Promise<{ put: Latest[]; refused: Latest[] }> {
+): Promise<{ put: Change[]; refused: Change[] }> {
   const queue = [...changes];
-  const put: Latest[] = [];
-  const refused: Latest[] = [];
+  const put: Change[] = [];
+  const refused: Change[] = [];
   let failures = 0;
   await pool({
     width: () => PUTS_AT_ONCE,

@@ -37,7 +37,6 @@ UPDATE cron_state SET purge_after = coalesce((SELECT iif(occurred_at < ?1, seq, 
 /**
  * Removes events that were finished before `before` (ms), with their deliveries, as many as the budget allows.
  * @returns how many events were removed
- * @throws StorageError
  */
 export async function purge(
   db: D1Database,
@@ -84,7 +83,7 @@ export function hasExpiredSql(id: string): string {
   return `EXISTS (${expiredSql(id)})`;
 }
 
-/** Gives up what is held of events from before `before` (ms). @returns how many @throws StorageError */
+/** Gives up what is held of events from before `before` (ms). @returns how many */
 export function expireHeld(db: D1Database, before: number, now: number): Promise<number> {
   return run(
     db,

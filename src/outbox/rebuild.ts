@@ -26,7 +26,6 @@ const LEAP = 1_000_000_000;
 /**
  * Puts the last change of each resource in the log into KV again if KV has a different one, as many as the budget
  * allows; the cron puts the rest. What the log no longer has is only in KV, and stays.
- * @throws StorageError
  */
 export async function rebuildFromLog(
   stores: Stores,
@@ -54,7 +53,7 @@ export async function rebuildFromLog(
 /**
  * Writes a change, with its event and deliveries, for each value whose version in KV the log does not know: it was lost
  * when the database was restored to an earlier time. The cron does what follows a commit.
- * @throws StorageError; `BadCursor`
+ * @throws BadCursor
  */
 export async function rebuildFromKv(
   { env, outbox: { resources } }: Stores,

@@ -23,7 +23,6 @@ WHERE ${IS_ACTIVE} IS NOT NULL AND delivery.status IN ('delivered', 'failed', 'd
  * Sends one delivery again, or, without an endpoint, those of an event that failed or died, or all that are final if
  * none did. They are ours where they are pending.
  * @returns null if the owner has no such event
- * @throws StorageError
  */
 export async function resend(
   db: D1Database,

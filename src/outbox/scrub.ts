@@ -38,7 +38,6 @@ export type Compared = {
 /**
  * Compares KV with the last changes among the KV_BULK_KEYS events after the id `after` and before `until`: one
  * statement, one bulk read. Changes that the log does not mark as projected are on their way.
- * @throws StorageError
  */
 export async function compare(
   { env, outbox }: Stores,

@@ -27,7 +27,6 @@ const lists = new WeakMap<D1Database, Waiting[]>();
  * Records with others: waits a moment; a request that is still in the list then takes the whole list. If it dies,
  * nothing is lost: the others record their own after a while, and rows are leased.
  * @returns its changes afterwards; those that were no longer ours are absent
- * @throws StorageError
  */
 export async function settle(db: D1Database, settling: Settling): Promise<Marked[]> {
   const list = lists.get(db) ?? [];

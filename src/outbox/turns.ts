@@ -76,7 +76,7 @@ UPDATE cron_state SET ${place} = coalesce((SELECT owner FROM turn ORDER BY round
 RETURNING ${place} AS place`;
 }
 
-/** Up to `limit` owners with something due at `until` (ms), in turn from the kept place. @throws StorageError */
+/** Up to `limit` owners with something due at `until` (ms), in turn from the kept place. */
 export async function dueOwners(
   db: D1Database,
   work: Exclude<Work, "post">,

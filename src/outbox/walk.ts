@@ -47,7 +47,6 @@ const IDLE_MS = 600_000;
  * Continues where the last run stopped: a window of time is fixed when none is open, and the place in it is saved
  * after each page, so that nothing is read twice, whatever the traffic.
  * @param agenda `underWay`: whether anything is pending or sending
- * @throws StorageError
  */
 export async function walk(
   run: Run,
