@@ -18,7 +18,7 @@ import {
 } from "./learn.ts";
 import { type Outcome, recordStatement } from "./outcome.ts";
 import { type DeliveryRow, presentKey } from "./rows.ts";
-import { dueOwners } from "./turns.ts";
+import { keepTurnSql, turnSql } from "./turns.ts";
 import { LEASE_MS } from "./write.ts";
 
 /** What one run did. `again`: deliveries that will be posted again. */
@@ -27,6 +27,7 @@ export type LookUpReport = { claimed: number; pages: number; byKey: number; agai
 // Rows per claim; a run hands back those that it cannot look for.
 const CLAIM_MAX = 200;
 const PER_OWNER_MAX = 50;
+const OWNERS_MAX = 50;
 // More than this are looked for by window first.
 const BY_KEY_MAX = 8;
 // Deliveries on a page, and endpoints that one window names: their ids make a URL of 1.5 KB.
@@ -39,6 +40,19 @@ const LAG_MAX = 6;
 
 // A find is up to two calls, a subscription two; recording and telling come after.
 const MIN_LEFT = 8;
+
+// ?1 the place, ?2 the time, ?3 how many owners, ?4 the lease. Served by delivery_sending, owner by owner.
+const CLAIM = `${turnSql("look-up")},
+lane (owner) AS MATERIALIZED (SELECT owner FROM turn ORDER BY round, owner),
+share (rows) AS MATERIALIZED (SELECT max(${PER_OWNER_MAX}, ${CLAIM_MAX} / max(1, count(*))) FROM lane)
+UPDATE delivery SET due_at = ?4 WHERE status = 'sending' AND (event_seq, endpoint_id) IN (
+  SELECT j.value ->> 0, j.value ->> 1 FROM lane
+  CROSS JOIN json_each((SELECT json_group_array(json_array(event_seq, endpoint_id)) FROM (
+    SELECT event_seq, endpoint_id FROM delivery
+    WHERE status = 'sending' AND owner = lane.owner AND due_at <= ?2 ORDER BY due_at LIMIT (SELECT rows FROM share)))) AS j
+  LIMIT ${CLAIM_MAX})
+RETURNING *, (SELECT id FROM event WHERE seq = event_seq) AS id`;
+const KEEP_TURN = keepTurnSql("look-up");
 
 /** A delivery that is ours, with its event's id. */
 type Row = DeliveryRow & { id: string };
@@ -53,15 +67,21 @@ type Looking = { run: Run; proof: Proof; budget: Budget; report: LookUpReport };
  */
 export async function lookUp(
   run: Run,
-  { walkedTo, proof }: { walkedTo: number | null; proof: Proof },
+  { turn, walkedTo, proof }: { turn: string; walkedTo: number | null; proof: Proof },
   budget: Budget,
 ): Promise<LookUpReport> {
   const report: LookUpReport = { claimed: 0, pages: 0, byKey: 0, again: 0 };
   const looking = { run, proof, budget, report };
+  let place = turn;
   // The claim, one look, recording and telling.
   while (budget.left() >= 6) {
     const now = Date.now();
-    const rows = await claim(run.env.DB, { now, until: lookedAtUntil(walkedTo, now) });
+    const given = [place, lookedAtUntil(walkedTo, now), OWNERS_MAX];
+    const [[kept] = [], rows = []] = await batch<Row & { place: string }>(run.env.DB, [
+      [KEEP_TURN, ...given],
+      [CLAIM, ...given, now + LEASE_MS],
+    ]);
+    place = kept?.place ?? place;
     if (rows.length === 0) break;
     report.claimed += rows.length;
     await postAgain(
@@ -80,27 +100,6 @@ export async function lookUp(
 function lookedAtUntil(walkedTo: number | null, now: number): number {
   const walked = walkedTo === null ? now : walkedTo - CLOCK_SKEW_MS + PATIENCE_MS;
   return Math.max(Math.min(now, walked), now - LAG_MAX * PATIENCE_MS);
-}
-
-/** Claims due rows, owners in turn. */
-async function claim(db: D1Database, { now, until }: { now: number; until: number }) {
-  const owners = await dueOwners(db, "look-up", until);
-  if (owners.length === 0) return [];
-  const each = Math.max(PER_OWNER_MAX, Math.floor(CLAIM_MAX / owners.length));
-  const [rows = []] = await batch<Row>(db, [
-    [
-      // Served by delivery_sending, owner by owner.
-      `UPDATE delivery SET due_at = ?3 WHERE status = 'sending' AND (event_seq, endpoint_id) IN (
-         SELECT d.event_seq, d.endpoint_id FROM json_each(?1) AS turn JOIN delivery AS d
-         ON (d.event_seq, d.endpoint_id) IN (SELECT event_seq, endpoint_id FROM delivery
-           WHERE owner = turn.value AND status = 'sending' AND due_at <= ?2 ORDER BY due_at LIMIT ?4)
-         LIMIT ?5)
-       RETURNING *, (SELECT id FROM event WHERE seq = event_seq) AS id`,
-      ...[JSON.stringify(owners), until, now + LEASE_MS, each, CLAIM_MAX],
-    ],
-    ["UPDATE cron_state SET look_up_turn = ?1", owners.at(-1)],
-  ]);
-  return rows;
 }
 
 /**

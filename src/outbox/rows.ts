@@ -91,6 +91,7 @@ export type CronRow = {
   walk_endpoints: string | null;
   walk_failures: number;
   post_turn: string;
+  look_up_turn: string;
   project_turn: string;
   breaker: "closed" | "open";
   breaker_until: number;

@@ -89,11 +89,13 @@ export const TASKS: Task[] = [
   {
     name: "lookUp",
     due: () => anyDueSql("look-up"),
-    // The owners, the claim, two calls, recording, telling.
+    // The claim, two calls, recording, telling.
     least: 8,
     share: 0.1,
-    run: (run, agenda, budget) =>
-      lookUp(run, { walkedTo: agenda.row.walk_since, proof: proofOf(agenda) }, budget),
+    run: (run, agenda, budget) => {
+      const { look_up_turn: turn, walk_since: walkedTo } = agenda.row;
+      return lookUp(run, { turn, walkedTo, proof: proofOf(agenda) }, budget);
+    },
   },
   {
     name: "purge",
