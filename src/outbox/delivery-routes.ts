@@ -11,7 +11,7 @@ import { finish } from "./publish.ts";
 import { countMany, resend, resendMany } from "./resend.ts";
 import { parseKey, presentKey } from "./rows.ts";
 import { BulkResend, IdPath, LogQuery, PollQuery } from "./schema.ts";
-import { cursorOf, toDelivery, toPolled, toProgress, withoutContents } from "./views.ts";
+import { cursorOf, toDelivery, toProgress, withoutContents } from "./views.ts";
 import { whose } from "./whose.ts";
 
 /** Routes under /delivery. */
@@ -41,7 +41,8 @@ export const delivery = newApp()
       ...{ sequence: row.event_seq, endpoint_id: row.endpoint_id },
       ...toProgress(row, seen.get(presentKey(row))),
     }));
-    return c.json({ ...toPolled(news, error !== null), data, watched }, 200);
+    const gateway = error === null ? news.rest.gateway : "down";
+    return c.json({ ...news.rest, gateway, data, watched }, 200);
   })
   .post("/resend", validOptionalBody(BulkResend), async (c) => {
     const wanted = c.req.valid("json");

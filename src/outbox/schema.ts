@@ -49,7 +49,6 @@ export const LogQuery = z.strictObject({
   limit: Limit,
   cursor: z.optional(Place),
 });
-/** What to list. */
 export type LogQuery = z.infer<typeof LogQuery>;
 
 /** Deliveries by place, `sequence.endpoint_id`, or all of an event, `sequence`; separated by commas. */
@@ -71,7 +70,6 @@ export const PollQuery = z.strictObject({
   type: z.optional(text(1, 255)),
   watch: z.optional(Places),
 });
-/** What an owner has and wants to know. */
 export type PollQuery = z.infer<typeof PollQuery>;
 
 /** Body of POST /delivery/resend; all of it is optional. `cursor`: of the call before, to continue the same round. `dry_run`: only count them. */
@@ -82,7 +80,6 @@ export const BulkResend = z.strictObject({
   dry_run: z.optional(z.boolean()),
   cursor: z.optional(Place),
 });
-/** What a bulk resend takes: what failed or died, of one endpoint or of all. */
 export type BulkResend = z.infer<typeof BulkResend>;
 
 /** Body of POST /rebuild. `from`: which is right if KV and the log differ. `dry_run`: only compare them. */

@@ -4,6 +4,16 @@ import { v7 as uuidv7 } from "uuid";
 /** `since` <= occurred_at < `until`, in ms. */
 export type TimeRange = { since?: number | undefined; until?: number | undefined };
 
+/** A time (ms) as the API says it. */
+export function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** As `iso`; null stays null. */
+export function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : iso(ms);
+}
+
 /** The smallest event id for a time (ms). */
 export function idAt(ms: number): string {
   return uuidv7({ msecs: Math.max(0, ms), seq: 0, random: new Uint8Array(16) });
