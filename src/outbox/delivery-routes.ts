@@ -56,20 +56,12 @@ export const delivery = newApp()
   .get("/:id", validPath(IdPath), async (c) => {
     const row = await own(c);
     const outbox = c.get("outbox");
-    const looked = await lookAtOne(c.env, outbox, row);
-    const { now, attempts, error } = looked;
-    const last = attempts?.at(-1);
-    const shown = toDelivery(outbox.resources, row, now ?? undefined);
-    return c.json(
-      {
-        ...shown,
-        last_http_status: last?.http_status ?? shown.last_http_status,
-        body: bodyOf({ ...row, seq: row.event_seq }, outbox.resources) as Record<string, unknown>,
-        attempts_made: attempts,
-        ...(error === null ? {} : { attempts_error: error }),
-      },
-      200,
-    );
+    const { now, attempts, error } = await lookAtOne(c.env, outbox, row);
+    const shown = toDelivery(outbox.resources, row, now);
+    const last_http_status = attempts?.at(-1)?.http_status ?? shown.last_http_status;
+    const body = bodyOf({ ...row, seq: row.event_seq }, outbox.resources);
+    const more = error === null ? {} : { attempts_error: error };
+    return c.json({ ...shown, last_http_status, body, attempts_made: attempts, ...more }, 200);
   })
   .post("/:id/resend", validPath(IdPath), async (c) => {
     const row = await own(c);

@@ -73,6 +73,6 @@ function catalogueOf(resources: Registry) {
       },
       resources,
     );
-    return { type, description, resource, body: body as Record<string, unknown> };
+    return { type, description, resource, body };
   });
 }

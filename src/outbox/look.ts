@@ -38,7 +38,7 @@ const looks = new WeakMap<D1Database, Map<string, Look>>();
 
 /**
  * What the gateway says about those of an owner's deliveries that it is sending, by key; nothing if it does not answer.
- * Records only what is final, each matched to the owner's own row and endpoint. Never rejects.
+ * Records only what is final, each matched to the owner's own row and endpoint.
  */
 export async function look(
   env: Bindings,
@@ -56,19 +56,15 @@ export async function look(
   // Noted before the answer: of polls at once, one asks.
   const mine: Look = { ...(last ?? NOTHING), at: now };
   remember(known, owner, mine);
-  try {
-    const endpointIds = [...new Set(sending.map(({ endpoint_id }) => endpoint_id))];
-    const fromMs =
-      Math.min(...sending.map(({ accepted_at }) => accepted_at ?? now)) - CLOCK_SKEW_MS;
-    const listed = await outbox.connect(env).list({
-      ...{ fromMs, toMs: now + CLOCK_SKEW_MS, cursor: null, limit: LIMIT },
-      endpointIds: endpointIds.slice(0, ENDPOINTS_MAX),
-    });
-    mine.error = listed.kind === "silent" ? listed.error : null;
-    if (listed.kind !== "page") return mine;
+  const endpointIds = [...new Set(sending.map(({ endpoint_id }) => endpoint_id))];
+  const fromMs = Math.min(...sending.map(({ accepted_at }) => accepted_at ?? now)) - CLOCK_SKEW_MS;
+  const listed = await outbox.connect(env).list({
+    ...{ fromMs, toMs: now + CLOCK_SKEW_MS, cursor: null, limit: LIMIT },
+    endpointIds: endpointIds.slice(0, ENDPOINTS_MAX),
+  });
+  mine.error = listed.kind === "silent" ? listed.error : null;
+  if (listed.kind === "page") {
     mine.seen = await recordFinal(env, outbox, owner, sending, listed.deliveries);
-  } catch (error) {
-    logError({ owner, look: sending.length }, error);
   }
   return mine;
 }
@@ -86,7 +82,7 @@ function remember(known: Map<string, Look>, owner: string, mine: Look): void {
   if (known.size > REMEMBERED_MAX && oldest !== undefined) known.delete(oldest);
 }
 
-/** @returns those that are about these rows, by key */
+/** @returns what is about these rows, by key; what could not be recorded, too */
 async function recordFinal(
   env: Bindings,
   outbox: Outbox,
@@ -100,7 +96,9 @@ async function recordFinal(
     ({ progress }) => progress === "success" || progress === "failure",
   );
   const final = await withAnswers(outbox.connect(env), isFinal, ANSWERS_MAX);
-  await record(env.DB, outbox.endpoints, final, { at: Date.now(), owner });
+  await record(env.DB, outbox.endpoints, final, { at: Date.now(), owner }).catch((error) =>
+    logError({ owner, look: rows.length }, error),
+  );
   // Those that ended, with what their endpoints answered.
   return new Map([...learned, ...final].map((one) => [one.key, one]));
 }
@@ -110,12 +108,12 @@ const SHOWN_KEYS_MAX = 3;
 
 /** The attempts of a delivery, oldest first; or why the gateway does not say. `now`: what it says of the present key. */
 export type Looked = {
-  now: Learned | null;
+  now: Learned | undefined;
   attempts: Attempt[] | null;
   error: string | null;
 };
 
-/** Asks the gateway for one delivery and its attempts, and records a final status. Never rejects. */
+/** Asks the gateway for one delivery and its attempts, and records a final status. */
 export async function lookAtOne(
   env: Bindings,
   outbox: Outbox,
@@ -127,26 +125,11 @@ export async function lookAtOne(
     versions.slice(-SHOWN_KEYS_MAX).map((version) => attemptsOf(gateway, row, version)),
   );
   const silent = shown.find(({ error }) => error !== null);
-  if (silent) return { now: null, attempts: null, error: silent.error };
+  if (silent) return { now: undefined, attempts: null, error: silent.error };
   const found = shown.at(-1)?.delivery;
-  const now = found ? await recordOne(env, outbox, row, found) : null;
+  const seen = await recordFinal(env, outbox, row.owner, [row], found ? [found] : []);
+  const now = seen.get(presentKey(row));
   return { now, attempts: shown.flatMap(({ attempts }) => attempts), error: null };
-}
-
-/** Never rejects: what could not be recorded is shown all the same. */
-async function recordOne(
-  env: Bindings,
-  outbox: Outbox,
-  row: DeliveryOfEvent,
-  found: GatewayDelivery,
-): Promise<Learned | null> {
-  try {
-    const learned = await recordFinal(env, outbox, row.owner, [row], [found]);
-    return learned.get(presentKey(row)) ?? null;
-  } catch (error) {
-    logError({ delivery: presentKey(row) }, error);
-    return ownAmong([found])[0] ?? null;
-  }
 }
 
 async function attemptsOf(gateway: Gateway, { id, endpoint_id }: DeliveryOfEvent, version: number) {

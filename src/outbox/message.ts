@@ -10,7 +10,7 @@ export type Content = Omit<EventContent, "seq"> & { seq?: number };
  * The body, built anew for each post, always the same for the same event: `{event, description, event_id,
  * sequence?, occurred_at, test?, [name]?}`. A read and a test have no `sequence`: they change nothing.
  */
-export function bodyOf(content: Content, resources: Registry): object {
+export function bodyOf(content: Content, resources: Registry): Record<string, unknown> {
   const { id, seq, type, occurred_at, resource, test } = content;
   const texts = (resource === null ? undefined : resources.get(resource)?.types.get(type)) ?? {
     ...PING,
