@@ -3,7 +3,7 @@ import { problem } from "../errors.ts";
 import { newApp } from "../http.ts";
 import { validPath, validQuery } from "../validate.ts";
 import { deliveriesOf, findEvent, listEvents, summaryOf } from "./lists.ts";
-import { bodyOf } from "./message.ts";
+import { bodyOf, exampleOf } from "./message.ts";
 import { finish } from "./publish.ts";
 import { resend } from "./resend.ts";
 import { eventTypesOf, type Registry } from "./resource.ts";
@@ -62,17 +62,9 @@ export const event = newApp()
 
 /** Every event type, with the body that a test event of it sends. */
 function catalogueOf(resources: Registry) {
-  return eventTypesOf(resources).map(({ type, description, example }) => {
-    const resource = [...resources.values()].find(({ types }) => types.has(type))?.name ?? null;
-    const { id = null } = (example ?? {}) as { id?: string | number | null };
-    const body = bodyOf(
-      {
-        ...{ id: "0193f0a0-0000-7000-8000-000000000000", type, occurred_at: 0, test: 1, resource },
-        resource_id: id === null ? null : String(id),
-        data: example && JSON.stringify(example),
-      },
-      resources,
-    );
-    return { type, description, resource, body };
+  return eventTypesOf(resources).map((one) => {
+    const { type, description, resource } = one;
+    const test = { id: "0193f0a0-0000-7000-8000-000000000000", occurred_at: 0, test: 1 as const };
+    return { type, description, resource, body: bodyOf({ ...test, ...exampleOf(one) }, resources) };
   });
 }
