@@ -4,7 +4,7 @@ import { problem } from "../errors.ts";
 import { type AppEnv, newApp } from "../http.ts";
 import { validOptionalBody, validPath, validQuery } from "../validate.ts";
 import { type DeliveryOfEvent, deliveriesOf, listDeliveries } from "./lists.ts";
-import { look, lookAtOne, NOTHING } from "./look.ts";
+import { askLive, askLiveOne, NOTHING } from "./live.ts";
 import { bodyOf } from "./message.ts";
 import { poll } from "./poll.ts";
 import { finish } from "./publish.ts";
@@ -21,7 +21,7 @@ export const delivery = newApp()
     const owner = whose(c, query.owner);
     const { rows, next } = await listDeliveries(c.env.DB, owner, query);
     const outbox = c.get("outbox");
-    const { seen } = owner === null ? NOTHING : await look(c.env, outbox, owner, rows);
+    const { seen } = owner === null ? NOTHING : await askLive(c.env, outbox, owner, rows);
     const data = rows.map((row) => {
       const shown = toDelivery(outbox.resources, row, seen.get(presentKey(row)));
       return owner === null ? withoutContents(row.owner, shown) : shown;
@@ -32,8 +32,8 @@ export const delivery = newApp()
     const owner = c.get("owner");
     const news = await poll(c.env.DB, owner, c.req.valid("query"));
     const outbox = c.get("outbox");
-    const looked = [...news.watched, ...news.rows, ...news.sending];
-    const { seen, error } = await look(c.env, outbox, owner, looked);
+    const asked = [...news.watched, ...news.rows, ...news.sending];
+    const { seen, error } = await askLive(c.env, outbox, owner, asked);
     const data = news.rows.map((row) =>
       toDelivery(outbox.resources, row, seen.get(presentKey(row))),
     );
@@ -56,7 +56,7 @@ export const delivery = newApp()
   .get("/:id", validPath(IdPath), async (c) => {
     const row = await own(c);
     const outbox = c.get("outbox");
-    const { now, attempts, error } = await lookAtOne(c.env, outbox, row);
+    const { now, attempts, error } = await askLiveOne(c.env, outbox, row);
     const shown = toDelivery(outbox.resources, row, now);
     const last_http_status = attempts?.at(-1)?.http_status ?? shown.last_http_status;
     const body = bodyOf({ ...row, seq: row.event_seq }, outbox.resources);

@@ -168,7 +168,7 @@ async function byKey({ run, proof, budget, report }: Looking, rows: Row[]): Prom
     report.byKey++;
     const one = await run.gateway.find(presentKey(row), row.endpoint_id);
     if (one.kind === "delivery") found.push(one.delivery);
-    else outcomes.push(await outcomeOf(run, row, one, proof));
+    else outcomes.push(await outcomeOfAbsent(run, row, one, proof));
   }
   report.again += outcomes.filter(({ to }) => to.status === "pending").length;
   await learn(run, found, { proof, at, room: budget.left() - 4 });
@@ -177,7 +177,7 @@ async function byKey({ run, proof, budget, report }: Looking, rows: Row[]): Prom
 }
 
 /** What becomes of one that was not found as a delivery. */
-async function outcomeOf(
+async function outcomeOfAbsent(
   run: Run,
   row: Row,
   found: Exclude<Found, { kind: "delivery" }>,

@@ -5,7 +5,7 @@
 import { all, batch } from "../storage.ts";
 import type { Polled } from "./answers.ts";
 import { type DeliveryOfEvent, EVENT_OF } from "./lists.ts";
-import type { Lookable } from "./look.ts";
+import type { LiveRow } from "./live.ts";
 import { type CronRow, type DeliveryRow, isLost, lostSql } from "./rows.ts";
 import type { PollQuery } from "./schema.ts";
 import { iso, isoOrNull } from "./time-range.ts";
@@ -28,7 +28,7 @@ export type News = {
   rows: DeliveryOfEvent[];
   watched: WatchedRow[];
   /** The newest that the gateway has: asked for whether they are shown or not, so that a failure is seen at once. */
-  sending: Lookable[];
+  sending: LiveRow[];
   rest: Omit<Polled, "data" | "watched">;
 };
 
@@ -96,7 +96,7 @@ export async function poll(db: D1Database, owner: string, query: PollQuery): Pro
   ]);
   const [keys, newest, watched, [failing], waits, [state], sending] = results as [
     ...[Key[], Newest[], WatchedRow[], [Failing], Waits[]],
-    ...[[Pick<CronRow, "breaker">], Lookable[]],
+    ...[[Pick<CronRow, "breaker">], LiveRow[]],
   ];
   const isKnown = (key: Key) =>
     watch.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);

@@ -8,7 +8,7 @@ import { DELIVERY_STATUSES, type DeliveryRow, type DeliveryStatus } from "./rows
 import type { Place } from "./schema.ts";
 import { iso, isoOrNull } from "./time-range.ts";
 
-// What a look at the gateway shows of one that is being sent. Discarded is the walk's to judge.
+// What is shown of one that is being sent, as the gateway says. Discarded is the walk's to judge.
 const SHOWN: Record<Progress, DeliveryStatus> = {
   success: "delivered",
   failure: "failed",

@@ -1,4 +1,4 @@
-/** A look at the gateway while somebody looks at deliveries: live, without waiting for the walk. */
+/** What the gateway says while somebody is looking at deliveries: live, without waiting for the walk. */
 import { logError } from "../run.ts";
 import type { Bindings } from "../settings.ts";
 import type { Attempt, Gateway, GatewayDelivery } from "./gateway.ts";
@@ -9,52 +9,52 @@ import { keyOf, presentKey } from "./rows.ts";
 
 // The gateway is asked at most this often for an owner.
 const EVERY_MS = 3_000;
-// Deliveries of one look, and endpoints that it names.
+// Deliveries of one list, and endpoints that it names.
 const LIMIT = 100;
 const ENDPOINTS_MAX = 40;
 // Failed ones whose last answer is asked for.
 const ANSWERS_MAX = 3;
-// What one look is about was taken within this time.
+// What one list is about was taken within this time.
 const WINDOW_MS = 600_000;
-// Owners whose last look an isolate remembers.
+// Owners whose last answer an isolate remembers.
 const REMEMBERED_MAX = 500;
 
-/** What a look showed, by key; `error`: why the gateway did not answer the last one. */
+/** What the gateway said, by key; `error`: why the gateway did not answer the last one. */
 export type Seen = { seen: Map<string, Learned>; error: string | null };
 
-type Look = Seen & { at: number };
+type Said = Seen & { at: number };
 
-/** What a look needs of a delivery. */
-export type Lookable = Pick<
+/** What asking needs of a delivery. */
+export type LiveRow = Pick<
   DeliveryOfEvent,
   "id" | "endpoint_id" | "key_version" | "status" | "accepted_at"
 >;
 
-/** No look at all. */
+/** Nobody was asked. */
 export const NOTHING: Seen = { seen: new Map(), error: null };
 
-// This isolate's last look for each owner of each database.
-const looks = new WeakMap<D1Database, Map<string, Look>>();
+// This isolate's last answer for each owner of each database.
+const answers = new WeakMap<D1Database, Map<string, Said>>();
 
 /**
  * What the gateway says about those of an owner's deliveries that it is sending, by key; nothing if it does not answer.
  * Records only what is final, each matched to the owner's own row and endpoint.
  */
-export async function look(
+export async function askLive(
   env: Bindings,
   outbox: Outbox,
   owner: string,
-  rows: Lookable[],
+  rows: LiveRow[],
 ): Promise<Seen> {
   const sending = together(rows.filter(({ status }) => status === "sending"));
-  const known = looks.get(env.DB) ?? new Map<string, Look>();
-  looks.set(env.DB, known);
+  const known = answers.get(env.DB) ?? new Map<string, Said>();
+  answers.set(env.DB, known);
   const last = known.get(owner);
   const now = Date.now();
   if (sending.length === 0) return NOTHING;
   if (last && now - last.at < EVERY_MS) return last;
   // Noted before the answer: of polls at once, one asks.
-  const mine: Look = { ...(last ?? NOTHING), at: now };
+  const mine: Said = { ...(last ?? NOTHING), at: now };
   remember(known, owner, mine);
   const endpointIds = [...new Set(sending.map(({ endpoint_id }) => endpoint_id))];
   const fromMs = Math.min(...sending.map(({ accepted_at }) => accepted_at ?? now)) - CLOCK_SKEW_MS;
@@ -70,12 +70,12 @@ export async function look(
 }
 
 /** Those that the gateway took about when it took the newest: one page of its list has them. The others are looked up. */
-function together(rows: Lookable[]): Lookable[] {
+function together(rows: LiveRow[]): LiveRow[] {
   const newest = Math.max(...rows.map(({ accepted_at }) => accepted_at ?? 0));
   return rows.filter(({ accepted_at }) => (accepted_at ?? 0) >= newest - WINDOW_MS);
 }
 
-function remember(known: Map<string, Look>, owner: string, mine: Look): void {
+function remember(known: Map<string, Said>, owner: string, mine: Said): void {
   known.delete(owner);
   known.set(owner, mine);
   const [oldest] = known.keys();
@@ -87,7 +87,7 @@ async function recordFinal(
   env: Bindings,
   outbox: Outbox,
   owner: string,
-  rows: Lookable[],
+  rows: LiveRow[],
   deliveries: GatewayDelivery[],
 ): Promise<Map<string, Learned>> {
   const keys = new Set(rows.map(presentKey));
@@ -97,7 +97,7 @@ async function recordFinal(
   );
   const final = await withAnswers(outbox.connect(env), isFinal, ANSWERS_MAX);
   await record(env.DB, outbox.endpoints, final, { at: Date.now(), owner }).catch((error) =>
-    logError({ owner, look: rows.length }, error),
+    logError({ owner, live: rows.length }, error),
   );
   // Those that ended, with what their endpoints answered.
   return new Map([...learned, ...final].map((one) => [one.key, one]));
@@ -107,18 +107,18 @@ async function recordFinal(
 const SHOWN_KEYS_MAX = 3;
 
 /** The attempts of a delivery, oldest first; or why the gateway does not say. `now`: what it says of the present key. */
-export type Looked = {
+export type LiveOne = {
   now: Learned | undefined;
   attempts: Attempt[] | null;
   error: string | null;
 };
 
 /** Asks the gateway for one delivery and its attempts, and records a final status. */
-export async function lookAtOne(
+export async function askLiveOne(
   env: Bindings,
   outbox: Outbox,
   row: DeliveryOfEvent,
-): Promise<Looked> {
+): Promise<LiveOne> {
   const gateway = outbox.connect(env);
   const versions = Array.from({ length: row.key_version + 1 }, (_, version) => version);
   const shown = await Promise.all(
