@@ -8,7 +8,7 @@ import { askLive, askLiveOne, NOTHING } from "./live.ts";
 import { bodyOf } from "./message.ts";
 import { poll } from "./poll.ts";
 import { finish } from "./publish.ts";
-import { countMany, resend, resendMany } from "./resend.ts";
+import { resend, resendMany } from "./resend.ts";
 import { parseKey, presentKey } from "./rows.ts";
 import { BulkResend, IdPath, LogQuery, PollQuery } from "./schema.ts";
 import { cursorOf, toDelivery, toProgress, withoutContents } from "./views.ts";
@@ -46,10 +46,7 @@ export const delivery = newApp()
   })
   .post("/resend", validOptionalBody(BulkResend), async (c) => {
     const wanted = c.req.valid("json");
-    const owner = c.get("owner");
-    const { resent, next } = wanted.dry_run
-      ? await countMany(c.env.DB, owner, wanted)
-      : await resendMany(c.env.DB, owner, wanted, Date.now());
+    const { resent, next } = await resendMany(c.env.DB, c.get("owner"), wanted, Date.now());
     const body = { resent, ...(next === null ? {} : { cursor: String(next) }) };
     return c.json(body, wanted.dry_run ? 200 : 202);
   })

@@ -59,8 +59,8 @@ const THESE = `(delivery.event_seq, delivery.endpoint_id) IN
   (SELECT value ->> 'event_seq', value ->> 'endpoint_id' FROM json_each(?3))`;
 
 /**
- * Sends again up to RESEND_MAX of what failed, newest first, due at once. A round never meets the same delivery twice,
- * whatever becomes of it meanwhile: it goes on below the last sequence.
+ * Sends again up to RESEND_MAX of what failed, newest first, due at once; a dry run only counts them. A round never meets
+ * the same delivery twice, whatever becomes of it meanwhile: it goes on below the last sequence.
  */
 export async function resendMany(
   db: D1Database,
@@ -70,22 +70,11 @@ export async function resendMany(
 ): Promise<BulkResent> {
   const { matching, next } = await findLost(db, owner, wanted);
   if (matching.length === 0) return { resent: 0, next };
-  const sql = `${RESEND} AND ${THESE} RETURNING event_seq`;
+  const sql = wanted.dry_run
+    ? `SELECT event_seq FROM delivery WHERE ${IS_ACTIVE} IS NOT NULL AND owner = ?2 AND ${THESE}`
+    : `${RESEND} AND ${THESE} RETURNING event_seq`;
   const rows = await all(db, sql, now, owner, JSON.stringify(matching));
   return { resent: rows.length, next };
-}
-
-/** How many `resendMany` would send again. */
-export async function countMany(
-  db: D1Database,
-  owner: string,
-  wanted: BulkResend,
-): Promise<BulkResent> {
-  const { matching, next } = await findLost(db, owner, wanted);
-  if (matching.length === 0) return { resent: 0, next };
-  const sql = `SELECT count(*) AS n FROM delivery WHERE ${IS_ACTIVE} IS NOT NULL AND owner = ?2 AND ${THESE}`;
-  const [counted] = await all<{ n: number }>(db, sql, null, owner, JSON.stringify(matching));
-  return { resent: counted?.n ?? 0, next };
 }
 
 /** What one call of a round is about. */

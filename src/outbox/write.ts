@@ -46,8 +46,7 @@ ON CONFLICT DO NOTHING
 RETURNING *`;
 }
 
-/** For one event, ?1. Exported for EXPLAIN in a test. */
-export const DELIVER = deliverSql("event.id = ?1");
+const DELIVER = deliverSql("event.id = ?1");
 const DELIVER_ALL = deliverSql("event.id IN (SELECT value FROM json_each(?1))");
 
 /** The statement that gives these events their deliveries, due at `now`: for whoever inserts events in bulk. */
