@@ -77,27 +77,20 @@ export async function scrub(
     report.checked += checked;
     report.repaired += different.length;
     if (last === null) break;
-    await batch(DB, [...putAgain(different, Date.now()), placeStatement(place, last)]);
+    // The place moves if no other run is ahead.
+    const move = "UPDATE cron_state SET scrub_after = ?2 WHERE scrub_after = ?1";
+    await batch(DB, [...putAgain(different, Date.now()), [move, place, last]]);
     place = last;
     if (!more) break;
   }
   return report;
 }
 
-/** Saves the scrub's place, if no other run is ahead. */
-function placeStatement(from: string, to: string): Statement {
-  return ["UPDATE cron_state SET scrub_after = ?2 WHERE scrub_after = ?1", from, to];
-}
-
 /** Marks changes as not projected, due at once: the cron projects them. */
 export function putAgain(different: Difference[], now: number): Statement[] {
   if (different.length === 0) return [];
   const seqs = JSON.stringify(different.map(({ log }) => log));
-  return [
-    [
-      `UPDATE event SET projected = 0, due_at = ?2
-       WHERE seq IN (SELECT value FROM json_each(?1)) AND projected = 1`,
-      ...[seqs, now],
-    ],
-  ];
+  const sql = `UPDATE event SET projected = 0, due_at = ?2
+    WHERE seq IN (SELECT value FROM json_each(?1)) AND projected = 1`;
+  return [[sql, seqs, now]];
 }
