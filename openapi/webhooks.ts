@@ -1,5 +1,5 @@
 /** The `webhooks` section: one schema per event type, inline, since Convoy's importer does not follow $ref. */
-import { bodyOf } from "../src/outbox/message.ts";
+import { bodyOf, exampleOf } from "../src/outbox/message.ts";
 import { type EventType, eventTypesOf, PING, type Registry } from "../src/outbox/outbox.ts";
 import { PingWebhook, webhookSchema } from "../src/outbox/webhook.ts";
 import { EXAMPLE_EVENT_ID, EXAMPLE_TIME } from "./examples.ts";
@@ -17,32 +17,22 @@ export type CatalogueEntry = {
 /** All event types. A receiver must accept bodies with more than the schema lists. */
 export function catalogueOf(nouns: Registry): CatalogueEntry[] {
   return eventTypesOf(nouns).map((type) => {
-    const noun = [...nouns.values()].find(({ types }) => types.has(type.type));
+    const noun = nouns.get(type.resource ?? "");
     return {
       name: type.type,
       category: noun?.name ?? PING.type,
       description: type.description,
       schema: inputSchema(noun ? webhookSchema(noun, type) : PingWebhook),
-      example: exampleOf(nouns, type, noun?.name ?? null),
+      example: exampleBody(nouns, type),
     };
   });
 }
 
-function exampleOf(nouns: Registry, { type, example }: EventType, resource: string | null): object {
-  const { id = null } = (example ?? {}) as { id?: string | number | null };
+function exampleBody(nouns: Registry, type: EventType): object {
   // A read has no sequence: it is not in the log.
-  const isRead = resource !== null && nouns.get(resource)?.verbs.retrieved.type === type;
-  const content = {
-    id: EXAMPLE_EVENT_ID,
-    ...(isRead ? {} : { seq: 1 }),
-    type,
-    occurred_at: Date.parse(EXAMPLE_TIME),
-    resource,
-    resource_id: id === null ? null : String(id),
-    data: example && JSON.stringify(example),
-    test: 0 as const,
-  };
-  return bodyOf(content, nouns);
+  const isRead = nouns.get(type.resource ?? "")?.verbs.retrieved === type;
+  const event = { id: EXAMPLE_EVENT_ID, occurred_at: Date.parse(EXAMPLE_TIME), test: 0 as const };
+  return bodyOf({ ...event, ...(isRead ? {} : { seq: 1 }), ...exampleOf(type) }, nouns);
 }
 
 export function webhooks(nouns: Registry) {

@@ -84,16 +84,16 @@ export const MUTATIONS: Mutation[] = [
   },
   {
     name: "rows are recorded without holding their lease",
-    by: "test/worker/outbox/settle-delivery",
-    file: "src/outbox/settle-delivery.ts",
+    by: "test/worker/outbox/outcome",
+    file: "src/outbox/outcome.ts",
     from: "AND delivery.due_at = o.value ->> 'lease' AND delivery.status",
     to: "AND delivery.status",
   },
   {
     name: "the answer to a post undoes what the walk has seen",
-    by: "test/worker/outbox/settle-delivery",
-    file: "src/outbox/settle-delivery.ts",
-    from: " AND delivery.status = 'pending'\n",
+    by: "test/worker/outbox/outcome",
+    file: "src/outbox/outcome.ts",
+    from: " AND delivery.status = o.value ->> 'was'\n",
     to: "\n",
   },
   {
@@ -128,7 +128,7 @@ export const MUTATIONS: Mutation[] = [
     name: "outages use up a delivery's tries",
     by: "test/worker/outbox/outcome",
     file: "src/outbox/outcome.ts",
-    from: "const isOwn = attempted.isOwn && answer.kind",
+    from: "const isOwn = seen.isOwn && answer.kind",
     to: "const isOwn = answer.kind",
   },
   {
@@ -300,25 +300,11 @@ export const MUTATIONS: Mutation[] = [
     to: "const walked = now;",
   },
   {
-    name: "another worker's rows are recorded by a look-up",
-    by: "test/worker/outbox/look-up",
-    file: "src/outbox/look-up.ts",
-    from: " AND delivery.due_at = l.value ->> 'lease'",
-    to: "",
-  },
-  {
     name: "a page records another owner's deliveries",
     by: "test/worker/outbox/learn",
     file: "src/outbox/learn.ts",
     from: "WHERE ?3 IS NULL OR event.owner = ?3)",
     to: "WHERE ?3 IS NULL OR 1)",
-  },
-  {
-    name: "what a page sees first is no proof",
-    by: "test/life/size",
-    file: "src/outbox/look.ts",
-    from: "      ...proofStatements(final, now),\n",
-    to: "",
   },
   {
     name: "any finished row is purged",

@@ -75,11 +75,7 @@ export async function checkHealth(env: Bindings, owner: string | null): Promise<
 function numbersOf(progress: Progress | null, now: number) {
   const until = progress?.breakerUntil ?? null;
   return {
-    backlog: progress && {
-      ...progress.backlog.counts,
-      oldest_pending_ms: ago(progress.backlog.oldestPendingAt, now),
-      errors: progress.backlog.errors,
-    },
+    backlog: progress?.backlog ?? null,
     unprojected: progress && {
       changes: progress.unprojected.changes,
       oldest_ms: ago(progress.unprojected.oldestAt, now),

@@ -33,37 +33,33 @@ export function metered(env: Bindings, { spend }: Pick<Meter, "spend">): Binding
   };
 }
 
+type Methods = Record<string | symbol, (...given: unknown[]) => unknown>;
+
 /** Every method of KV is one operation. */
 function meteredStore(kv: KVNamespace, spend: () => void): KVNamespace {
   return new Proxy(kv, {
-    get(target, name) {
-      const method = Reflect.get(target, name) as unknown;
-      if (typeof method !== "function") return method;
-      return (...given: unknown[]) => {
+    get:
+      (target, name) =>
+      (...given: unknown[]) => {
         spend();
-        return method.apply(target, given) as unknown;
-      };
-    },
+        return (target as unknown as Methods)[name]?.(...given);
+      },
   });
 }
 
 /** D1 as src/storage.ts uses it. A batch takes D1's own statements: they are kept behind ours. */
 function meteredDatabase(db: D1Database, spend: () => void): D1Database {
-  const behind = new WeakMap<object, D1PreparedStatement>();
+  const behind = new WeakMap<D1PreparedStatement, D1PreparedStatement>();
   const statement = (own: D1PreparedStatement): D1PreparedStatement => {
-    const call =
-      (name: "first" | "all" | "run" | "raw") =>
-      (...given: unknown[]) => {
-        spend();
-        return (own[name] as (...given: unknown[]) => unknown).apply(own, given);
-      };
-    const ours = {
-      bind: (...values: unknown[]) => statement(own.bind(...values)),
-      first: call("first"),
-      all: call("all"),
-      run: call("run"),
-      raw: call("raw"),
-    } as D1PreparedStatement;
+    const ours = new Proxy(own, {
+      get:
+        (target, name) =>
+        (...given: unknown[]) => {
+          if (name === "bind") return statement(target.bind(...given));
+          spend();
+          return (target as unknown as Methods)[name]?.(...given);
+        },
+    });
     behind.set(ours, own);
     return ours;
   };

@@ -1,4 +1,7 @@
-/** D1 and KV: running statements, and their errors, sorted by what helps. */
+/**
+ * D1 and KV: running statements, and their errors, sorted by what helps. Whatever reads or writes either may throw a
+ * StorageError: docstrings name only what else is thrown.
+ */
 import { sleep } from "./run.ts";
 
 /** How often a statement is tried if the connection to D1 is lost. */
@@ -24,24 +27,24 @@ export class StorageError extends Error {
 /** A statement and its values. */
 export type Statement = [sql: string, ...values: unknown[]];
 
-/** All rows of a statement. @throws StorageError */
+/** All rows of a statement. */
 export async function all<T>(db: D1Database, ...[sql, ...values]: Statement): Promise<T[]> {
   const { results } = await onD1(() => prepare(db, sql, values).all<T>());
   return results;
 }
 
-/** The first row of a statement, or null. @throws StorageError */
+/** The first row of a statement, or null. */
 export function first<T>(db: D1Database, ...[sql, ...values]: Statement): Promise<T | null> {
   return onD1(() => prepare(db, sql, values).first<T>());
 }
 
-/** Runs a statement. @returns how many rows it changed @throws StorageError */
+/** Runs a statement. @returns how many rows it changed */
 export async function run(db: D1Database, ...[sql, ...values]: Statement): Promise<number> {
   const { meta } = await onD1(() => prepare(db, sql, values).run());
   return meta.changes;
 }
 
-/** Runs statements as one transaction. @returns the rows of each @throws StorageError */
+/** Runs statements as one transaction. @returns the rows of each */
 export async function batch<T = unknown>(db: D1Database, statements: Statement[]): Promise<T[][]> {
   const done = await onD1(() =>
     db.batch<T>(statements.map(([sql, ...values]) => prepare(db, sql, values))),
@@ -49,15 +52,11 @@ export async function batch<T = unknown>(db: D1Database, statements: Statement[]
   return done.map(({ results }) => results);
 }
 
-/**
- * Does work that is safe to repeat, and retries it if the connection to D1 is lost.
- * @param work gets the number of the attempt, from 1
- * @throws StorageError of the last attempt
- */
-export async function whileLost<T>(work: (attempt: number) => Promise<T>): Promise<T> {
+/** Does work that is safe to repeat, and retries it if the connection to D1 is lost. */
+export async function whileLost<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await work(attempt);
+      return await work();
     } catch (error) {
       const lost = error instanceof StorageError && error.reason === "lost";
       if (!lost || attempt === D1_TRIES) throw error;
@@ -76,8 +75,7 @@ const REFUSED =
   /constraint|SQLITE_(ERROR|FULL|MISMATCH|TOOBIG)|syntax error|datatype mismatch|quota|daily .*limit|overloaded|too many requests|maximum DB size/i;
 const LOST = /reset|connection lost|time-?out|timed out|internal error/i;
 
-/** Runs a D1 call. @throws StorageError instead of D1's own error */
-export async function onD1<T>(call: () => Promise<T>): Promise<T> {
+async function onD1<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (cause) {

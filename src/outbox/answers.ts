@@ -19,7 +19,6 @@ const progress = {
   finished_at: z.nullable(Time),
 };
 const DeliveryProgress = z.object(progress);
-/** The part of a delivery that changes. */
 export type DeliveryProgress = z.infer<typeof DeliveryProgress>;
 
 /** A delivery: one event for one endpoint. */
@@ -35,7 +34,6 @@ export const Delivery = z.object({
   created_at: Time,
   ...progress,
 });
-/** A delivery: one event for one endpoint. */
 export type Delivery = z.infer<typeof Delivery>;
 
 /** Response to GET /delivery. */
@@ -60,7 +58,6 @@ export const DeliveryDetail = z.extend(Delivery, {
   attempts_made: z.nullable(z.array(Attempt)),
   attempts_error: z.optional(z.string()),
 });
-/** Response to GET /delivery/:id. */
 export type DeliveryDetail = z.infer<typeof DeliveryDetail>;
 
 /** Response to GET /delivery?owner=*: of all owners, without contents. */
@@ -89,7 +86,6 @@ export const Polled = z.object({
   ),
   gateway: z.enum(["ok", "down"]),
 });
-/** Response to GET /delivery/poll. */
 export type Polled = z.infer<typeof Polled>;
 
 /** Response to POST /delivery/:id/resend. */
@@ -116,7 +112,6 @@ export const LoggedEvent = z.object({
   deliveries: z.partialRecord(DeliveryStatus, Count),
   occurred_at: Time,
 });
-/** An event of the log. */
 export type LoggedEvent = z.infer<typeof LoggedEvent>;
 
 /** Response to GET /event. */
@@ -149,7 +144,6 @@ export const Summary = z.object({
   oldest_pending_ms: z.nullable(Count),
   errors: z.array(z.object({ error: z.string(), deliveries: Count })),
 });
-/** Response to GET /event/summary. */
 export type Summary = z.infer<typeof Summary>;
 
 /** Response to GET /event/type: the catalogue, with what a test event of each type sends. */
@@ -181,5 +175,4 @@ export const Rebuilt = z.object({
   checked: Count,
   cursor: z.optional(z.string()),
 });
-/** Response to POST /rebuild. */
 export type Rebuilt = z.infer<typeof Rebuilt>;

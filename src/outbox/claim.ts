@@ -89,7 +89,6 @@ const KEEP_TURN = keepTurnSql("post");
 /**
  * Claims up to `limit` deliveries that are due, or held for an endpoint that is active, and keeps the turn. In the
  * order in which they are to be posted: one of each owner, then the next of each.
- * @throws StorageError
  */
 export async function claim(
   db: D1Database,

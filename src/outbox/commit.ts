@@ -46,19 +46,15 @@ WITH latest AS (
     THEN (SELECT iif(change = 'delete', NULL, data) FROM latest) ELSE ?5 END AS data
 )`;
 
-/** Checks, merges and logs the change in D1's single-writer order. Exported for EXPLAIN in a test. */
-export function commitSql(guard: Guard | null): string {
+/** Checks, merges and logs the change in D1's single-writer order. */
+function commitSql(guard: Guard | null): string {
   return `${CURRENT}
 INSERT INTO event (id, owner, resource, resource_id, type, change, data, occurred_at, projected, due_at)
 SELECT ?1, ?2, ?3, ?4, ?7, ?8,
   CASE ?8 WHEN 'create' THEN json(?9) WHEN 'update' THEN json_patch(current.data, ?9) END, ?10, 0, ?11
 FROM current
-WHERE (current.data IS NOT NULL) = (?8 <> 'create') AND (?6 IS NULL OR ${ENDPOINT_IS_OWNERS})${guardSql(guard)}
+WHERE (current.data IS NOT NULL) = (?8 <> 'create') AND (?6 IS NULL OR ${ENDPOINT_IS_OWNERS})${guard ? ` AND (${guard.sql})` : ""}
 ON CONFLICT (id) DO NOTHING RETURNING *`;
-}
-
-function guardSql(guard: Guard | null): string {
-  return guard ? ` AND (${guard.sql})` : "";
 }
 
 // The resource is missing and the caller named an endpoint of its own: that is an event too.

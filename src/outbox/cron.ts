@@ -1,19 +1,16 @@
 /** What the cron does each minute: every task has its share, and none stops another. */
-import { type Meter, metered, meterOf } from "../meter.ts";
 import { type Budget, logError, shareOf } from "../run.ts";
-import { type Bindings, type Settings, settingsOf } from "../settings.ts";
+import type { Bindings, Settings } from "../settings.ts";
 import { first, run as runStatement } from "../storage.ts";
-import type { KeptBreaker } from "./breaker.ts";
-import type { Run } from "./cron-run.ts";
-import { dispatch, type PostReport } from "./dispatch.ts";
-import { type Hands, type HandTask, handsOf } from "./hand.ts";
+import { beginRun, type Run } from "./cron-run.ts";
+import type { PostReport } from "./dispatch.ts";
+import { type HandTask, handsOf } from "./hand.ts";
 import type { Outbox } from "./outbox.ts";
-import { projectDue } from "./project.ts";
+import type { CronRow } from "./rows.ts";
 import { TASKS } from "./tasks.ts";
-import { anyDueSql } from "./turns.ts";
 
 /** What a run starts from: when, where the cron is (`cron_state`), and the columns that tasks asked for. */
-export type Agenda = { now: number; row: Readonly<Record<string, number | string | null>> };
+export type Agenda = { now: number; row: CronRow & Record<string, number | string | null> };
 
 /** One of the cron's tasks. */
 export type Task = {
@@ -26,7 +23,7 @@ export type Task = {
   /** Subrequests without which it gets nowhere; and which part of the rest, and of the time, is reserved for it. */
   least: number;
   share: number;
-  /** @returns its entry in the report; null if it did nothing */
+  /** @returns its entry in the report; null, or nothing but zeros, if it did nothing */
   run: (run: Run, agenda: Agenda, budget: Budget) => Promise<object | null>;
 };
 
@@ -96,16 +93,20 @@ async function work(
   outbox: Outbox,
   { tasks: others = [], ask }: CronOptions,
   noting: Noting,
-): Promise<unknown> {
+): Promise<string | null> {
   const { report, fail, begun } = noting;
   try {
-    const settings = settingsOf(env);
-    if (settings.ignored.length > 0) report.ignored_settings = settings.ignored;
-    const meter = meterOf(settings.subrequestBudget);
-    const own = metered(env, meter);
-    const run: Run = { env: own, outbox, settings, gateway: outbox.connect(own) };
-    const hands = ask ? handsFor(settings, begun, meter, ask) : null;
-    const tasks = [...firstTasks(hands), ...TASKS, ...others];
+    const { run, meter } = beginRun(env, outbox);
+    const { ignored, hands: max } = run.settings;
+    if (ignored.length > 0) report.ignored_settings = ignored;
+    if (ask) {
+      const askMetered = (task: HandTask) => {
+        meter.spend();
+        return ask(task);
+      };
+      run.hands = handsOf(askMetered, { max, endsAt: begun + TIME_MS });
+    }
+    const tasks = [...TASKS, ...others];
     try {
       const agenda = await readAgenda(run, tasks, begun);
       await runTasks({ ...noting, run, agenda, meter }, tasks);
@@ -119,25 +120,12 @@ async function work(
     report.settings = error instanceof Error ? error.message : String(error);
     fail("settings", error);
   }
-  return undefined;
-}
-
-function handsFor(
-  settings: Settings,
-  begun: number,
-  meter: Meter,
-  ask: NonNullable<CronOptions["ask"]>,
-): Hands {
-  const askMetered = (task: HandTask) => {
-    meter.spend();
-    return ask(task);
-  };
-  return handsOf(askMetered, { max: settings.hands, endsAt: begun + TIME_MS });
+  return null;
 }
 
 /** Whether a report says that nothing was done and nothing failed. */
-function isIdle(line: unknown): boolean {
-  if (typeof line !== "string") return true;
+function isIdle(line: string | null): boolean {
+  if (line === null) return true;
   const idle = ["at", "ms", "subrequests", "ignored_settings"];
   try {
     const { failed, ...rest } = JSON.parse(line) as Report;
@@ -147,15 +135,16 @@ function isIdle(line: unknown): boolean {
   }
 }
 
-/** The state, and which tasks have work: one statement. @throws StorageError */
+/** The state, and which tasks have work: one statement. */
 async function readAgenda(run: Run, tasks: Task[], now: number): Promise<Agenda> {
   const columns = tasks.flatMap(({ name, due, columns: further }) => [
     `(${due(run.settings)}) AS "due ${name}"`,
     ...(further ? [further] : []),
   ]);
   const sql = `SELECT s.*, ${columns.join(", ")} FROM cron_state AS s`;
-  const row = await first<Record<string, number | string | null>>(run.env.DB, sql, now);
-  return { now, row: row ?? {} };
+  const row = await first<Agenda["row"]>(run.env.DB, sql, now);
+  if (!row) throw new Error("The table cron_state has no row.");
+  return { now, row };
 }
 
 type Running = Noting & { run: Run; agenda: Agenda; meter: Budget };
@@ -175,7 +164,7 @@ async function runTasks({ run, agenda, meter, report, fail }: Running, all: Task
     const endsAt = agenda.now + TIME_MS * (1 - sumOf(after, ({ share }) => share));
     try {
       const done = await task.run(run, agenda, shareOf(meter, keep + 1, endsAt));
-      if (done) report[task.name] = done;
+      if (done && Object.values(done).some((value) => value !== 0)) report[task.name] = done;
     } catch (error) {
       fail(task.name, error);
     }
@@ -197,34 +186,4 @@ function thatFit(tasks: Task[], subrequests: number, now: number): Task[] {
 
 function sumOf(tasks: Task[], of: (task: Task) => number): number {
   return tasks.reduce((sum, task) => sum + of(task), 0);
-}
-
-/** What comes first: posting and projecting. */
-function firstTasks(hands: Hands | null): Task[] {
-  return [
-    {
-      name: "dispatch",
-      // Not while the gateway has asked us to wait.
-      due: () => `s.breaker_until <= ?1 AND (${anyDueSql("post")})`,
-      // A claim, a post, recording. It is the first, and gets what the others do not need.
-      least: 3,
-      share: 0,
-      run: (run, { row }, budget) => {
-        const breaker: KeptBreaker = {
-          state: row.breaker === "open" ? "open" : "closed",
-          until: Number(row.breaker_until ?? 0),
-        };
-        return dispatch(run, { turn: String(row.post_turn ?? ""), breaker }, budget, hands);
-      },
-    },
-    {
-      name: "project",
-      due: () => anyDueSql("project"),
-      // A claim, a put, recording.
-      least: 3,
-      share: 0.15,
-      run: ({ env, outbox }, { row }, budget) =>
-        projectDue({ env, resources: outbox.resources }, budget, String(row.project_turn ?? "")),
-    },
-  ];
 }

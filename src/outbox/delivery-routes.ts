@@ -2,92 +2,63 @@
 import type { Context } from "hono";
 import { problem } from "../errors.ts";
 import { type AppEnv, newApp } from "../http.ts";
-import { PAGE_DEFAULT } from "../schema.ts";
 import { validOptionalBody, validPath, validQuery } from "../validate.ts";
 import { type DeliveryOfEvent, deliveriesOf, listDeliveries } from "./lists.ts";
-import { look, lookAtOne, NOTHING, presentKey } from "./look.ts";
+import { askLive, askLiveOne, NOTHING } from "./live.ts";
 import { bodyOf } from "./message.ts";
 import { poll } from "./poll.ts";
 import { finish } from "./publish.ts";
-import { countMany, resend, resendMany } from "./resend.ts";
-import { parseKey } from "./rows.ts";
+import { resend, resendMany } from "./resend.ts";
+import { parseKey, presentKey } from "./rows.ts";
 import { BulkResend, IdPath, LogQuery, PollQuery } from "./schema.ts";
-import { cursorOf, rangeOf, toDelivery, toPolled, toProgress, withoutContents } from "./views.ts";
+import { cursorOf, toDelivery, toProgress, withoutContents } from "./views.ts";
 import { whose } from "./whose.ts";
 
 /** Routes under /delivery. */
 export const delivery = newApp()
   .get("/", validQuery(LogQuery), async (c) => {
-    const { owner: asked, cursor, since, until, ...filter } = c.req.valid("query");
-    const { limit = PAGE_DEFAULT } = filter;
-    const wanted = { ...filter, range: rangeOf({ since, until }), limit, before: cursor ?? null };
-    const owner = whose(c, asked);
-    const { rows, next } = await listDeliveries(c.env.DB, owner, wanted);
+    const query = c.req.valid("query");
+    const owner = whose(c, query.owner);
+    const { rows, next } = await listDeliveries(c.env.DB, owner, query);
     const outbox = c.get("outbox");
-    const { seen } = owner === null ? NOTHING : await look(c.env, outbox, owner, rows);
-    const shown = rows.map((row) => toDelivery(outbox.resources, row, seen.get(presentKey(row))));
-    if (owner !== null) return c.json({ data: shown, ...cursorOf(next) }, 200);
-    const data = shown.map((one, index) => withoutContents(rows[index]?.owner ?? "", one));
+    const { seen } = owner === null ? NOTHING : await askLive(c.env, outbox, owner, rows);
+    const data = rows.map((row) => {
+      const shown = toDelivery(outbox.resources, row, seen.get(presentKey(row)));
+      return owner === null ? withoutContents(row.owner, shown) : shown;
+    });
     return c.json({ data, ...cursorOf(next) }, 200);
   })
   .get("/poll", validQuery(PollQuery), async (c) => {
-    const { after = null, status = null, endpoint = null, type = null } = c.req.valid("query");
     const owner = c.get("owner");
-    const { watch: watched = [] } = c.req.valid("query");
-    const news = await poll(c.env.DB, owner, { after, status, endpoint, type, watched });
+    const news = await poll(c.env.DB, owner, c.req.valid("query"));
     const outbox = c.get("outbox");
-    const known = news.watched.map((row) => ({ ...row, id: row.id ?? "" }));
-    const { seen, error } = await look(c.env, outbox, owner, [
-      ...known,
-      ...news.rows,
-      ...news.sending,
-    ]);
-    return c.json(
-      {
-        ...toPolled(news, error !== null),
-        data: news.rows.map((row) => toDelivery(outbox.resources, row, seen.get(presentKey(row)))),
-        watched: known.map((row) => ({
-          ...{ sequence: row.event_seq, endpoint_id: row.endpoint_id },
-          ...toProgress(row, seen.get(presentKey(row))),
-        })),
-      },
-      200,
+    const asked = [...news.watched, ...news.rows, ...news.sending];
+    const { seen, error } = await askLive(c.env, outbox, owner, asked);
+    const data = news.rows.map((row) =>
+      toDelivery(outbox.resources, row, seen.get(presentKey(row))),
     );
+    const watched = news.watched.map((row) => ({
+      ...{ sequence: row.event_seq, endpoint_id: row.endpoint_id },
+      ...toProgress(row, seen.get(presentKey(row))),
+    }));
+    const gateway = error === null ? news.rest.gateway : "down";
+    return c.json({ ...news.rest, gateway, data, watched }, 200);
   })
   .post("/resend", validOptionalBody(BulkResend), async (c) => {
-    const { endpoint, status, since, until, cursor, dry_run } = c.req.valid("json");
-    const wanted = {
-      owner: c.get("owner"),
-      statuses: status ? [status] : (["failed", "dead"] as const),
-      endpointId: endpoint ?? null,
-      range: rangeOf({ since, until }),
-      before: cursor?.seq ?? Number.MAX_SAFE_INTEGER,
-    };
-    const { resent, next } = dry_run
-      ? await countMany(c.env.DB, wanted)
-      : await resendMany(c.env.DB, wanted, Date.now());
-    return c.json(
-      { resent, ...(next === null ? {} : { cursor: String(next) }) },
-      dry_run ? 200 : 202,
-    );
+    const wanted = c.req.valid("json");
+    const { resent, next } = await resendMany(c.env.DB, c.get("owner"), wanted, Date.now());
+    const body = { resent, ...(next === null ? {} : { cursor: String(next) }) };
+    return c.json(body, wanted.dry_run ? 200 : 202);
   })
   .get("/:id", validPath(IdPath), async (c) => {
     const row = await own(c);
     const outbox = c.get("outbox");
-    const looked = await lookAtOne(c.env, outbox, row);
-    const { now, attempts, error } = looked;
-    const last = attempts?.at(-1);
-    const shown = toDelivery(outbox.resources, row, now ?? undefined);
-    return c.json(
-      {
-        ...shown,
-        last_http_status: last?.http_status ?? shown.last_http_status,
-        body: bodyOf({ ...row, seq: row.event_seq }, outbox.resources) as Record<string, unknown>,
-        attempts_made: attempts,
-        ...(error === null ? {} : { attempts_error: error }),
-      },
-      200,
-    );
+    const { now, attempts, error } = await askLiveOne(c.env, outbox, row);
+    const shown = toDelivery(outbox.resources, row, now);
+    const last_http_status = attempts?.at(-1)?.http_status ?? shown.last_http_status;
+    const body = bodyOf({ ...row, seq: row.event_seq }, outbox.resources);
+    const more = error === null ? {} : { attempts_error: error };
+    return c.json({ ...shown, last_http_status, body, attempts_made: attempts, ...more }, 200);
   })
   .post("/:id/resend", validPath(IdPath), async (c) => {
     const row = await own(c);

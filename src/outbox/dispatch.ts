@@ -1,6 +1,6 @@
 /** The cron's posting: owners in turn, until nothing is due, the budget is spent, or the breaker is open. */
 import type { Budget } from "../run.ts";
-import { batch, type Statement } from "../storage.ts";
+import { all, batch, type Statement } from "../storage.ts";
 import {
   answered,
   atOnce,
@@ -14,13 +14,12 @@ import {
 } from "./breaker.ts";
 import { type Claimed, claim } from "./claim.ts";
 import type { Run } from "./cron-run.ts";
-import { type Evidence, evidenceOf } from "./evidence.ts";
+import { type Evidence, NEWEST, othersGotThrough } from "./evidence.ts";
 import type { Posted } from "./gateway.ts";
-import type { Hands, HandsReport } from "./hand.ts";
+import type { HandsReport } from "./hand.ts";
 import { postOf } from "./message.ts";
-import { type Answered, type Attempted, doubtedAmong, outcomeOf } from "./outcome.ts";
+import { type Attempted, doubtedAmong, handedBack, outcomeOf, recordStatement } from "./outcome.ts";
 import { pool } from "./pool.ts";
-import { handBackStatement, type Leased, recordStatement } from "./settle-delivery.ts";
 
 /** What was posted. `held`, `dead`: rows that could not be, as their endpoint is. `problem`: why it stopped early. */
 export type PostReport = {
@@ -40,12 +39,7 @@ export type DispatchReport = PostReport & { breaker: KeptBreaker["state"]; hands
 const CLAIM_MAX = 200;
 const UNPROVEN_CLAIM_MAX = 50;
 const HALF_OPEN_CLAIM_MAX = 10;
-// Once something got through, the next rows are claimed while this many are still to be posted, so that claiming delays
-// nothing.
-const CLAIM_AHEAD = 50;
-// Rows recorded at once while posting continues.
-const RECORD_BATCH = 100;
-// What is kept of the budget to record the rest at the end.
+// What is kept of the budget to record what was posted.
 const RECORDING = 1;
 // If nothing got through, deliveries are tried again in the next run, which begins a minute later.
 const NEXT_RUN_MS = 50_000;
@@ -56,51 +50,47 @@ const EVIDENCE_MS = 60_000;
 type Posting = {
   run: Run;
   budget: Budget;
+  turn: string;
+  breaker: Breaker;
+  /** As it is in D1; null: it is not this invocation's concern. */
+  kept: KeptBreaker | null;
   /** Failures in a row after which it stops, whatever the breaker says. */
   failuresMax: number;
-  evidence: Evidence;
-  breaker: Breaker;
-  queue: Claimed[];
-  /** Rows that were given to a worker, and not sent yet. */
-  unsent: number;
-  turn: string;
-  more: boolean;
-  claiming: Promise<void> | null;
-  attempted: Attempted[];
-  recordings: Promise<void>[];
-  /** What D1 did not take. */
-  failures: unknown[];
   failuresInRow: number;
   isStopped: boolean;
+  evidence: Evidence;
   report: PostReport;
 };
 
 /**
- * Posts what is due, and what is held for endpoints that are active.
- * @param hands further invocations, which help once something got through
- * @throws StorageError if D1 does not respond: claimed rows are due when their lease ends
+ * Posts what is due, and what is held for endpoints that are active; hands help once something got through. If D1 does
+ * not respond, claimed rows are due when their lease ends.
  */
 export async function dispatch(
   run: Run,
   from: { turn: string; breaker: KeptBreaker },
   budget: Budget,
-  hands: Hands | null = null,
 ): Promise<DispatchReport> {
-  const breaker = breakerOf(from.breaker);
-  const one = begin(run, budget, { breaker, turn: from.turn, failuresMax: Infinity });
-  const helping = hands && lend(one, hands);
-  await postAll(one, helping?.offer);
-  const left = kept(one.breaker, Date.now());
-  const ending = end(one, isSame(left, from.breaker) ? [] : [keepStatement(left)]);
-  const [ended, helped] = await Promise.allSettled([ending, helping?.report()]);
-  if (ended.status === "rejected") throw ended.reason;
-  return { ...one.report, breaker: left.state, ...handsIn(helped) };
+  const one = begin(run, budget, {
+    ...{ turn: from.turn, failuresMax: Infinity },
+    ...{ breaker: breakerOf(from.breaker), kept: from.breaker },
+  });
+  const helping: Promise<HandsReport>[] = [];
+  const lend = () => {
+    const { hands } = run;
+    const count = Math.min(hands?.max ?? 0, budget.left() - RECORDING - 1);
+    if (hands && count > 0 && helping.length === 0) helping.push(hands.help(count, one.turn));
+  };
+  const [posted] = await Promise.allSettled([postDue(one, lend)]);
+  const [helped] = await Promise.all(helping);
+  if (posted.status === "rejected") throw posted.reason;
+  const { state } = kept(one.breaker, Date.now());
+  return { ...one.report, breaker: state, ...(helped ? { hands: helped } : {}) };
 }
 
 /**
  * Posts what is due as a further invocation, since something got through: the breaker is not its concern.
  * @param failuresMax failures in a row after which it stops
- * @throws StorageError
  */
 export async function postAsHand(
   run: Run,
@@ -108,131 +98,76 @@ export async function postAsHand(
   budget: Budget,
 ): Promise<PostReport> {
   const breaker: Breaker = { ...breakerOf({ state: "closed", until: 0 }), isProven: true };
-  const one = begin(run, budget, { breaker, turn, failuresMax });
-  await postAll(one);
-  await end(one, []);
+  const one = begin(run, budget, { turn, failuresMax, breaker, kept: null });
+  await postDue(one, () => {});
   return one.report;
 }
 
 function begin(
   run: Run,
   budget: Budget,
-  given: Pick<Posting, "breaker" | "turn" | "failuresMax">,
+  given: Pick<Posting, "turn" | "failuresMax" | "breaker" | "kept">,
 ): Posting {
-  const one: Posting = {
-    ...given,
-    run,
-    budget,
-    evidence: evidenceOf(run.env.DB, () => roomOf(one) > 0),
-    queue: [],
-    unsent: 0,
-    more: true,
-    claiming: null,
-    attempted: [],
-    recordings: [],
-    failures: [],
-    failuresInRow: 0,
-    isStopped: false,
-    report: { claimed: 0, posted: 0, accepted: 0 },
-  };
-  return one;
+  const evidence = { accepted: [], isWhole: false };
+  const report = { claimed: 0, posted: 0, accepted: 0 };
+  return { ...given, run, budget, failuresInRow: 0, isStopped: false, evidence, report };
 }
 
-/** Subrequests that may be begun now. */
-function roomOf({ budget, unsent }: Posting): number {
-  return budget.left() - unsent - RECORDING;
+/**
+ * Claims, posts and records, again and again.
+ * @param onProven called when something got through, and more may be due than is claimed
+ */
+async function postDue(one: Posting, onProven: () => void): Promise<void> {
+  const { run, budget, report } = one;
+  for (let isMore = true; isMore && !one.isStopped && one.breaker.state !== "open"; ) {
+    const limit = Math.min(claimMax(one.breaker), budget.left() - 1 - RECORDING);
+    if (limit < 1) break;
+    const claimed = await claim(run.env.DB, { turn: one.turn, limit, now: Date.now() });
+    one.turn = claimed.turn;
+    isMore = claimed.more;
+    report.claimed += claimed.rows.length;
+    if (claimed.held > 0) report.held = (report.held ?? 0) + claimed.held;
+    if (claimed.dead > 0) report.dead = (report.dead ?? 0) + claimed.dead;
+    const owners = claimed.rows.map(({ owner }) => owner);
+    one.breaker = withDue(one.breaker, owners);
+    const { attempted, left } = await postAll(one, claimed.rows, () => isMore && onProven());
+    if (claimed.rows.length > 0) await record(one, attempted, left);
+  }
 }
 
-async function postAll(one: Posting, onProven: () => void = () => {}): Promise<void> {
+function claimMax({ isProven, state }: Breaker): number {
+  if (isProven) return CLAIM_MAX;
+  return state === "half-open" ? HALF_OPEN_CLAIM_MAX : UNPROVEN_CLAIM_MAX;
+}
+
+/** Posts what may be posted. `left`: what may not, or could not. */
+async function postAll(one: Posting, rows: Claimed[], onProven: () => void) {
+  const left = [...rows];
+  const attempted: Attempted[] = [];
   await pool({
     width: () => atOnce(one.breaker),
-    next: () => next(one),
-    work: async (row) => {
-      await post(one, row);
+    next() {
+      if (one.isStopped || one.budget.left() <= RECORDING) return undefined;
+      const at = left.findIndex(({ owner }) => mayPost(one.breaker, owner));
+      return at < 0 ? undefined : left.splice(at, 1)[0];
+    },
+    async work(row) {
+      const askedAt = Date.now();
+      one.breaker = posting(one.breaker, row.owner);
+      const answer = await send(one.run, row);
+      if (answer.kind === "not sent") {
+        one.isStopped = true;
+        one.report.problem = `no more requests: ${answer.error}`;
+        left.push(row);
+        return;
+      }
+      const answeredOne = { ours: row, occurredAt: row.event.occurred_at, askedAt, answer };
+      attempted.push(answeredOne);
+      note(one, answeredOne);
       if (one.breaker.isProven) onProven();
     },
-  }).catch((error) => one.failures.push(error));
-  await one.claiming;
-}
-
-/** The next row that may be posted; undefined if there is none, or no room for it. */
-async function next(one: Posting): Promise<Claimed | undefined> {
-  for (;;) {
-    if (one.isStopped || one.failures.length > 0) return undefined;
-    claimAhead(one);
-    const at = one.queue.findIndex(({ owner }) => mayPost(one.breaker, owner));
-    if (at >= 0) {
-      if (roomOf(one) < 1) return undefined;
-      one.unsent++;
-      return one.queue.splice(at, 1)[0];
-    }
-    if (one.claiming === null) return undefined;
-    await one.claiming;
-  }
-}
-
-function claimAhead(one: Posting): void {
-  const { breaker, queue } = one;
-  const ahead = breaker.isProven ? CLAIM_AHEAD : 0;
-  if (!one.more || one.claiming || queue.length > ahead || breaker.state === "open") return;
-  const most = breaker.isProven
-    ? CLAIM_MAX
-    : breaker.state === "half-open"
-      ? HALF_OPEN_CLAIM_MAX
-      : UNPROVEN_CLAIM_MAX;
-  // The claim itself, then a post for each.
-  const limit = Math.min(most, roomOf(one) - queue.length - 1);
-  if (limit < 1) {
-    one.more = false;
-    return;
-  }
-  one.claiming = claimMore(one, limit)
-    .catch((error) => {
-      one.more = false;
-      one.failures.push(error);
-    })
-    .finally(() => {
-      one.claiming = null;
-    });
-}
-
-async function claimMore(one: Posting, limit: number): Promise<void> {
-  const { report } = one;
-  const { rows, turn, more, held, dead } = await claim(one.run.env.DB, {
-    turn: one.turn,
-    limit,
-    now: Date.now(),
   });
-  one.turn = turn;
-  one.more = more;
-  one.queue.push(...rows);
-  one.breaker = withDue(
-    one.breaker,
-    rows.map(({ owner }) => owner),
-  );
-  report.claimed += rows.length;
-  if (held > 0) report.held = (report.held ?? 0) + held;
-  if (dead > 0) report.dead = (report.dead ?? 0) + dead;
-}
-
-async function post(one: Posting, row: Claimed): Promise<void> {
-  const askedAt = Date.now();
-  one.breaker = posting(one.breaker, row.owner);
-  const sending = send(one.run, row);
-  one.unsent--;
-  const answer = await sending;
-  if (answer.kind === "not sent") {
-    one.isStopped = true;
-    one.report.problem = `no more requests: ${answer.error}`;
-    one.queue.push(row);
-    return;
-  }
-  note(one, row, answer);
-  const attempted = { ...leasedOf(row), askedAt, answer, occurred_at: row.event.occurred_at };
-  const { failures, own_failures } = row;
-  const isOwn = await isOwnFailure(one, row, answer, askedAt);
-  one.attempted.push({ ...attempted, failures, own_failures, isOwn });
-  if (one.attempted.length >= RECORD_BATCH && roomOf(one) >= 1) recordNow(one);
+  return { attempted, left };
 }
 
 async function send({ gateway, outbox }: Run, row: Claimed): Promise<Posted> {
@@ -246,85 +181,58 @@ async function send({ gateway, outbox }: Run, row: Claimed): Promise<Posted> {
   }
 }
 
-function note(one: Posting, row: Claimed, answer: Answered): void {
+function note(one: Posting, { ours, answer }: Attempted): void {
   const { report } = one;
+  const { owner, endpoint_id } = ours;
   report.posted++;
-  one.breaker = answered(one.breaker, row.owner, answer);
+  one.breaker = answered(one.breaker, owner, answer);
   if (answer.kind === "accepted") {
     report.accepted++;
     one.failuresInRow = 0;
-    one.evidence.accepted(row, Date.now());
+    one.evidence.accepted.push({ owner, endpoint_id, at: Date.now() });
   } else if (answer.kind !== "too large" && ++one.failuresInRow >= one.failuresMax) {
     one.isStopped = true;
     report.problem ??= `${one.failuresMax} failures in a row`;
   }
 }
 
-async function isOwnFailure(one: Posting, row: Claimed, answer: Answered, askedAt: number) {
-  if (answer.kind !== "failed" || answer.throttled) return false;
-  return one.evidence.othersGotThrough(row, row.failed_at ?? askedAt - EVIDENCE_MS);
-}
-
-function leasedOf({ event_seq, endpoint_id, key_version, due_at }: Claimed): Leased {
-  return { event_seq, endpoint_id, key_version, lease: due_at ?? 0 };
-}
-
-/** Records what was posted so far, alongside posting. */
-function recordNow(one: Posting): void {
-  const statements = recordStatements(one, one.attempted.splice(0));
-  const recording = batch(one.run.env.DB, statements).then(
-    () => {},
-    (error) => void one.failures.push(error),
-  );
-  one.recordings.push(recording);
-}
-
-function recordStatements(one: Posting, attempted: Attempted[]): Statement[] {
-  if (attempted.length === 0) return [];
+/** Records what was posted, makes what was not due again, and keeps the breaker, in one transaction. */
+async function record(one: Posting, attempted: Attempted[], left: Claimed[]): Promise<void> {
+  const { env, outbox } = one.run;
+  const isOwn = await ownFailures(one, attempted);
   const now = Date.now();
   const unprovenWaitMs = one.breaker.isProven ? null : NEXT_RUN_MS;
+  const outcomes = attempted.map((each) =>
+    outcomeOf(each, { now, unprovenWaitMs, isOwn: isOwn(each) }),
+  );
   const doubted = doubtedAmong(attempted);
-  return [
-    recordStatement(attempted.map((each) => outcomeOf(each, { now, unprovenWaitMs }))),
-    ...(doubted.length > 0 ? [one.run.outbox.endpoints.doubted(doubted, now)] : []),
-  ];
+  await batch(env.DB, [
+    recordStatement([...outcomes, ...handedBack(left, now)]),
+    ...(doubted.length > 0 ? [outbox.endpoints.doubted(doubted, now)] : []),
+    ...keepStatements(one, now),
+  ]);
 }
 
-/** Records the rest, and makes what was not tried due again, in one transaction. @throws StorageError */
-async function end(one: Posting, more: Statement[]): Promise<void> {
-  const statements = [
-    ...recordStatements(one, one.attempted.splice(0)),
-    ...(one.queue.length > 0 ? [handBackStatement(one.queue.map(leasedOf), Date.now())] : []),
-    ...more,
-  ];
-  if (statements.length > 0) {
-    await batch(one.run.env.DB, statements).catch((error) => one.failures.push(error));
+/** Tells whose failures are their own, after a look at what others got through if need be, and if there is room for it. */
+async function ownFailures(one: Posting, attempted: Attempted[]) {
+  const { evidence, budget, run } = one;
+  const isOwn = ({ ours, askedAt }: Attempted) =>
+    othersGotThrough(evidence, ours, ours.failed_at ?? askedAt - EVIDENCE_MS);
+  const failed = attempted.filter(({ answer }) => answer.kind === "failed" && !answer.throttled);
+  if (!failed.every(isOwn) && !evidence.isWhole && budget.left() > RECORDING) {
+    // Without an answer, failures are nobody's.
+    const newest = await all<Evidence["accepted"][number]>(run.env.DB, NEWEST).catch(() => null);
+    evidence.accepted.push(...(newest ?? []));
+    evidence.isWhole = newest !== null;
   }
-  await Promise.all(one.recordings);
-  if (one.failures.length > 0) throw one.failures[0];
+  return isOwn;
 }
 
-/** Further invocations, asked once something got through and more is due than this one has claimed. */
-function lend(one: Posting, hands: Hands) {
-  let helped: Promise<HandsReport> | null = null;
-  return {
-    offer() {
-      const count = Math.min(hands.max, roomOf(one) - 1);
-      if (helped || !one.more || count < 1) return;
-      helped = hands.help(count, one.turn);
-    },
-    report: () => helped,
-  };
-}
-
-function handsIn(helped: PromiseSettledResult<HandsReport | null | undefined>) {
-  return helped.status === "fulfilled" && helped.value ? { hands: helped.value } : {};
-}
-
-function isSame(a: KeptBreaker, b: KeptBreaker): boolean {
-  return a.state === b.state && a.until === b.until;
-}
-
-function keepStatement({ state, until }: KeptBreaker): Statement {
-  return ["UPDATE cron_state SET breaker = ?1, breaker_until = ?2", state, until];
+function keepStatements(one: Posting, now: number): Statement[] {
+  const breaker = kept(one.breaker, now);
+  const { kept: last } = one;
+  if (!last || (breaker.state === last.state && breaker.until === last.until)) return [];
+  one.kept = breaker;
+  const { state, until } = breaker;
+  return [["UPDATE cron_state SET breaker = ?1, breaker_until = ?2", state, until]];
 }

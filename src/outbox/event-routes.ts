@@ -1,37 +1,29 @@
 /** /event: the log as an API. HTTP in, HTTP out. */
 import { problem } from "../errors.ts";
 import { newApp } from "../http.ts";
-import { PAGE_DEFAULT } from "../schema.ts";
 import { validPath, validQuery } from "../validate.ts";
 import { deliveriesOf, findEvent, listEvents, summaryOf } from "./lists.ts";
-import { bodyOf } from "./message.ts";
+import { bodyOf, exampleOf } from "./message.ts";
 import { finish } from "./publish.ts";
 import { resend } from "./resend.ts";
 import { eventTypesOf, type Registry } from "./resource.ts";
 import { IdPath, LogQuery } from "./schema.ts";
-import { cursorOf, rangeOf, toDelivery, toEvent, withoutContents } from "./views.ts";
+import { cursorOf, toDelivery, toEvent, withoutContents } from "./views.ts";
 import { whose } from "./whose.ts";
 
 /** Routes under /event. */
 export const event = newApp()
   .get("/", validQuery(LogQuery), async (c) => {
-    const { owner: asked, cursor, since, until, ...filter } = c.req.valid("query");
-    const { limit = PAGE_DEFAULT } = filter;
-    const wanted = { ...filter, range: rangeOf({ since, until }), limit, before: cursor ?? null };
-    const owner = whose(c, asked);
-    const { rows, next } = await listEvents(c.env.DB, owner, wanted);
-    const { resources } = c.get("outbox");
-    const shown = rows.map((row) => toEvent(resources, row));
-    if (owner !== null) return c.json({ data: shown, ...cursorOf(next) }, 200);
-    const data = shown.map((one, index) => withoutContents(rows[index]?.owner ?? "", one));
+    const query = c.req.valid("query");
+    const owner = whose(c, query.owner);
+    const { rows, next } = await listEvents(c.env.DB, owner, query);
+    const data = rows.map((row) => {
+      const shown = toEvent(c.get("outbox").resources, row);
+      return owner === null ? withoutContents(row.owner, shown) : shown;
+    });
     return c.json({ data, ...cursorOf(next) }, 200);
   })
-  .get("/summary", async (c) => {
-    const { counts, oldestPendingAt, errors } = await summaryOf(c.env.DB, c.get("owner"));
-    const oldest_pending_ms =
-      oldestPendingAt === null ? null : Math.max(0, Date.now() - oldestPendingAt);
-    return c.json({ ...counts, oldest_pending_ms, errors }, 200);
-  })
+  .get("/summary", async (c) => c.json(await summaryOf(c.env.DB, c.get("owner"), Date.now()), 200))
   .get("/type", (c) => c.json({ data: catalogueOf(c.get("outbox").resources) }, 200))
   .get("/:id", validPath(IdPath), async (c) => {
     const { id } = c.req.valid("param");
@@ -70,17 +62,9 @@ export const event = newApp()
 
 /** Every event type, with the body that a test event of it sends. */
 function catalogueOf(resources: Registry) {
-  return eventTypesOf(resources).map(({ type, description, example }) => {
-    const resource = [...resources.values()].find(({ types }) => types.has(type))?.name ?? null;
-    const { id = null } = (example ?? {}) as { id?: string | number | null };
-    const body = bodyOf(
-      {
-        ...{ id: "0193f0a0-0000-7000-8000-000000000000", type, occurred_at: 0, test: 1, resource },
-        resource_id: id === null ? null : String(id),
-        data: example && JSON.stringify(example),
-      },
-      resources,
-    );
-    return { type, description, resource, body: body as Record<string, unknown> };
+  return eventTypesOf(resources).map((one) => {
+    const { type, description, resource } = one;
+    const test = { id: "0193f0a0-0000-7000-8000-000000000000", occurred_at: 0, test: 1 as const };
+    return { type, description, resource, body: bodyOf({ ...test, ...exampleOf(one) }, resources) };
   });
 }

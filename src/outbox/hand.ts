@@ -2,9 +2,9 @@
  * More hands: parts of a backlog go to further invocations of this Worker, each with subrequests of its own. Only the
  * run that asks them moves the breaker; a hand claims its own rows, and stops by itself.
  */
-import { metered, meterOf } from "../meter.ts";
 import { logError, shareOf } from "../run.ts";
-import { type Bindings, settingsOf } from "../settings.ts";
+import type { Bindings } from "../settings.ts";
+import { beginRun } from "./cron-run.ts";
 import { type PostReport, postAsHand } from "./dispatch.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -29,16 +29,13 @@ export type Hands = {
 // It stops after so many failures in a row: the run that asked it finds out what is wrong.
 const FAILURES_MAX = 5;
 
-/** The work of one hand: an invocation of its own, with its own budget. @throws StorageError, SettingError */
+/** The work of one hand: an invocation of its own, with its own budget. @throws SettingError */
 export async function lendHand(
   env: Bindings,
   outbox: Outbox,
   { turn, endsAt }: HandTask,
 ): Promise<PostReport> {
-  const settings = settingsOf(env);
-  const meter = meterOf(settings.subrequestBudget);
-  const own = metered(env, meter);
-  const run = { env: own, outbox, settings, gateway: outbox.connect(own) };
+  const { run, meter } = beginRun(env, outbox);
   return postAsHand(run, { turn, failuresMax: FAILURES_MAX }, shareOf(meter, 0, endsAt));
 }
 

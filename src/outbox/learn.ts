@@ -1,5 +1,7 @@
 /** What the gateway says about deliveries, recorded: a page of its list, or one that was looked for. */
-import { all, type Statement } from "../storage.ts";
+
+import { all, batch, type Statement } from "../storage.ts";
+import type { Run } from "./cron-run.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Gateway, GatewayDelivery } from "./gateway.ts";
 import { parseKey } from "./rows.ts";
@@ -50,7 +52,6 @@ export function ownAmong(deliveries: GatewayDelivery[]): Learned[] {
 /**
  * Marks those that are stuck, which is not merely late: no progress and no try due for half an hour, while the gateway
  * was finishing deliveries made later. Of an endpoint with a rate limit, none of its own either.
- * @throws StorageError
  */
 export async function withStuck(
   db: D1Database,
@@ -139,9 +140,14 @@ const LEARNED = `(SELECT event.seq, value ->> 'endpointId' AS endpoint_id, value
 const SAME = "delivery.event_seq = l.seq AND delivery.endpoint_id = l.endpoint_id";
 const OPEN = `${SAME} AND delivery.key_version = l.version AND delivery.status IN ('pending', 'sending')`;
 const TAKEN = "attempts = l.attempts, accepted_at = coalesce(delivery.accepted_at, l.made_at)";
-/** What a delivery is reset to when it gets its next key. */
-export const NEXT_KEY = `key_version = delivery.key_version + 1, accepted_at = NULL, looks = 0, attempts = 0,
-  failures = 0, own_failures = 0, failed_at = NULL`;
+/** What a delivery is reset to when it is posted again. */
+export const UNPOSTED = {
+  ...{ accepted_at: null, looks: 0, attempts: 0 },
+  ...{ failures: 0, own_failures: 0, failed_at: null },
+};
+const RESET = Object.entries(UNPOSTED).map(([column, value]) => `${column} = ${value}`);
+/** SQL: columns of a delivery that gets its next key. */
+export const NEXT_KEY = `key_version = delivery.key_version + 1, ${RESET.join(", ")}`;
 
 const FAILED = `
 UPDATE delivery SET status = 'failed', due_at = NULL, finished_at = ?2, ${TAKEN}, last_http_status = l.http_status,
@@ -190,46 +196,88 @@ FROM ${LEARNED} WHERE ${OPEN} AND l.progress = 'unfinished'`;
 
 type Changed = { endpoint_id: string; error: string | null };
 
-/** What was recorded, and the statements that tell those who keep the endpoints. */
-export type Recorded = { delivered: number; failed: number; held: number; tell: Statement[] };
+// In their order: success wins over a failure of the same key.
+const STEPS = {
+  failed: { sql: FAILED, of: ({ progress }) => progress === "failure" },
+  delivered: { sql: DELIVERED, of: ({ progress }) => progress === "success" },
+  held: { sql: HELD, of: ({ progress }) => progress === "discarded" },
+  refused: { sql: REFUSED, of: ({ progress }) => progress === "unfinished" },
+  discarded: { sql: DISCARDED, of: ({ progress }) => progress === "discarded" },
+  stuck: { sql: STUCK, of: ({ stuck }) => stuck },
+  givenUp: { sql: GIVEN_UP, of: ({ stuck }) => stuck },
+  unfinished: { sql: UNFINISHED, of: ({ progress }) => progress === "unfinished" },
+} satisfies Record<string, { sql: string; of: (one: Learned) => boolean }>;
 
-/** The statements that record what was learned, in their order: for a batch. `toRecorded` reads their results. */
-export function learnStatements(learned: Learned[], now: number): Statement[] {
-  const stuck = learned.filter((one) => one.stuck);
-  return [
-    ...finalStatements(learned, null, now),
-    statement(HELD, of("discarded", learned), now),
-    statement(REFUSED, of("unfinished", learned), now),
-    statement(DISCARDED, of("discarded", learned), now),
-    statement(STUCK, stuck, now),
-    statement(GIVEN_UP, stuck, now),
-    statement(UNFINISHED, of("unfinished", learned), now),
-  ];
+/** How many were recorded, and the rows of the further statement. */
+export type Recorded = { delivered: number; failed: number; held: number; also: unknown[] };
+
+/**
+ * What the cron saw at `at` (ms): finds out what endpoints answered, as far as there is room, and what is stuck, and
+ * records it all.
+ */
+export async function learn(
+  { env, gateway, outbox }: Run,
+  deliveries: GatewayDelivery[],
+  { proof, at, room }: { proof: Proof; at: number; room: number },
+  also: Statement[] = [],
+): Promise<Recorded> {
+  const own = await withAnswers(gateway, ownAmong(deliveries), room);
+  const learned = await withStuck(env.DB, own, proof, at);
+  return record(env.DB, outbox.endpoints, learned, { at, also });
 }
 
-/** As `learnStatements`, for final statuses only; of one owner's deliveries, or of all. */
-export function finalStatements(
+/**
+ * Records what was seen at `at`, of one owner's deliveries or of all, and tells those who keep the endpoints.
+ * @param given `also`: what is to be done in the same transaction
+ */
+export async function record(
+  db: D1Database,
+  endpoints: Endpoints,
   learned: Learned[],
-  owner: string | null,
-  now: number,
-): Statement[] {
-  return [
-    statement(FAILED, of("failure", learned), now, owner),
-    statement(DELIVERED, of("success", learned), now, owner),
+  { at, owner = null, also = [] }: { at: number; owner?: string | null; also?: Statement[] },
+): Promise<Recorded> {
+  const steps = Object.entries(STEPS).flatMap(([name, { sql, of }]) => {
+    const some = learned.filter(of);
+    const statement: Statement = [sql, JSON.stringify(some), at, owner];
+    return some.length > 0 ? [{ name, statement }] : [];
+  });
+  const statements = [...steps.map(({ statement }) => statement), ...also];
+  const results = statements.length > 0 ? await batch<Changed>(db, statements) : [];
+  const rowsOf = (step: keyof typeof STEPS) =>
+    results[steps.findIndex(({ name }) => name === step)] ?? [];
+  const held = rowsOf("held");
+  const seen = seenAmong(learned, held);
+  const reports = reportsOf(learned, [
+    ...rowsOf("refused"),
+    ...rowsOf("failed"),
+    ...rowsOf("delivered"),
+  ]).map((one) => ({ ...one, at }));
+  const tell = [
+    ...(seen.length > 0 ? [endpoints.seen(seen, at)] : []),
+    ...(reports.length > 0 ? [endpoints.reported(reports)] : []),
   ];
+  if (tell.length > 0) await batch(db, tell);
+  const [delivered, failed] = [rowsOf("delivered").length, rowsOf("failed").length];
+  return { delivered, failed, held: held.length, also: results[steps.length] ?? [] };
 }
 
-function of(progress: Learned["progress"], learned: Learned[]): Learned[] {
-  return learned.filter((one) => one.progress === progress);
+/** Whether the gateway delivers to these endpoints, as it says. */
+function seenAmong(learned: Learned[], held: Changed[]) {
+  const seen = new Map<string, boolean>();
+  for (const { endpointId, endpointActive } of learned) {
+    if (endpointActive !== null) seen.set(endpointId, endpointActive);
+  }
+  // Whatever the gateway says of them: else what is held for them would be taken at once, again and again.
+  for (const { endpoint_id } of held) seen.set(endpoint_id, false);
+  return [...seen].map(([endpointId, active]) => ({ endpointId, active }));
 }
 
-function statement(
-  sql: string,
-  learned: Learned[],
-  now: number,
-  owner: string | null = null,
-): Statement {
-  return [sql, JSON.stringify(learned), now, owner];
+/** How the last deliveries to endpoints went. */
+function reportsOf(learned: Learned[], changed: Changed[]) {
+  return changed.flatMap(({ endpoint_id: endpointId, error }) => {
+    const isArrived = arrivedLast(learned, endpointId);
+    return isArrived === (error === null) ? [{ endpointId, error }] : [];
+  });
 }
 
 /** Whether what the gateway did last for an endpoint, of these, was to deliver. */
@@ -239,32 +287,4 @@ function arrivedLast(learned: Learned[], endpointId: string): boolean {
   );
   const last = Math.max(...tried.map(({ updatedAt }) => updatedAt));
   return tried.some(({ progress, updatedAt }) => progress === "success" && updatedAt === last);
-}
-
-/** What a batch that begins with the statements of `learnStatements` or `finalStatements` recorded. */
-export function toRecorded(
-  learned: Learned[],
-  [failed = [], delivered = [], held = [], refused = []]: Changed[][],
-  endpoints: Endpoints,
-  askedAt: number,
-): Recorded {
-  const reports = [...refused, ...failed, ...delivered].flatMap(({ endpoint_id, error }) => {
-    const isArrived = arrivedLast(learned, endpoint_id);
-    const said = { endpointId: endpoint_id, at: askedAt, error: isArrived ? null : error };
-    return isArrived === (error === null) ? [said] : [];
-  });
-  const seen = new Map<string, boolean>();
-  for (const { endpointId, endpointActive } of learned) {
-    if (endpointActive !== null) seen.set(endpointId, endpointActive);
-  }
-  // Whatever the gateway says of them: else what is held for them would be taken at once, again and again.
-  for (const { endpoint_id } of held) seen.set(endpoint_id, false);
-  const listed = [...seen].map(([endpointId, active]) => ({ endpointId, active }));
-  return {
-    ...{ delivered: delivered.length, failed: failed.length, held: held.length },
-    tell: [
-      ...(listed.length > 0 ? [endpoints.seen(listed, askedAt)] : []),
-      ...(reports.length > 0 ? [endpoints.reported(reports)] : []),
-    ],
-  };
 }

@@ -1,23 +1,13 @@
 /** What an owner reads of the log: lists of deliveries and of events, newest first. */
+import { PAGE_DEFAULT } from "../schema.ts";
 import { all, batch, first, type Statement } from "../storage.ts";
-import type { DeliveryRow, DeliveryStatus, EventRow } from "./rows.ts";
-import { idsOf, inRange, type TimeRange } from "./time-range.ts";
+import type { Summary } from "./answers.ts";
+import { type DeliveryRow, type EventRow, isLost, lostSql } from "./rows.ts";
+import type { LogQuery, Place } from "./schema.ts";
+import { idsOf, inRange } from "./time-range.ts";
 
 /** Rows of the log that one page looks at if no index serves its filter. */
-export const WINDOW_ROWS = 1_000;
-
-/** Where a page begins: below this sequence, and of it below this endpoint. */
-export type Place = { seq: number; endpointId: string };
-
-/** What to list. */
-export type Filter = {
-  status?: DeliveryStatus | undefined;
-  endpoint?: string | undefined;
-  type?: string | undefined;
-  range: TimeRange;
-  limit: number;
-  before: Place | null;
-};
+const WINDOW_ROWS = 1_000;
 
 /** A delivery with what it shows of its event. */
 export type DeliveryOfEvent = DeliveryRow & Omit<EventRow, "due_at" | "type" | "owner" | "seq">;
@@ -30,120 +20,93 @@ export type Rows<Row> = { rows: Row[]; next: Place | null };
 
 const TOP: Place = { seq: Number.MAX_SAFE_INTEGER, endpointId: "" };
 
-// ?1 owner, ?2 and ?3 the place, ?4 and ?5 ids of the range.
-const BELOW = `(event_seq, endpoint_id) < (?2, ?3) AND ${inRange("event_seq", "?4", "?5")}`;
 /** Columns of a delivery's event. */
 export const EVENT_OF = `event.id, event.occurred_at, event.resource, event.resource_id, event.change, event.data,
   event.test, event.projected`;
 const COUNTS = `(SELECT json_group_object(status, n) FROM (
   SELECT status, count(*) AS n FROM delivery WHERE event_seq = event.seq GROUP BY status)) AS deliveries`;
 
-const isLost = (status: DeliveryStatus | undefined) => status === "failed" || status === "dead";
+// In all SQL of a list: ?1 owner, ?2 and ?3 the place, ?4 and ?5 ids of the range, ?6 endpoint, ?7 how many rows are
+// looked at; and beyond its source ?8 status, ?9 type, ?10 and ?11 the range, ?12 how many rows are shown.
+const RANGE =
+  "(?10 IS NULL OR event.occurred_at >= ?10) AND (?11 IS NULL OR event.occurred_at < ?11)";
 
-/** SELECT of an owner's deliveries by the index that serves the status best; of all owners' by the primary key. */
-function sourceOf(owner: string | null, { status, endpoint }: Filter): string {
-  if (owner === null) return `SELECT * FROM delivery WHERE ?1 IS NULL AND ${BELOW}`;
-  if (isLost(status)) {
-    // Served by delivery_failed.
-    return `SELECT * FROM delivery WHERE owner = ?1 AND status IN ('failed', 'dead') AND status = '${status}' AND ${BELOW}`;
+/** An owner's deliveries, or all owners' if `owner` is null. */
+export function listDeliveries(
+  db: D1Database,
+  owner: string | null,
+  query: LogQuery,
+): Promise<Rows<DeliveryOfEvent>> {
+  const order = "ORDER BY event_seq DESC, endpoint_id DESC";
+  // Each served by an index: that of the status, or delivery_owner; all owners' by the primary key.
+  const where = [owner === null ? "?1 IS NULL" : "owner = ?1"];
+  if (owner !== null && isLost(query.status)) where.push(lostSql(query.status));
+  if (owner !== null && query.status === "held" && query.endpoint !== undefined) {
+    where.push("endpoint_id = ?6 AND status = 'held'");
   }
-  if (status === "held" && endpoint !== undefined) {
-    // Served by delivery_held.
-    return `SELECT * FROM delivery WHERE owner = ?1 AND endpoint_id = ?6 AND status = 'held' AND ${BELOW}`;
-  }
-  return `SELECT * FROM delivery WHERE owner = ?1 AND ${BELOW}`;
+  where.push("(event_seq, endpoint_id) < (?2, ?3)", inRange("event_seq", "?4", "?5"));
+  const source = `SELECT * FROM delivery WHERE ${where.join(" AND ")} ${order} LIMIT ?7`;
+  const shown = `SELECT d.*, ${EVENT_OF} FROM (${source}) AS d JOIN event ON event.seq = d.event_seq
+    WHERE (?6 IS NULL OR d.endpoint_id = ?6) AND (?8 IS NULL OR d.status = ?8) AND (?9 IS NULL OR d.type = ?9) AND ${RANGE}
+    ${order} LIMIT ?12`;
+  const placeOf = (row: DeliveryOfEvent) => ({ seq: row.event_seq, endpointId: row.endpoint_id });
+  return pageOf(db, owner, query, { source, shown, placeOf });
+}
+
+/** As `listDeliveries`, of events; a status or an endpoint means: has a delivery with it. */
+export function listEvents(
+  db: D1Database,
+  owner: string | null,
+  query: LogQuery,
+): Promise<Rows<EventWithCounts>> {
+  const { status } = query;
+  const where = (seq: string) =>
+    `${owner === null ? "?1 IS NULL" : "owner = ?1"} AND ${seq} < ?2 AND ${inRange(seq, "?4", "?5")}`;
+  const source =
+    owner !== null && isLost(status)
+      ? `SELECT DISTINCT event_seq AS seq FROM delivery WHERE ${lostSql(status)} AND ${where("event_seq")}
+         ORDER BY event_seq DESC LIMIT ?7`
+      : // Served by event_owner, or by the primary key.
+        `SELECT seq FROM event WHERE ${where("seq")} ORDER BY seq DESC LIMIT ?7`;
+  const has = (condition: string) =>
+    `EXISTS (SELECT 1 FROM delivery WHERE event_seq = event.seq AND ${condition})`;
+  const shown = `SELECT event.*, ${COUNTS} FROM (${source}) AS looked JOIN event ON event.seq = looked.seq
+    WHERE (?6 IS NULL OR ${has("endpoint_id = ?6")}) AND (?8 IS NULL OR ${has("status = ?8")}) AND (?9 IS NULL OR type = ?9)
+      AND ${RANGE} ORDER BY event.seq DESC LIMIT ?12`;
+  const placeOf = ({ seq }: EventWithCounts) => ({ seq, endpointId: "" });
+  return pageOf(db, owner, query, { source, shown, placeOf });
 }
 
 /**
- * An owner's deliveries, or all owners'. A filter without an index looks at WINDOW_ROWS rows, so a page may have fewer rows than
- * requested, even none, and still a next page.
- * @throws StorageError
+ * A filter without an index looks at WINDOW_ROWS rows, so a page may have fewer rows than requested, even none, and still
+ * a next page.
  */
-export async function listDeliveries(
+async function pageOf<Row>(
   db: D1Database,
   owner: string | null,
-  filter: Filter,
-): Promise<Rows<DeliveryOfEvent>> {
-  const { status, endpoint, type, range, limit, before } = filter;
-  const { seq, endpointId } = before ?? TOP;
-  const order = "ORDER BY event_seq DESC, endpoint_id DESC";
+  { status, endpoint, type, since, until, limit = PAGE_DEFAULT, cursor = TOP }: LogQuery,
+  { source, shown, placeOf }: { source: string; shown: string; placeOf: (row: Row) => Place },
+): Promise<Rows<Row>> {
   // What an index of a status serves alone needs no window.
   const isServed = owner !== null && isLost(status);
-  const isFiltered = [isServed ? null : status, endpoint, type, range.since, range.until].some(
-    (one) => one != null,
-  );
+  const unserved = [isServed ? undefined : status, endpoint, type, since, until];
+  const isFiltered = unserved.some((one) => one !== undefined);
   const looked = isFiltered ? WINDOW_ROWS : limit + 1;
-  const source = `${sourceOf(owner, filter)} ${order} LIMIT ?7`;
-  const place = [owner, seq, endpointId, ...idsOf(range), endpoint ?? null, looked];
-  const [rows = [], edge = []] = await batch<DeliveryOfEvent>(db, [
-    [
-      `SELECT d.*, ${EVENT_OF} FROM (${source}) AS d JOIN event ON event.seq = d.event_seq
-       WHERE (?6 IS NULL OR d.endpoint_id = ?6) AND (?8 IS NULL OR d.status = ?8) AND (?9 IS NULL OR d.type = ?9)
-         AND (?10 IS NULL OR event.occurred_at >= ?10) AND (?11 IS NULL OR event.occurred_at < ?11) ${order} LIMIT ?12`,
-      ...[...place, status ?? null, type ?? null, range.since, range.until, limit + 1],
-    ],
+  const { seq, endpointId } = cursor;
+  const place = [owner, seq, endpointId, ...idsOf({ since, until }), endpoint ?? null, looked];
+  const filter = [status ?? null, type ?? null, since ?? null, until ?? null];
+  const [rows = [], edge = []] = await batch<Row>(db, [
+    [shown, ...place, ...filter, limit + 1],
     // The last row that was looked at, if there may be more after it.
-    [`SELECT event_seq, endpoint_id FROM (${source}) LIMIT 1 OFFSET ?7 - 1`, ...place],
+    [`SELECT * FROM (${source}) LIMIT 1 OFFSET ?7 - 1`, ...place],
   ]);
-  return pageOf(rows, limit, isFiltered ? edge[0] : undefined, (row) => ({
-    seq: row.event_seq,
-    endpointId: row.endpoint_id,
-  }));
-}
-
-/** As `listDeliveries`, of events; a status or an endpoint means: has a delivery with it. @throws StorageError */
-export async function listEvents(
-  db: D1Database,
-  owner: string | null,
-  { status, endpoint, type, range, limit, before }: Filter,
-): Promise<Rows<EventWithCounts>> {
-  const isFiltered = [status, endpoint, type, range.since, range.until].some((one) => one != null);
-  const source =
-    owner !== null && isLost(status)
-      ? // Served by delivery_failed.
-        `SELECT DISTINCT event_seq AS seq FROM delivery WHERE owner = ?1 AND status IN ('failed', 'dead') AND status = '${status}'
-         AND event_seq < ?2 AND ${inRange("event_seq", "?3", "?4")} ORDER BY event_seq DESC LIMIT ?5`
-      : // Served by event_owner, or by the primary key.
-        `SELECT seq FROM event WHERE ${owner === null ? "?1 IS NULL" : "owner = ?1"} AND seq < ?2 AND ${inRange("seq", "?3", "?4")} ORDER BY seq DESC LIMIT ?5`;
-  const looked = isFiltered ? WINDOW_ROWS : limit + 1;
-  const place = [owner, (before ?? TOP).seq, ...idsOf(range), looked];
-  const has = (condition: string) =>
-    `EXISTS (SELECT 1 FROM delivery WHERE event_seq = event.seq AND ${condition})`;
-  const [rows = [], edge = []] = await batch<EventWithCounts>(db, [
-    [
-      `SELECT event.*, ${COUNTS} FROM (${source}) AS looked JOIN event ON event.seq = looked.seq
-       WHERE (?6 IS NULL OR ${has("status = ?6")}) AND (?7 IS NULL OR ${has("endpoint_id = ?7")}) AND (?8 IS NULL OR type = ?8)
-         AND (?9 IS NULL OR occurred_at >= ?9) AND (?10 IS NULL OR occurred_at < ?10) ORDER BY event.seq DESC LIMIT ?11`,
-      ...[
-        ...place,
-        status ?? null,
-        endpoint ?? null,
-        type ?? null,
-        range.since,
-        range.until,
-        limit + 1,
-      ],
-    ],
-    [`SELECT seq FROM (${source}) LIMIT 1 OFFSET ?5 - 1`, ...place],
-  ]);
-  return pageOf(rows, limit, isFiltered ? edge[0] : undefined, ({ seq }) => ({
-    seq,
-    endpointId: "",
-  }));
-}
-
-function pageOf<Row>(
-  rows: Row[],
-  limit: number,
-  edge: Row | undefined,
-  placeOf: (row: Row) => Place,
-): Rows<Row> {
   const page = rows.slice(0, limit);
-  const last = rows.length > limit ? page.at(-1) : edge;
+  const end = isFiltered ? edge[0] : undefined;
+  const last = rows.length > limit ? page.at(-1) : end;
   return { rows: page, next: last ? placeOf(last) : null };
 }
 
-/** An owner's event with its counts, or null. @throws StorageError */
+/** An owner's event with its counts, or null. */
 export function findEvent(
   db: D1Database,
   owner: string,
@@ -153,7 +116,7 @@ export function findEvent(
   return first<EventWithCounts>(db, sql, id, owner);
 }
 
-/** The deliveries of an owner's event; of one endpoint, or of all. @throws StorageError */
+/** The deliveries of an owner's event; of one endpoint, or of all. */
 export function deliveriesOf(
   db: D1Database,
   owner: string,
@@ -168,54 +131,46 @@ export function deliveriesOf(
   );
 }
 
-/** How many deliveries of an owner have which status; each count stops at COUNT_MAX. */
-export type Summary = {
-  counts: Record<Exclude<DeliveryStatus, "delivered">, number>;
-  /** When the oldest that the gateway has not taken occurred (ms); null for none. */
-  oldestPendingAt: number | null;
-  /** Why they wait, most frequent first. */
-  errors: { error: string; deliveries: number }[];
-};
-
 /** Counts stop here: a summary reads no more rows than this of each status. */
 export const COUNT_MAX = 1_000;
 
 /**
- * The summary of an owner, or of all if `owner` is null. Each count reads a bounded part of a partial index.
- * @throws StorageError
+ * How many deliveries of an owner, or of all if `owner` is null, have which status, and why they wait, most frequent
+ * first. Each count reads a bounded part of a partial index.
  */
-export async function summaryOf(db: D1Database, owner: string | null): Promise<Summary> {
-  const whose = owner === null ? "?1 IS NULL" : "owner = ?1";
-  const isLost = "status IN ('failed', 'dead') AND ";
+export async function summaryOf(
+  db: D1Database,
+  owner: string | null,
+  now: number,
+): Promise<Summary> {
   const some = (select: string, where: string) =>
-    `SELECT ${select} FROM delivery WHERE ${whose} AND ${where} LIMIT ?2`;
+    `SELECT ${select} FROM delivery WHERE ${owner === null ? "?1 IS NULL" : "owner = ?1"} AND ${where} LIMIT ?2`;
   const held =
     owner === null
       ? some("1", "status = 'held'")
       : `SELECT 1 FROM outbox_endpoint AS e JOIN delivery AS d
          ON d.endpoint_id = e.id AND d.status = 'held' WHERE e.owner = ?1 LIMIT ?2`;
   const count = (rows: string) => `SELECT count(*) AS n FROM (${rows})`;
-  const pending = "status = 'pending'";
+  const waiting = "status = 'pending'";
   const statements = [
-    count(some("1", pending)),
-    count(some("1", "status = 'sending'")),
-    count(some("1", `${isLost}status = 'failed'`)),
-    count(some("1", `${isLost}status = 'dead'`)),
-    count(held),
-    `SELECT min(event.occurred_at) AS at FROM (${some("event_seq", pending)}) AS d
+    ...[some("1", waiting), some("1", "status = 'sending'"), held].map(count),
+    ...[some("1", lostSql("failed")), some("1", lostSql("dead"))].map(count),
+    `SELECT min(event.occurred_at) AS at FROM (${some("event_seq", waiting)}) AS d
      JOIN event ON event.seq = d.event_seq`,
-    `SELECT error, count(*) AS n FROM (${some("error", pending)})
+    `SELECT error, count(*) AS n FROM (${some("error", waiting)})
      WHERE error IS NOT NULL GROUP BY error ORDER BY n DESC LIMIT 5`,
   ];
   const results = await batch<{ n: number; at: number | null; error: string }>(
     db,
     statements.map((sql): Statement => [sql, owner, COUNT_MAX]),
   );
-  const numbers = results.map((rows) => rows[0]?.n ?? 0);
-  const [n0 = 0, n1 = 0, n2 = 0, n3 = 0, n4 = 0] = numbers;
+  const [pending = 0, sending = 0, inHold = 0, failed = 0, dead = 0] = results.map(
+    ([row]) => row?.n ?? 0,
+  );
+  const oldest = results[5]?.[0]?.at ?? null;
   return {
-    counts: { pending: n0, sending: n1, failed: n2, dead: n3, held: n4 },
-    oldestPendingAt: results[5]?.[0]?.at ?? null,
+    ...{ pending, sending, held: inHold, failed, dead },
+    oldest_pending_ms: oldest === null ? null : Math.max(0, now - oldest),
     errors: (results[6] ?? []).map(({ error, n }) => ({ error, deliveries: n })),
   };
 }

@@ -3,24 +3,22 @@
  * few (docs/design.md).
  */
 import type { Budget } from "../run.ts";
-import { batch, type Statement } from "../storage.ts";
+import { batch } from "../storage.ts";
 import type { Run } from "./cron-run.ts";
 import type { Found, GatewayDelivery } from "./gateway.ts";
 import {
   CLOCK_SKEW_MS,
   isIdleSince,
-  learnStatements,
-  NEXT_KEY,
+  learn,
   ownAmong,
   PATIENCE_MS,
   type Proof,
   STUCK_MAX,
-  toRecorded,
-  withAnswers,
-  withStuck,
+  UNPOSTED,
 } from "./learn.ts";
-import { type DeliveryRow, keyOf } from "./rows.ts";
-import { dueOwners } from "./turns.ts";
+import { type Outcome, recordStatement } from "./outcome.ts";
+import { type DeliveryRow, presentKey } from "./rows.ts";
+import { keepTurnSql, turnSql } from "./turns.ts";
 import { LEASE_MS } from "./write.ts";
 
 /** What one run did. `again`: deliveries that will be posted again. */
@@ -29,6 +27,7 @@ export type LookUpReport = { claimed: number; pages: number; byKey: number; agai
 // Rows per claim; a run hands back those that it cannot look for.
 const CLAIM_MAX = 200;
 const PER_OWNER_MAX = 50;
+const OWNERS_MAX = 50;
 // More than this are looked for by window first.
 const BY_KEY_MAX = 8;
 // Deliveries on a page, and endpoints that one window names: their ids make a URL of 1.5 KB.
@@ -42,31 +41,56 @@ const LAG_MAX = 6;
 // A find is up to two calls, a subscription two; recording and telling come after.
 const MIN_LEFT = 8;
 
-type Row = DeliveryRow & { event_id: string; lease: number };
+// ?1 the place, ?2 the time, ?3 how many owners, ?4 the lease. Served by delivery_sending, owner by owner.
+const CLAIM = `${turnSql("look-up")},
+lane (owner) AS MATERIALIZED (SELECT owner FROM turn ORDER BY round, owner),
+share (rows) AS MATERIALIZED (SELECT max(${PER_OWNER_MAX}, ${CLAIM_MAX} / max(1, count(*))) FROM lane)
+UPDATE delivery SET due_at = ?4 WHERE status = 'sending' AND (event_seq, endpoint_id) IN (
+  SELECT j.value ->> 0, j.value ->> 1 FROM lane
+  CROSS JOIN json_each((SELECT json_group_array(json_array(event_seq, endpoint_id)) FROM (
+    SELECT event_seq, endpoint_id FROM delivery
+    WHERE status = 'sending' AND owner = lane.owner AND due_at <= ?2 ORDER BY due_at LIMIT (SELECT rows FROM share)))) AS j
+  LIMIT ${CLAIM_MAX})
+RETURNING *, (SELECT id FROM event WHERE seq = event_seq) AS id`;
+const KEEP_TURN = keepTurnSql("look-up");
+
+/** A delivery that is ours, with its event's id. */
+type Row = DeliveryRow & { id: string };
+
+/** Looking under way. */
+type Looking = { run: Run; proof: Proof; budget: Budget; report: LookUpReport };
 
 /**
  * Looks for what is still only sending after its time, and that the walk has passed: not found is not the same as not
  * looked at.
  * @param walkedTo until when (ms) the walk has read; null: it has never begun
- * @throws StorageError
  */
 export async function lookUp(
   run: Run,
-  { walkedTo, proof }: { walkedTo: number | null; proof: Proof },
+  { turn, walkedTo, proof }: { turn: string; walkedTo: number | null; proof: Proof },
   budget: Budget,
 ): Promise<LookUpReport> {
   const report: LookUpReport = { claimed: 0, pages: 0, byKey: 0, again: 0 };
+  const looking = { run, proof, budget, report };
+  let place = turn;
   // The claim, one look, recording and telling.
   while (budget.left() >= 6) {
     const now = Date.now();
-    const rows = await claim(run.env.DB, { now, until: lookedAtUntil(walkedTo, now) });
+    const given = [place, lookedAtUntil(walkedTo, now), OWNERS_MAX];
+    const [[kept] = [], rows = []] = await batch<Row & { place: string }>(run.env.DB, [
+      [KEEP_TURN, ...given],
+      [CLAIM, ...given, now + LEASE_MS],
+    ]);
+    place = kept?.place ?? place;
     if (rows.length === 0) break;
     report.claimed += rows.length;
-    const unseen = rows.filter(({ looks }) => looks === 0);
+    await postAgain(
+      looking,
+      rows.filter(({ looks }) => looks === 0),
+    );
     const seen = rows.filter(({ looks }) => looks > 0);
-    await postAgain(run, unseen, report);
-    const left = seen.length > BY_KEY_MAX ? await byWindow(run, seen, proof, budget, report) : seen;
-    const isDone = await byKey(run, left, proof, budget, report);
+    const left = seen.length > BY_KEY_MAX ? await byWindow(looking, seen) : seen;
+    const isDone = await byKey(looking, left);
     if (!isDone || rows.length < CLAIM_MAX) break;
   }
   return report;
@@ -78,44 +102,24 @@ function lookedAtUntil(walkedTo: number | null, now: number): number {
   return Math.max(Math.min(now, walked), now - LAG_MAX * PATIENCE_MS);
 }
 
-/** Claims due rows, owners in turn. @throws StorageError */
-async function claim(db: D1Database, { now, until }: { now: number; until: number }) {
-  const owners = await dueOwners(db, "look-up", until);
-  if (owners.length === 0) return [];
-  const lease = now + LEASE_MS;
-  const each = Math.max(PER_OWNER_MAX, Math.floor(CLAIM_MAX / owners.length));
-  const [rows = []] = await batch<Omit<Row, "lease">>(db, [
-    [
-      // Served by delivery_sending, owner by owner.
-      `UPDATE delivery SET due_at = ?3 WHERE status = 'sending' AND (event_seq, endpoint_id) IN (
-         SELECT d.event_seq, d.endpoint_id FROM json_each(?1) AS turn JOIN delivery AS d
-         ON (d.event_seq, d.endpoint_id) IN (SELECT event_seq, endpoint_id FROM delivery
-           WHERE owner = turn.value AND status = 'sending' AND due_at <= ?2 ORDER BY due_at LIMIT ?4)
-         LIMIT ?5)
-       RETURNING *, (SELECT id FROM event WHERE seq = event_seq) AS event_id`,
-      ...[JSON.stringify(owners), until, lease, each, CLAIM_MAX],
-    ],
-    ["UPDATE cron_state SET look_up_turn = ?1", owners.at(-1)],
-  ]);
-  return rows.map((row) => ({ ...row, lease }));
-}
-
 /**
  * What the walk did not see at all: the same key again, which is safe whether the gateway has it, has it queued or
  * lost it (recorded). Not atomically so, and a gateway that stands still has them all: while its list has nothing
  * newer, only one of them is posted, as a canary.
  */
-async function postAgain(run: Run, rows: Row[], report: LookUpReport): Promise<void> {
+async function postAgain({ run, report }: Looking, rows: Row[]): Promise<void> {
   if (rows.length === 0) return;
   const now = Date.now();
   const newest = Math.max(...rows.map(({ accepted_at }) => accepted_at ?? 0));
   const window = { fromMs: newest, toMs: now, cursor: null, limit: 1 };
   const listed = await run.gateway.list(window);
-  if (listed.kind !== "page")
-    return record(
+  if (listed.kind !== "page") {
+    await record(
       run,
       rows.map((row) => later(row, now + RETRY_MS)),
     );
+    return;
+  }
   const isMoving = listed.deliveries.some(({ createdAt }) => createdAt >= newest - 1_000);
   const again = isMoving ? rows : rows.slice(0, 1);
   const rest = isMoving ? [] : rows.slice(1);
@@ -127,17 +131,8 @@ async function postAgain(run: Run, rows: Row[], report: LookUpReport): Promise<v
 }
 
 /** Reads the list through the time in which these were taken. @returns those that it did not show */
-async function byWindow(
-  run: Run,
-  rows: Row[],
-  proof: Proof,
-  budget: Budget,
-  report: LookUpReport,
-): Promise<Row[]> {
-  const endpointIds = [...new Set(rows.map(({ endpoint_id }) => endpoint_id))].slice(
-    0,
-    ENDPOINTS_MAX,
-  );
+async function byWindow({ run, proof, budget, report }: Looking, rows: Row[]): Promise<Row[]> {
+  const endpointIds = [...new Set(rows.map((row) => row.endpoint_id))].slice(0, ENDPOINTS_MAX);
   const times = rows.map(({ accepted_at }) => accepted_at ?? 0);
   const fromMs = Math.min(...times) - CLOCK_SKEW_MS;
   const toMs = Math.max(...times) + PATIENCE_MS;
@@ -147,11 +142,11 @@ async function byWindow(
   const keep = Math.max(MIN_LEFT, Math.floor(budget.left() / 2));
   let cursor: string | null = null;
   do {
-    const askedAt = Date.now();
+    const at = Date.now();
     const listed = await run.gateway.list({ fromMs, toMs, cursor, limit: PAGE, endpointIds });
     if (listed.kind !== "page") break;
     report.pages++;
-    await learn(run, listed.deliveries, { proof, askedAt, room: budget.left() - keep });
+    await learn(run, listed.deliveries, { proof, at, room: budget.left() - keep });
     for (const { key } of ownAmong(listed.deliveries)) wanted.delete(key);
     cursor = listed.next;
     if (cursor !== null && visited.has(cursor)) break;
@@ -161,55 +156,33 @@ async function byWindow(
 }
 
 /** @returns whether all were looked for; those that were not are due again soon */
-async function byKey(
-  run: Run,
-  rows: Row[],
-  proof: Proof,
-  budget: Budget,
-  report: LookUpReport,
-): Promise<boolean> {
-  const results: Looked[] = [];
+async function byKey({ run, proof, budget, report }: Looking, rows: Row[]): Promise<boolean> {
+  const outcomes: Outcome[] = [];
   const found: GatewayDelivery[] = [];
-  const askedAt = Date.now();
+  const at = Date.now();
   for (const row of rows) {
     if (budget.left() < MIN_LEFT) {
-      results.push(later(row, Date.now() + RETRY_MS));
+      outcomes.push(later(row, Date.now() + RETRY_MS));
       continue;
     }
     report.byKey++;
     const one = await run.gateway.find(presentKey(row), row.endpoint_id);
     if (one.kind === "delivery") found.push(one.delivery);
-    else results.push(await resultOf(run, row, one, proof));
+    else outcomes.push(await outcomeOfAbsent(run, row, one, proof));
   }
-  report.again += results.filter(({ status }) => status === "pending").length;
-  await learn(run, found, { proof, askedAt, room: budget.left() - 4 });
-  await record(run, results);
+  report.again += outcomes.filter(({ to }) => to.status === "pending").length;
+  await learn(run, found, { proof, at, room: budget.left() - 4 });
+  await record(run, outcomes);
   return report.byKey === 0 || budget.left() >= MIN_LEFT;
 }
 
-function presentKey({ event_id, endpoint_id, key_version }: Row): string {
-  return keyOf(event_id, endpoint_id, key_version);
-}
-
-async function learn(
-  run: Run,
-  deliveries: GatewayDelivery[],
-  { proof, askedAt, room }: { proof: Proof; askedAt: number; room: number },
-): Promise<void> {
-  const own = await withAnswers(run.gateway, ownAmong(deliveries), room);
-  const learned = await withStuck(run.env.DB, own, proof, askedAt);
-  if (learned.length === 0) return;
-  const results = await batch<never>(run.env.DB, [...learnStatements(learned, Date.now())]);
-  const { tell } = toRecorded(learned, results, run.outbox.endpoints, askedAt);
-  if (tell.length > 0) await batch(run.env.DB, tell);
-}
-
-async function resultOf(
+/** What becomes of one that was not found as a delivery. */
+async function outcomeOfAbsent(
   run: Run,
   row: Row,
   found: Exclude<Found, { kind: "delivery" }>,
   proof: Proof,
-): Promise<Looked> {
+): Promise<Outcome> {
   const now = Date.now();
   switch (found.kind) {
     case "silent":
@@ -220,64 +193,37 @@ async function resultOf(
       if (isIdleSince(row.accepted_at ?? now, proof, now)) {
         return nextKey(row, "The gateway took it, but did not finish it.");
       }
-      return { ...later(row, now + PATIENCE_MS), looks: row.looks + 1 };
+      return { ours: row, to: { looks: row.looks + 1, due_at: now + PATIENCE_MS } };
     case "unsubscribed": {
       const made = await run.outbox.endpoints.subscribe(run.env, row.endpoint_id);
       if (made === "unknown") return later(row, now + RETRY_MS);
       if (made === "subscribed") return nextKey(row, "The endpoint had no subscription.");
-      const error = "The endpoint's subscription at the gateway does not take this event type.";
-      return { ...later(row, 0), status: "dead", due_at: null, error };
+      return dead(row, "The endpoint's subscription at the gateway does not take this event type.");
     }
   }
 }
 
-/** What becomes of a row that was looked for and not found as a delivery. */
-type Looked = Pick<DeliveryRow, "event_seq" | "endpoint_id" | "status" | "looks" | "due_at"> & {
-  lease: number;
-  error: string | null;
-  /** It gets its next key. */
-  next: boolean;
-};
-
-function later(row: Row, due_at: number): Looked {
-  const { event_seq, endpoint_id, looks, lease, error } = row;
-  return { event_seq, endpoint_id, looks, lease, error, status: "sending", due_at, next: false };
+function later(ours: Row, due_at: number): Outcome {
+  return { ours, to: { due_at } };
 }
 
 /** Posted again under the same key, at once: its next look asks for the key. */
-function sameKey(row: Row, error: string): Looked {
-  return { ...later(row, 0), status: "pending", looks: row.looks + 1, error };
+function sameKey(ours: Row, error: string): Outcome {
+  const to = { ...UNPOSTED, looks: ours.looks + 1, error, due_at: Date.now() };
+  return { ours, to: { ...to, status: "pending" } };
 }
 
 /** Posted again under the next key, a few times; then it is dead, under the key that it has. */
-function nextKey(row: Row, error: string): Looked {
-  if (row.stuck >= STUCK_MAX) return { ...later(row, 0), status: "dead", due_at: null, error };
-  return { ...later(row, 0), status: "pending", looks: 0, error, next: true };
+function nextKey(ours: Row, error: string): Outcome {
+  if (ours.stuck >= STUCK_MAX) return dead(ours, error);
+  const next = { key_version: ours.key_version + 1, stuck: ours.stuck + 1 };
+  return { ours, to: { ...UNPOSTED, ...next, status: "pending", error, due_at: Date.now() } };
 }
 
-const AGAIN = `
-UPDATE delivery SET status = 'pending', ${NEXT_KEY.replace("+ 1", "+ (l.value ->> 'next')")}, looks = l.value ->> 'looks',
-  stuck = stuck + (l.value ->> 'next'), due_at = ?2, error = l.value ->> 'error'`;
-const LATER = `
-UPDATE delivery SET looks = l.value ->> 'looks', due_at = l.value ->> 'due_at'`;
-const DEAD = `
-UPDATE delivery SET status = 'dead', due_at = NULL, finished_at = ?2, error = l.value ->> 'error'`;
-// Only rows that are still ours.
-const OURS = `
-FROM json_each(?1) AS l WHERE delivery.event_seq = l.value ->> 'event_seq' AND delivery.endpoint_id = l.value ->> 'endpoint_id'
-  AND delivery.status = 'sending' AND delivery.due_at = l.value ->> 'lease' AND ?2 > 0`;
+function dead(ours: Row, error: string): Outcome {
+  return { ours, to: { status: "dead", error, due_at: null, finished_at: Date.now() } };
+}
 
-/** @throws StorageError */
-async function record({ env }: Run, results: Looked[]): Promise<void> {
-  const now = Date.now();
-  const statement = (sql: string, status: Looked["status"]): Statement[] => {
-    const some = results.filter((one) => one.status === status);
-    return some.length > 0 ? [[sql + OURS, JSON.stringify(some), now]] : [];
-  };
-  const statements = [
-    ...statement(AGAIN, "pending"),
-    ...statement(LATER, "sending"),
-    ...statement(DEAD, "dead"),
-  ];
-  if (statements.length > 0) await batch(env.DB, statements);
+async function record({ env }: Run, outcomes: Outcome[]): Promise<void> {
+  if (outcomes.length > 0) await batch(env.DB, [recordStatement(outcomes)]);
 }

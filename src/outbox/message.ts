@@ -1,6 +1,6 @@
 /** The webhook's body: the noun's texts, and what receivers need to drop repeats and to order. */
 import type { Post } from "./gateway.ts";
-import { PING, type Registry } from "./resource.ts";
+import { type EventType, PING, type Registry } from "./resource.ts";
 import { type EventContent, keyOf } from "./rows.ts";
 
 /** What a body is built from: a row of the log, or the event of a read, which has no `seq`. */
@@ -10,7 +10,7 @@ export type Content = Omit<EventContent, "seq"> & { seq?: number };
  * The body, built anew for each post, always the same for the same event: `{event, description, event_id,
  * sequence?, occurred_at, test?, [name]?}`. A read and a test have no `sequence`: they change nothing.
  */
-export function bodyOf(content: Content, resources: Registry): object {
+export function bodyOf(content: Content, resources: Registry): Record<string, unknown> {
   const { id, seq, type, occurred_at, resource, test } = content;
   const texts = (resource === null ? undefined : resources.get(resource)?.types.get(type)) ?? {
     ...PING,
@@ -25,6 +25,13 @@ export function bodyOf(content: Content, resources: Registry): object {
     ...(test === 1 ? { test: true } : {}),
     ...subjectOf(content, resources),
   };
+}
+
+/** What an event of a type is about, as its example has it. */
+export function exampleOf({ type, resource, example }: EventType) {
+  const { id = null } = (example ?? {}) as { id?: string | number | null };
+  const resource_id = id === null ? null : String(id);
+  return { type, resource, resource_id, data: example && JSON.stringify(example) };
 }
 
 function subjectOf({ resource, resource_id, data }: Content, resources: Registry): object {

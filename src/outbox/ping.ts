@@ -1,6 +1,7 @@
 /** Events that change nothing, for one endpoint: pings, and test events of any type. */
-import type { Statement } from "../storage.ts";
-import { PING, type Registry } from "./resource.ts";
+import { exampleOf } from "./message.ts";
+import { type EventType, eventTypesOf, PING, type Registry } from "./resource.ts";
+import type { SqlBoolean } from "./rows.ts";
 import { ENDPOINT_IS_OWNERS, LEASE_MS, type Written, writeEvent } from "./write.ts";
 
 /** Which endpoint, under which id, when (ms). */
@@ -15,40 +16,32 @@ ON CONFLICT (id) DO NOTHING RETURNING *`;
 
 /**
  * Writes a ping. Null: the endpoint is not active, or not the owner's.
- * @throws StorageError; UncertainError
+ * @throws UncertainError
  */
 export function commitPing(db: D1Database, request: PingRequest): Promise<Written | null> {
-  return write(db, request, [PING.type, null, null, null, 0]);
+  return write(db, request, PING, 0);
 }
 
 /**
- * Writes a test event: the example of a type, whose webhook says that it is a test.
- * @returns null if the endpoint is not active, or not the owner's
- * @throws StorageError; UncertainError
+ * Writes a test event: the example of a type, whose webhook says that it is a test. Null: as for a ping.
+ * @throws UncertainError
  */
 export function commitTest(
   db: D1Database,
   resources: Registry,
   request: PingRequest & { type: string },
 ): Promise<Written | null> {
-  const { type } = request;
-  for (const { name, types } of resources.values()) {
-    const declared = types.get(type);
-    if (!declared) continue;
-    const { id = "" } = (declared.example ?? {}) as { id?: string | number };
-    return write(db, request, [type, name, String(id), JSON.stringify(declared.example), 1]);
-  }
-  return write(db, request, [PING.type, null, null, null, 1]);
+  const declared = eventTypesOf(resources).find(({ type }) => type === request.type);
+  return write(db, request, declared ?? PING, 1);
 }
 
 function write(
   db: D1Database,
   { id, owner, endpointId, now }: PingRequest,
-  [type, resource, resourceId, data, test]: unknown[],
+  eventType: EventType,
+  test: SqlBoolean,
 ): Promise<Written | null> {
-  const insert: Statement = [
-    INSERT,
-    ...[id, owner, type, now, resource, endpointId, resourceId, data, test],
-  ];
-  return writeEvent(db, { id, endpointId, now, lease: now + LEASE_MS }, insert);
+  const { type, resource, resource_id, data } = exampleOf(eventType);
+  const place = [id, owner, type, now, resource, endpointId, resource_id, data, test];
+  return writeEvent(db, { id, endpointId, now, lease: now + LEASE_MS }, [INSERT, ...place]);
 }

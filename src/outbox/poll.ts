@@ -3,60 +3,40 @@
  * what waits. One batch that reads few rows however large the log is, so that a page may ask often.
  */
 import { all, batch } from "../storage.ts";
-import { type DeliveryOfEvent, EVENT_OF, type Place } from "./lists.ts";
-import type { DeliveryRow, DeliveryStatus } from "./rows.ts";
+import type { Polled } from "./answers.ts";
+import { type DeliveryOfEvent, EVENT_OF } from "./lists.ts";
+import type { LiveRow } from "./live.ts";
+import { type CronRow, type DeliveryRow, isLost, lostSql } from "./rows.ts";
+import type { PollQuery } from "./schema.ts";
+import { iso, isoOrNull } from "./time-range.ts";
 
-/** Most deliveries that one poll looks at for new ones, and most that it watches. */
-export const POLL_NEWS = 15;
-export const POLL_WATCHED = 50;
+// Most deliveries that one poll looks at for new ones, and most that it watches.
+const POLL_NEWS = 15;
+const POLL_WATCHED = 50;
 // What shows that the gateway has taken something of the owner's.
 const POLL_NEWEST = 3;
-/** Most of those being sent that it asks the gateway about, beside those that are watched. */
+// Most of those being sent that it asks the gateway about, beside those that are watched.
 const POLL_SENDING = 5;
-/** Most of what waits that one poll counts. */
-export const POLL_WAITING = 10;
-
-/** What an owner has and wants to know. */
-export type Question = {
-  /** The newest sequence that is known; null: only what it is now. */
-  after: number | null;
-  status: DeliveryStatus | null;
-  endpoint: string | null;
-  type: string | null;
-  /** Deliveries that are known; without an endpoint, all of that event. */
-  watched: Place[];
-};
+// Most of what waits that one poll counts.
+const POLL_WAITING = 10;
 
 /** How far a watched delivery is; `id`, its event's, only while it is being sent. */
-export type WatchedRow = Omit<DeliveryRow, "owner" | "type"> & { id: string | null };
+export type WatchedRow = DeliveryRow & { id: string };
 
-/** The answer. Times in ms. */
+/** The rows that an answer shows, those that the gateway is asked about beside them, and the rest of the answer. */
 export type News = {
   rows: DeliveryOfEvent[];
-  hasMore: boolean;
-  after: number;
   watched: WatchedRow[];
-  failing: { endpoints: number; latest: number | null };
-  /** What the gateway has not taken; `isBlocked`: a post failed, and the gateway has taken nothing of the newest since. */
-  waiting: { deliveries: number; since: number; error: string | null; isBlocked: boolean } | null;
   /** The newest that the gateway has: asked for whether they are shown or not, so that a failure is seen at once. */
-  sending: SendingRow[];
-  isBreakerOpen: boolean;
+  sending: LiveRow[];
+  rest: Omit<Polled, "data" | "watched">;
 };
 
-/** A delivery that is being sent, with its event's id. */
-export type SendingRow = Pick<
-  DeliveryRow,
-  "event_seq" | "endpoint_id" | "key_version" | "accepted_at"
-> & { id: string; status: "sending" };
-
-const isLost = (status: DeliveryStatus | null) => status === "failed" || status === "dead";
-
 /** Keys of what may be new: what came, or, of what failed, the newest, since that may have come long ago. */
-function freshKeys({ status }: Question): string {
-  // Both are served by an index alone: delivery_failed, which SQLite takes only for a range of event_seq, delivery_owner.
+function freshKeys({ status }: PollQuery): string {
+  // Both are served by an index alone: delivery_failed, for a range of event_seq, and delivery_owner.
   const where = isLost(status)
-    ? `?2 IS ?2 AND status IN ('failed', 'dead') AND status = '${status}' AND event_seq < ${Number.MAX_SAFE_INTEGER}`
+    ? `${lostSql(status)} AND event_seq < ${Number.MAX_SAFE_INTEGER}`
     : "event_seq > ?2";
   return `SELECT event_seq, endpoint_id FROM delivery WHERE owner = ?1 AND ${where}
     ORDER BY event_seq DESC, endpoint_id DESC LIMIT ?3`;
@@ -72,15 +52,13 @@ const NEWEST = `SELECT event_seq AS n, accepted_at AS at FROM delivery WHERE own
   ORDER BY event_seq DESC, endpoint_id DESC LIMIT ${POLL_NEWEST}`;
 
 // A place without an endpoint is a range of the primary key.
-const WATCHED = `SELECT d.event_seq, d.endpoint_id, d.status, d.key_version, d.since_version, d.resends, d.failures,
-    d.own_failures, d.failed_at, d.looks, d.stuck, d.discards, d.attempts, d.last_http_status, d.error, d.accepted_at,
-    d.finished_at, d.due_at, CASE d.status WHEN 'sending' THEN (SELECT id FROM event WHERE seq = d.event_seq) END AS id
+const WATCHED = `SELECT d.*, CASE d.status WHEN 'sending' THEN (SELECT id FROM event WHERE seq = d.event_seq) ELSE '' END AS id
   FROM json_each(?2) AS w CROSS JOIN delivery AS d ON d.event_seq = w.value ->> 0
     AND d.endpoint_id BETWEEN coalesce(w.value ->> 1, '') AND coalesce(w.value ->> 1, char(0x10ffff))
   WHERE d.owner = ?1 LIMIT ?3`;
 
 // Served by endpoint_failing.
-const FAILING = `SELECT count(*) AS n, max(failing_since) AS at FROM outbox_endpoint
+const FAILING = `SELECT count(*) AS endpoints, max(failing_since) AS at FROM outbox_endpoint
   WHERE owner = ?1 AND failing_since IS NOT NULL`;
 
 const WAITING = `SELECT d.error, d.failed_at, event.occurred_at AS at FROM (
@@ -94,20 +72,21 @@ const SENDING = `SELECT d.event_seq, d.endpoint_id, d.key_version, d.accepted_at
     WHERE owner = ?1 AND status = 'sending' ORDER BY due_at DESC LIMIT ?2
   ) AS d JOIN event ON event.seq = d.event_seq`;
 
-const BREAKER = "SELECT breaker = 'open' AS n FROM cron_state";
+const BREAKER = "SELECT breaker FROM cron_state";
 
 type Key = Pick<DeliveryRow, "event_seq" | "endpoint_id">;
-type Waits = { error: string | null; failed_at: number | null; at: number };
 type Newest = { n: number; at: number | null };
+type Failing = { endpoints: number; at: number | null };
+type Waits = { error: string | null; failed_at: number | null; at: number };
 
-/** The answer to an owner's question. A second statement reads what is new, if anything is. @throws StorageError */
-export async function poll(db: D1Database, owner: string, question: Question): Promise<News> {
-  const { after, status, watched } = question;
-  const places = watched.map(({ seq, endpointId }) =>
+/** The answer to an owner's question. A second statement reads what is new, if anything is. */
+export async function poll(db: D1Database, owner: string, query: PollQuery): Promise<News> {
+  const { after, status, endpoint, type, watch = [] } = query;
+  const places = watch.map(({ seq, endpointId }) =>
     endpointId === "" ? [seq] : [seq, endpointId],
   );
-  const results = await batch<never>(db, [
-    [freshKeys(question), owner, after ?? Number.MAX_SAFE_INTEGER, POLL_NEWS + 1],
+  const results = await batch(db, [
+    [freshKeys(query), owner, after ?? Number.MAX_SAFE_INTEGER, POLL_NEWS + 1],
     [NEWEST, owner],
     [WATCHED, owner, JSON.stringify(places), POLL_WATCHED],
     [FAILING, owner],
@@ -115,44 +94,38 @@ export async function poll(db: D1Database, owner: string, question: Question): P
     [BREAKER],
     [SENDING, owner, POLL_SENDING],
   ]);
-  const [keys = [], newest = [], seen = [], failing, waits = [], breaker, sending = []] = results;
-  const numberOf = (found?: { n: number | null }[]) => found?.[0]?.n ?? 0;
+  const [keys, newest, watched, [failing], waits, [state], sending] = results as [
+    ...[Key[], Newest[], WatchedRow[], [Failing], Waits[]],
+    ...[[Pick<CronRow, "breaker">], LiveRow[]],
+  ];
   const isKnown = (key: Key) =>
-    watched.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);
-  const fresh = (keys as Key[]).filter((key) => !isKnown(key));
+    watch.some(({ seq, endpointId }) => seq === key.event_seq && endpointId === key.endpoint_id);
+  const fresh = keys.filter((key) => !isKnown(key)).slice(0, POLL_NEWS);
+  const filter = [status ?? null, endpoint ?? null, type ?? null];
+  // A post failed, and the gateway has taken nothing of the newest since.
+  const takenAt = Math.max(0, ...newest.map(({ at }) => at ?? 0));
+  const isBlocked = waits.some(({ failed_at: at }) => at !== null && at > takenAt);
   return {
-    rows: fresh.length === 0 ? [] : await rowsOf(db, owner, question, fresh.slice(0, POLL_NEWS)),
-    // Of what failed only the newest is looked at, whatever the caller has.
-    hasMore: !isLost(status) && keys.length > POLL_NEWS,
-    after: numberOf(newest),
-    watched: seen,
-    failing: {
-      endpoints: numberOf(failing),
-      latest: (failing as { at: number | null }[] | undefined)?.[0]?.at ?? null,
+    ...{ watched, sending },
+    rows: fresh.length > 0 ? await all(db, THESE, owner, JSON.stringify(fresh), ...filter) : [],
+    rest: {
+      // Of what failed only the newest is looked at, whatever the caller has.
+      has_more: !isLost(status) && keys.length > POLL_NEWS,
+      after: newest[0]?.n ?? 0,
+      failing: { endpoints: failing.endpoints, latest: isoOrNull(failing.at) },
+      waiting: waitingOf(waits),
+      gateway: isBlocked || state.breaker === "open" ? "down" : "ok",
     },
-    waiting: waitingOf(waits, newest),
-    sending,
-    isBreakerOpen: numberOf(breaker) === 1,
   };
 }
 
-function rowsOf(
-  db: D1Database,
-  owner: string,
-  { status, endpoint, type }: Question,
-  keys: Key[],
-): Promise<DeliveryOfEvent[]> {
-  return all<DeliveryOfEvent>(db, THESE, owner, JSON.stringify(keys), status, endpoint, type);
-}
-
-function waitingOf(waits: Waits[], newest: Newest[]): News["waiting"] {
+/** What the gateway has not taken. */
+function waitingOf(waits: Waits[]): Polled["waiting"] {
   if (waits.length === 0) return null;
-  const takenAt = Math.max(0, ...newest.map(({ at }) => at ?? 0));
-  const oldest = waits.reduce((one, other) => (other.at < one.at ? other : one));
   return {
-    deliveries: waits.length,
-    since: oldest.at,
+    deliveries: Math.min(waits.length, POLL_WAITING),
+    has_more: waits.length > POLL_WAITING,
+    since: iso(Math.min(...waits.map(({ at }) => at))),
     error: waits.find(({ error }) => error !== null)?.error ?? null,
-    isBlocked: waits.some(({ failed_at: at }) => at !== null && at > takenAt),
   };
 }

@@ -1,11 +1,11 @@
-/** Workers over a supply, a few at a time. */
+/** Work on a supply, a few pieces at a time. */
 
-/** `width` and `next` are asked again after each piece of work: both may change. */
+/** `width` and `next` are asked again after each piece: what they answer may change. */
 export type Pool<T> = {
-  /** How many may work at once now. */
+  /** How many pieces may be worked on at once now. */
   width: () => number;
   /** The next piece; undefined: none now, and none later unless work that is under way changes that. */
-  next: () => Promise<T | undefined>;
+  next: () => T | undefined;
   work: (piece: T) => Promise<void>;
 };
 
@@ -14,32 +14,19 @@ export type Pool<T> = {
  * @throws the first failure, once all that was begun has ended
  */
 export async function pool<T>({ width, next, work }: Pool<T>): Promise<void> {
-  const { promise: over, resolve } = Promise.withResolvers<void>();
   const failures: unknown[] = [];
-  let working = 0;
-  let isDry = false;
-  const one = async () => {
-    try {
-      const piece = await next();
-      if (piece === undefined) isDry = true;
-      else {
-        await work(piece);
-        isDry = false;
-      }
-    } catch (error) {
-      failures.push(error);
+  const underWay = new Set<Promise<unknown>>();
+  for (;;) {
+    while (failures.length === 0 && underWay.size < width()) {
+      const piece = next();
+      if (piece === undefined) break;
+      const one: Promise<unknown> = work(piece)
+        .catch((error) => failures.push(error))
+        .finally(() => underWay.delete(one));
+      underWay.add(one);
     }
-    working--;
-    fill();
-  };
-  const fill = () => {
-    while (!isDry && failures.length === 0 && working < width()) {
-      working++;
-      void one();
-    }
-    if (working === 0) resolve();
-  };
-  fill();
-  await over;
+    if (underWay.size === 0) break;
+    await Promise.race(underWay);
+  }
   if (failures.length > 0) throw failures[0];
 }

@@ -1,6 +1,8 @@
 /** How far the service is, for health: what waits, what failed, and where the cron stands. */
-import { batch, type Statement } from "../storage.ts";
-import { COUNT_MAX, type Summary, summaryOf } from "./lists.ts";
+import { batch, first, type Statement } from "../storage.ts";
+import type { Summary } from "./answers.ts";
+import { COUNT_MAX, summaryOf } from "./lists.ts";
+import type { CronRow } from "./rows.ts";
 
 /** The service's progress. Times in ms. Null for an owner: what the service does for others is not its concern. */
 export type Progress = {
@@ -26,38 +28,31 @@ const LOST = `SELECT count(*) AS n FROM (SELECT 1 FROM delivery WHERE status IN 
   AND finished_at >= ?3 ORDER BY owner, status, event_seq DESC LIMIT ?2)`;
 const STATE = "SELECT walk_since, breaker, breaker_until, last_report FROM cron_state";
 
-type Row = Record<string, number | string | null>;
+type Row = { n: number; at: number | null };
+type StateRow = Pick<CronRow, "walk_since" | "breaker" | "breaker_until" | "last_report">;
 
-/** The progress for an owner, or for all of them if `owner` is null; counts stop at COUNT_MAX. @throws StorageError */
+/** The progress for an owner, or for all of them if `owner` is null; counts stop at COUNT_MAX. */
 export async function progressOf(
   db: D1Database,
   owner: string | null,
   now: number,
 ): Promise<Progress> {
-  const [backlog, [unprojected, lost, state]] = await Promise.all([
-    summaryOf(db, owner),
-    batch<Row>(db, [
-      [UNPROJECTED, owner, COUNT_MAX],
-      [LOST, owner, COUNT_MAX, now - DAY_MS],
-      ...(owner === null ? [[STATE] as Statement] : []),
-    ]),
+  const statements: Statement[] = [
+    [UNPROJECTED, owner, COUNT_MAX],
+    [LOST, owner, COUNT_MAX, now - DAY_MS],
+  ];
+  const [backlog, [[unprojected] = [], [lost] = []], state] = await Promise.all([
+    summaryOf(db, owner, now),
+    batch<Row>(db, statements),
+    owner === null ? first<StateRow>(db, STATE) : null,
   ]);
-  const at = state?.[0];
-  const until = Number(at?.breaker_until ?? 0);
   return {
     backlog,
-    unprojected: {
-      changes: Number(unprojected?.[0]?.n ?? 0),
-      oldestAt: numberOrNull(unprojected?.[0]?.at),
-    },
-    lostLastDay: Number(lost?.[0]?.n ?? 0),
-    walkedTo: numberOrNull(at?.walk_since),
-    breaker: at ? (at.breaker as "closed" | "open") : null,
-    breakerUntil: until > now ? until : null,
-    lastReport: typeof at?.last_report === "string" ? at.last_report : null,
+    unprojected: { changes: unprojected?.n ?? 0, oldestAt: unprojected?.at ?? null },
+    lostLastDay: lost?.n ?? 0,
+    walkedTo: state?.walk_since ?? null,
+    breaker: state?.breaker ?? null,
+    breakerUntil: state && state.breaker_until > now ? state.breaker_until : null,
+    lastReport: state?.last_report ?? null,
   };
-}
-
-function numberOrNull(value: unknown): number | null {
-  return typeof value === "number" ? value : null;
 }

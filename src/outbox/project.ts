@@ -1,7 +1,6 @@
 /** The cron's part of projection: what requests left undone. One put serves all rows of a resource that are due. */
 import type { Budget } from "../run.ts";
-import type { Bindings } from "../settings.ts";
-import { batch, type Statement } from "../storage.ts";
+import { batch } from "../storage.ts";
 import {
   type Latest,
   lastChangeOf,
@@ -9,20 +8,16 @@ import {
   markStatement,
   putAll,
   type ResourceKey,
+  type Stores,
 } from "./projection.ts";
-import type { Registry } from "./resource.ts";
-import type { EventRow } from "./rows.ts";
 import { keepTurnSql, turnSql } from "./turns.ts";
 import { LEASE_MS } from "./write.ts";
 
 /** What one run did: puts into KV, and changes that KV has now. */
 export type ProjectReport = { puts: number; projected: number };
 
-/** KV and the log, and the nouns. */
-type Stores = { env: Pick<Bindings, "DB" | "KV">; resources: Registry };
-
-/** A resource that is ours: one of its rows is, until `lease`. `latest`: its last change. */
-type Claimed = Pick<EventRow, "seq"> & { lease: number; latest: Latest };
+/** The last change of a resource that is ours: its row `claimed` is, until the lease is over. */
+type Claimed = Latest & { claimed: number };
 
 // Resources per claim; rows among which they are looked for.
 const CLAIM_MAX = 100;
@@ -31,6 +26,8 @@ const ROWS_MAX = 2_000;
 const AROUND = 2;
 // Wait before a resource that KV refused, or that others keep changing, is put again: until the next run.
 const RETRY_MS = 50_000;
+
+const LAST = lastChangeOf("event");
 
 /**
  * ?1 the place, ?2 the time, ?3 the limit, ?4 the lease, ?5 resources that this run has tried in vain, ?6 the nouns: what
@@ -52,8 +49,7 @@ wanted AS (
   ORDER BY j.key, lane.n LIMIT ?3
 )
 UPDATE event SET due_at = ?4 WHERE projected = 0 AND seq IN (SELECT seq FROM wanted)
-RETURNING seq, owner, resource, resource_id,
-  (SELECT json_object('seq', seq, 'data', data) FROM event AS last WHERE last.seq = ${lastChangeOf("event")}) AS latest`;
+RETURNING seq AS claimed, owner, resource, resource_id, ${LAST} AS seq, (SELECT data FROM event AS last WHERE last.seq = ${LAST}) AS data`;
 
 const KEEP_TURN = keepTurnSql("project");
 
@@ -71,32 +67,33 @@ RETURNING seq`;
 
 /**
  * Puts the last change of resources that KV may lack, owners in turn, until nothing is due or the budget is spent. What
- * KV refuses, or others keep changing, is left to the next run.
+ * KV refuses, or others keep changing, is left to the next run. If D1 does not respond, claimed rows are due when their
+ * lease ends.
  * @param turn the place where the last turn ended
- * @throws StorageError if D1 does not respond: claimed rows are due when their lease ends
  */
 export async function projectDue(
-  { env, resources }: Stores,
+  stores: Stores,
   budget: Budget,
   turn = "",
 ): Promise<ProjectReport> {
   const report: ProjectReport = { puts: 0, projected: 0 };
   const tried: ResourceKey[] = [];
+  const { DB } = stores.env;
+  const nouns = [...stores.outbox.resources.keys()];
   for (let place = turn; ; ) {
     const limit = Math.min(CLAIM_MAX, budget.left() - AROUND);
     if (limit < 1) return report;
     const now = Date.now();
-    const nouns = [...resources.keys()];
-    const claim = await claimResources(env.DB, { place, now, limit, tried, nouns });
+    const claim = await claimResources(DB, { place, now, limit, tried, nouns });
     if (claim.rows.length === 0) return report;
     place = claim.place;
-    const changes = claim.rows.map(({ latest }) => latest);
     const may = () => budget.left() >= AROUND;
-    const { put, refused } = await putAll({ kv: env.KV, resources }, changes, now + LEASE_MS, may);
-    const { marked, isLast } = await record(env.DB, { rows: claim.rows, put, refused, now });
+    const { put, refused } = await putAll(stores, claim.rows, now + LEASE_MS, may);
+    const left = claim.rows.filter((row) => !put.includes(row) && !refused.includes(row));
+    const { marked, unmarked } = await record(DB, { put, refused, left, now });
     report.puts += put.length;
     report.projected += marked;
-    tried.push(...changes.filter((change) => !isLast(change)).map(keyOf));
+    tried.push(...unmarked.map(keyOf));
     if (put.length === 0) return report;
   }
 }
@@ -109,45 +106,38 @@ async function claimResources(
   db: D1Database,
   given: { place: string; now: number; limit: number; tried: ResourceKey[]; nouns: string[] },
 ): Promise<{ rows: Claimed[]; place: string }> {
-  const lease = given.now + LEASE_MS;
   const turn = [given.place, given.now, given.limit];
-  const statements: Statement[] = [
+  const [kept = [], rows = []] = await batch<Claimed & { place: string }>(db, [
     [KEEP_TURN, ...turn],
-    [CLAIM, ...turn, lease, JSON.stringify(given.tried), JSON.stringify(given.nouns)],
-  ];
-  type Row = ResourceKey & { seq: number; latest: string; place: string };
-  const [kept = [], rows = []] = await batch<Row>(db, statements);
-  return {
-    place: kept[0]?.place ?? given.place,
-    rows: rows.map(({ latest, seq, ...row }) => {
-      const last = JSON.parse(latest) as Pick<Latest, "seq" | "data">;
-      return { seq, lease, latest: { ...keyOf(row), ...last } };
-    }),
-  };
+    [
+      CLAIM,
+      ...[...turn, given.now + LEASE_MS, JSON.stringify(given.tried), JSON.stringify(given.nouns)],
+    ],
+  ]);
+  return { place: kept[0]?.place ?? given.place, rows };
 }
 
-/** Looks again after the puts, in one transaction. `isLast`: whether what was put is a resource's last change. */
+/**
+ * Looks again after the puts of what was claimed at `now`, in one transaction.
+ * @returns how many changes KV has now, and the resources of which it lacks the last one
+ */
 async function record(
   db: D1Database,
-  done: { rows: Claimed[]; put: Latest[]; refused: Latest[]; now: number },
-): Promise<{ marked: number; isLast: (change: Latest) => boolean }> {
-  const put = new Set(done.put);
-  const wasTried = new Set([...done.put, ...done.refused]);
-  const now = Date.now();
-  const projected = done.rows.map(({ seq, lease, latest }) => ({
-    seq,
-    lease,
-    put: put.has(latest) ? latest.seq : null,
-    due_at: wasTried.has(latest) ? now + RETRY_MS : now,
-  }));
-  const puts = JSON.stringify(done.put.map(({ data: _, ...one }) => one));
+  { put, refused, left, now }: Record<"put" | "refused" | "left", Claimed[]> & { now: number },
+): Promise<{ marked: number; unmarked: Claimed[] }> {
+  const ended = Date.now();
+  const again = { lease: now + LEASE_MS, due_at: ended + RETRY_MS };
+  const projected = [
+    ...put.map(({ claimed, seq }) => ({ ...again, seq: claimed, put: seq })),
+    ...refused.map(({ claimed }) => ({ ...again, seq: claimed, put: null })),
+    ...left.map(({ claimed }) => ({ ...again, seq: claimed, put: null, due_at: ended })),
+  ];
+  const puts = put.map((row) => ({ ...keyOf(row), seq: row.seq }));
   const [ours = [], others = []] = await batch<Marked>(db, [
     markStatement(projected),
-    [MARK_DUE, puts, done.now],
+    [MARK_DUE, JSON.stringify(puts), now],
   ]);
   const last = new Set(ours.filter((row) => row.projected === 1).map(({ seq }) => seq));
-  const lastOnes = new Set(
-    done.rows.filter(({ seq }) => last.has(seq)).map(({ latest }) => latest),
-  );
-  return { marked: last.size + others.length, isLast: (change) => lastOnes.has(change) };
+  const unmarked = [...put, ...refused, ...left].filter(({ claimed }) => !last.has(claimed));
+  return { marked: last.size + others.length, unmarked };
 }

@@ -1,13 +1,16 @@
 /** KV follows the log: after a put, look again (docs/design.md). */
 import type { Bindings } from "../settings.ts";
 import { all, type Statement } from "../storage.ts";
+import type { Outbox } from "./outbox.ts";
 import { pool } from "./pool.ts";
-import type { Registry } from "./resource.ts";
 import type { EventRow } from "./rows.ts";
 import { writeValue } from "./store.ts";
 
 /** Which resource, and whose. */
 export type ResourceKey = { owner: string; resource: string; resource_id: string };
+
+/** KV, the log and the nouns. */
+export type Stores = { env: Pick<Bindings, "DB" | "KV">; outbox: Pick<Outbox, "resources"> };
 
 /** The last change of a resource. */
 export type Latest = ResourceKey & Pick<EventRow, "seq" | "data">;
@@ -25,38 +28,32 @@ export function lastChangeOf(alias: string): string {
 
 const LATEST = `
 SELECT event.seq, event.owner, event.resource, event.resource_id, event.data
-FROM (SELECT value ->> 'owner' AS owner, value ->> 'resource' AS resource, value ->> 'resource_id' AS resource_id
-  FROM json_each(?1)) AS wanted
+FROM (SELECT ?1 ->> 'owner' AS owner, ?1 ->> 'resource' AS resource, ?1 ->> 'resource_id' AS resource_id) AS wanted
 JOIN event ON event.seq = ${lastChangeOf("wanted")}`;
-
-/** The last change of each of these resources. @throws StorageError */
-export function latestOf(db: D1Database, resources: ResourceKey[]): Promise<Latest[]> {
-  return all<Latest>(db, LATEST, JSON.stringify(resources));
-}
 
 /**
  * Puts these changes into KV, as long as `may` allows it. Nothing is put once the lease is over: the put could land on
  * another worker's. If KV refuses a few in a row, the rest is left.
  * @returns those that KV took, and those that it refused
  */
-export async function putAll(
-  { kv, resources }: { kv: KVNamespace; resources: Registry },
-  changes: Latest[],
+export async function putAll<Change extends Latest>(
+  stores: Stores,
+  changes: Change[],
   lease: number,
   may: () => boolean = () => true,
-): Promise<{ put: Latest[]; refused: Latest[] }> {
+): Promise<{ put: Change[]; refused: Change[] }> {
   const queue = [...changes];
-  const put: Latest[] = [];
-  const refused: Latest[] = [];
+  const put: Change[] = [];
+  const refused: Change[] = [];
   let failures = 0;
   await pool({
     width: () => PUTS_AT_ONCE,
-    async next() {
+    next() {
       if (Date.now() >= lease || failures >= PUT_FAILURES_MAX || !may()) return undefined;
       return queue.shift();
     },
     async work(change) {
-      if (await putOne(kv, resources, change)) {
+      if (await putOne(stores, change)) {
         failures = 0;
         put.push(change);
       } else {
@@ -68,26 +65,26 @@ export async function putAll(
   return { put, refused };
 }
 
-async function putOne(kv: KVNamespace, resources: Registry, change: Latest): Promise<boolean> {
-  const resource = resources.get(change.resource);
+async function putOne({ env, outbox }: Stores, change: Latest): Promise<boolean> {
+  const resource = outbox.resources.get(change.resource);
   // A noun that is no longer in the code.
   if (!resource) return false;
   try {
-    await writeValue(kv, resource, change.owner, change.resource_id, change);
+    await writeValue(env.KV, resource, change.owner, change.resource_id, change);
     return true;
   } catch {
     return false; // KV's 429, its quota or an outage: later
   }
 }
 
-/** The last change of one resource, put into KV. @returns its seq; null if KV refused @throws StorageError */
+/** The last change of one resource, put into KV. @returns its seq; null if KV refused */
 export async function putLatest(
-  { DB, KV }: Pick<Bindings, "DB" | "KV">,
-  resources: Registry,
+  stores: Stores,
   one: ResourceKey,
   lease: number,
 ): Promise<number | null> {
-  const { put } = await putAll({ kv: KV, resources }, await latestOf(DB, [one]), lease);
+  const latest = await all<Latest>(stores.env.DB, LATEST, JSON.stringify(one));
+  const { put } = await putAll(stores, latest, lease);
   return put[0]?.seq ?? null;
 }
 

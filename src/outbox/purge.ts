@@ -2,6 +2,7 @@
 import type { Budget } from "../run.ts";
 import { batch, run } from "../storage.ts";
 import { idAt } from "./time-range.ts";
+import { WAITING } from "./turns.ts";
 
 // Rows that one statement looks at; few, since D1 has one writer.
 const WINDOW = 500;
@@ -37,7 +38,6 @@ UPDATE cron_state SET purge_after = coalesce((SELECT iif(occurred_at < ?1, seq, 
 /**
  * Removes events that were finished before `before` (ms), with their deliveries, as many as the budget allows.
  * @returns how many events were removed
- * @throws StorageError
  */
 export async function purge(
   db: D1Database,
@@ -67,16 +67,11 @@ export async function purge(
 // each endpoint with something held: its oldest ones.
 function expiredSql(id: string): string {
   return `
-WITH RECURSIVE waiting (id) AS (
-  SELECT min(endpoint_id) FROM delivery WHERE status = 'held'
-  UNION ALL
-  SELECT (SELECT min(endpoint_id) FROM delivery WHERE status = 'held' AND endpoint_id > waiting.id)
-  FROM waiting WHERE waiting.id IS NOT NULL
-)
+WITH RECURSIVE ${WAITING}
 SELECT held.event_seq, held.endpoint_id FROM waiting CROSS JOIN delivery AS held
-  ON held.endpoint_id = waiting.id AND held.status = 'held' AND held.event_seq
+  ON held.endpoint_id = waiting.endpoint_id AND held.status = 'held' AND held.event_seq
     < coalesce((SELECT seq FROM event WHERE id >= ${id} ORDER BY id LIMIT 1), ${Number.MAX_SAFE_INTEGER})
-WHERE waiting.id IS NOT NULL AND (SELECT id FROM event WHERE seq = held.event_seq) < ${id}`;
+WHERE waiting.endpoint_id IS NOT NULL AND (SELECT id FROM event WHERE seq = held.event_seq) < ${id}`;
 }
 
 /** SQL: whether anything is held of events before the one with this id. */
@@ -84,7 +79,7 @@ export function hasExpiredSql(id: string): string {
   return `EXISTS (${expiredSql(id)})`;
 }
 
-/** Gives up what is held of events from before `before` (ms). @returns how many @throws StorageError */
+/** Gives up what is held of events from before `before` (ms). @returns how many */
 export function expireHeld(db: D1Database, before: number, now: number): Promise<number> {
   return run(
     db,

@@ -3,8 +3,9 @@ import { v7 as uuidv7 } from "uuid";
 import type { Budget } from "../run.ts";
 import { all, BadCursor, batch, first, type Statement } from "../storage.ts";
 import { projectDue } from "./project.ts";
+import type { Stores } from "./projection.ts";
 import type { AnyResource, Registry } from "./resource.ts";
-import { compare, type Difference, putAgain, type Stores } from "./scrub.ts";
+import { compare, type Difference, putAgain } from "./scrub.ts";
 import { KV_BULK_KEYS, listAll, readLarge, type Stored } from "./store.ts";
 import { idAt } from "./time-range.ts";
 import { deliverAll } from "./write.ts";
@@ -25,7 +26,6 @@ const LEAP = 1_000_000_000;
 /**
  * Puts the last change of each resource in the log into KV again if KV has a different one, as many as the budget
  * allows; the cron puts the rest. What the log no longer has is only in KV, and stays.
- * @throws StorageError
  */
 export async function rebuildFromLog(
   stores: Stores,
@@ -53,10 +53,10 @@ export async function rebuildFromLog(
 /**
  * Writes a change, with its event and deliveries, for each value whose version in KV the log does not know: it was lost
  * when the database was restored to an earlier time. The cron does what follows a commit.
- * @throws StorageError; `BadCursor`
+ * @throws BadCursor
  */
 export async function rebuildFromKv(
-  { env, resources }: Stores,
+  { env, outbox: { resources } }: Stores,
   { dryRun, cursor }: RebuildPage,
 ): Promise<RebuildReport> {
   const place = await placeOf(env.DB, resources, cursor);

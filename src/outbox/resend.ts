@@ -1,9 +1,10 @@
 /** Sending again what a user asks for: under the next key, with the same `event_id`. */
 import { all, batch, type Statement } from "../storage.ts";
 import { NEXT_KEY } from "./learn.ts";
-import type { DeliveryRow, EventRow } from "./rows.ts";
-import { idsOf, inRange, type TimeRange } from "./time-range.ts";
-import { LEASE_MS, type NewDelivery } from "./write.ts";
+import { type EventRow, lostSql } from "./rows.ts";
+import type { BulkResend } from "./schema.ts";
+import { idsOf, inRange } from "./time-range.ts";
+import { LEASE_MS, type Written } from "./write.ts";
 
 /** Deliveries that one call sends again. */
 export const RESEND_MAX = 1_000;
@@ -18,14 +19,10 @@ UPDATE delivery SET status = iif(${IS_ACTIVE}, 'pending', 'held'), due_at = iif(
   last_http_status = NULL, finished_at = NULL
 WHERE ${IS_ACTIVE} IS NOT NULL AND delivery.status IN ('delivered', 'failed', 'dead') AND delivery.owner = ?2`;
 
-/** The deliveries of one event that are sent again; ours until `due_at` where they are pending. */
-export type Resent = { event: EventRow; deliveries: (DeliveryRow & NewDelivery)[] };
-
 /**
  * Sends one delivery again, or, without an endpoint, those of an event that failed or died, or all that are final if
- * none did.
+ * none did. They are ours where they are pending.
  * @returns null if the owner has no such event
- * @throws StorageError
  */
 export async function resend(
   db: D1Database,
@@ -35,7 +32,7 @@ export async function resend(
     endpointId,
     now,
   }: { owner: string; eventId: string; endpointId: string | null; now: number },
-): Promise<Resent | null> {
+): Promise<Written | null> {
   const lost = `SELECT 1 FROM delivery AS other WHERE other.event_seq = delivery.event_seq AND other.status IN ('failed', 'dead')`;
   const which =
     endpointId === null
@@ -53,15 +50,6 @@ export async function resend(
   return event ? { event, deliveries: rows } : null;
 }
 
-/** What a bulk resend takes: what failed or died, of one endpoint or of all. It continues below the sequence `before`. */
-export type BulkResend = {
-  owner: string;
-  statuses: readonly ("failed" | "dead")[];
-  endpointId: string | null;
-  range: TimeRange;
-  before: number;
-};
-
 /** What one call did; `next`: where the next one continues, null if this was the last. */
 export type BulkResent = { resent: number; next: number | null };
 
@@ -71,39 +59,36 @@ const THESE = `(delivery.event_seq, delivery.endpoint_id) IN
   (SELECT value ->> 'event_seq', value ->> 'endpoint_id' FROM json_each(?3))`;
 
 /**
- * Sends again up to RESEND_MAX of what failed, newest first, due at once. A round never meets the same delivery twice,
- * whatever becomes of it meanwhile: it goes on below the last sequence.
- * @throws StorageError
+ * Sends again up to RESEND_MAX of what failed, newest first, due at once; a dry run only counts them. A round never meets
+ * the same delivery twice, whatever becomes of it meanwhile: it goes on below the last sequence.
  */
 export async function resendMany(
   db: D1Database,
+  owner: string,
   wanted: BulkResend,
   now: number,
 ): Promise<BulkResent> {
-  const { matching, next } = await findLost(db, wanted);
+  const { matching, next } = await findLost(db, owner, wanted);
   if (matching.length === 0) return { resent: 0, next };
-  const sql = `${RESEND} AND ${THESE} RETURNING event_seq`;
-  const rows = await all(db, sql, now, wanted.owner, JSON.stringify(matching));
+  const sql = wanted.dry_run
+    ? `SELECT event_seq FROM delivery WHERE ${IS_ACTIVE} IS NOT NULL AND owner = ?2 AND ${THESE}`
+    : `${RESEND} AND ${THESE} RETURNING event_seq`;
+  const rows = await all(db, sql, now, owner, JSON.stringify(matching));
   return { resent: rows.length, next };
-}
-
-/** How many `resendMany` would send again. @throws StorageError */
-export async function countMany(db: D1Database, wanted: BulkResend): Promise<BulkResent> {
-  const { matching, next } = await findLost(db, wanted);
-  if (matching.length === 0) return { resent: 0, next };
-  const sql = `SELECT count(*) AS n FROM delivery WHERE ${IS_ACTIVE} IS NOT NULL AND ?1 IS ?1 AND owner = ?2 AND ${THESE}`;
-  const [counted] = await all<{ n: number }>(db, sql, 0, wanted.owner, JSON.stringify(matching));
-  return { resent: counted?.n ?? 0, next };
 }
 
 /** What one call of a round is about. */
 async function findLost(
   db: D1Database,
-  { owner, statuses, endpointId, range, before }: BulkResend,
+  owner: string,
+  { status, endpoint, since, until, cursor }: BulkResend,
 ): Promise<{ matching: Found[]; next: number | null }> {
-  // Served by delivery_failed, one status at a time.
-  const source = (status: string) => `SELECT * FROM (SELECT event_seq, endpoint_id FROM delivery
-    WHERE owner = ?1 AND status IN ('failed', 'dead') AND status = '${status}' AND event_seq < ?2
+  const statuses = status ? [status] : (["failed", "dead"] as const);
+  // One status at a time.
+  const source = (
+    one: "failed" | "dead",
+  ) => `SELECT * FROM (SELECT event_seq, endpoint_id FROM delivery
+    WHERE owner = ?1 AND ${lostSql(one)} AND event_seq < ?2
       AND ${inRange("event_seq", "?7", "?8")} ORDER BY event_seq DESC LIMIT ?6)`;
   const found = await all<Found>(
     db,
@@ -111,7 +96,14 @@ async function findLost(
        AND (?4 IS NULL OR event.occurred_at >= ?4) AND (?5 IS NULL OR event.occurred_at < ?5) AS matches
      FROM (${statuses.map(source).join(" UNION ALL ")}) AS d JOIN event ON event.seq = d.event_seq
      ORDER BY d.event_seq DESC LIMIT ?6`,
-    ...[owner, before, endpointId, range.since, range.until, RESEND_MAX + 1, ...idsOf(range)],
+    ...[
+      owner,
+      cursor?.seq ?? Number.MAX_SAFE_INTEGER,
+      endpoint ?? null,
+      since ?? null,
+      until ?? null,
+    ],
+    ...[RESEND_MAX + 1, ...idsOf({ since, until })],
   );
   const { page, next } = wholeEvents(found);
   return { matching: page.filter(({ matches }) => matches === 1), next };

@@ -18,6 +18,8 @@ export type EventType = {
   type: string;
   event: string;
   description: string;
+  /** The noun's name; null: of none. */
+  resource: string | null;
   /** The change that it tells of; null: none. */
   change: Change | null;
   /** What a test event sends. */
@@ -165,6 +167,7 @@ export const PING: EventType = {
   type: "ping",
   event: "ping",
   description: "Webhook test from application.",
+  resource: null,
   change: null,
   example: null,
 };
@@ -198,7 +201,8 @@ export function defineResource<
   ) as Resource<Name, Id, Value, Verbs, Further>["verbs"];
   const declared = Object.entries<FurtherType<Value>>(options.types ?? {});
   const further = declared.map(([type, { change = "update", ...one }]): EventType => {
-    return { type, event: type, ...one, change, example: exampleOf(change, one.example) };
+    const shown = exampleOf(change, one.example);
+    return { type, event: type, ...one, resource: name, change, example: shown };
   });
   const all = [...Object.values<EventType>(verbs), ...further];
   checkTypes([PING, ...all]);
@@ -217,7 +221,7 @@ function typeOfVerb(
   const change = CHANGE_OF[verb];
   const shown = verb === "failed" ? { id: example.id } : exampleOf(change, example);
   const words = { type: `${name}.${verb}`, event: verb, description: `${label} ${verb}` };
-  return { ...words, ...texts, change, example: shown };
+  return { ...words, ...texts, resource: name, change, example: shown };
 }
 
 /** Of what is removed, webhooks have the id. */

@@ -18,6 +18,16 @@ export const DELIVERY_STATUSES = [
 /** How far a delivery has come. */
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 
+/** Whether a delivery with this status did not arrive, and will not by itself. */
+export function isLost(status: DeliveryStatus | undefined): status is "failed" | "dead" {
+  return status === "failed" || status === "dead";
+}
+
+/** SQL: a delivery has this status, by the index delivery_failed, which SQLite takes only if both are said. */
+export function lostSql(status: "failed" | "dead"): string {
+  return `status IN ('failed', 'dead') AND status = '${status}'`;
+}
+
 /** A row of the table `event`. */
 export type EventRow = {
   /** Order of commit; the version of the resource. */
@@ -73,6 +83,23 @@ export type DeliveryRow = {
   due_at: number | null;
 };
 
+/** What the log keeps in the one row of the table `cron_state`: where the cron is. */
+export type CronRow = {
+  walk_since: number | null;
+  walk_until: number | null;
+  walk_cursor: string | null;
+  walk_endpoints: string | null;
+  walk_failures: number;
+  post_turn: string;
+  look_up_turn: string;
+  project_turn: string;
+  breaker: "closed" | "open";
+  breaker_until: number;
+  scrub_after: string;
+  purge_after: number;
+  last_report: string | null;
+};
+
 /** What a delivery needs of its event to be posted. */
 export type EventContent = Pick<
   EventRow,
@@ -82,6 +109,13 @@ export type EventContent = Pick<
 /** The key of a delivery at the gateway: `event_id.endpoint_id`, then `.1`, `.2` … */
 export function keyOf(eventId: string, endpointId: string, version: number): string {
   return `${eventId}.${endpointId}${version > 0 ? `.${version}` : ""}`;
+}
+
+/** The key that a delivery has now; `id`: its event's. */
+export function presentKey(
+  one: Pick<DeliveryRow, "endpoint_id" | "key_version"> & { id: string },
+): string {
+  return keyOf(one.id, one.endpoint_id, one.key_version);
 }
 
 /** What `keyOf` was given; null for a key that is not ours. */

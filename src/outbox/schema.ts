@@ -20,6 +20,9 @@ const Time = z.pipe(
 
 const range = { since: z.optional(Time), until: z.optional(Time) };
 
+/** Where a page of one of the log's lists begins: below this sequence, and of it below this endpoint. */
+export type Place = { seq: number; endpointId: string };
+
 /** A cursor of one of the log's lists: a sequence, and perhaps an endpoint. */
 const Place = z.pipe(
   z
@@ -28,7 +31,7 @@ const Place = z.pipe(
   z.transform(placeOf),
 );
 
-function placeOf(cursor: string) {
+function placeOf(cursor: string): Place {
   const [seq = "", ...endpointId] = cursor.split(".");
   return { seq: Number(seq), endpointId: endpointId.join(".") };
 }
@@ -46,6 +49,7 @@ export const LogQuery = z.strictObject({
   limit: Limit,
   cursor: z.optional(Place),
 });
+export type LogQuery = z.infer<typeof LogQuery>;
 
 /** Deliveries by place, `sequence.endpoint_id`, or all of an event, `sequence`; separated by commas. */
 const Places = z.pipe(
@@ -66,6 +70,7 @@ export const PollQuery = z.strictObject({
   type: z.optional(text(1, 255)),
   watch: z.optional(Places),
 });
+export type PollQuery = z.infer<typeof PollQuery>;
 
 /** Body of POST /delivery/resend; all of it is optional. `cursor`: of the call before, to continue the same round. `dry_run`: only count them. */
 export const BulkResend = z.strictObject({
@@ -75,6 +80,7 @@ export const BulkResend = z.strictObject({
   dry_run: z.optional(z.boolean()),
   cursor: z.optional(Place),
 });
+export type BulkResend = z.infer<typeof BulkResend>;
 
 /** Body of POST /rebuild. `from`: which is right if KV and the log differ. `dry_run`: only compare them. */
 export const Rebuild = z.strictObject({

@@ -1,15 +1,10 @@
 /** Compares KV with the log: the scrub each change once, a rebuild all of them (docs/design.md). */
 
 import type { Budget } from "../run.ts";
-import type { Bindings } from "../settings.ts";
 import { all, batch, type Statement } from "../storage.ts";
-import { lastChangeOf } from "./projection.ts";
-import type { Registry } from "./resource.ts";
+import { lastChangeOf, type Stores } from "./projection.ts";
 import type { EventRow, SqlBoolean } from "./rows.ts";
 import { KV_BULK_KEYS, readVersions, valueKey } from "./store.ts";
-
-/** What the scrub and a rebuild work with. */
-export type Stores = { env: Pick<Bindings, "DB" | "KV">; resources: Registry };
 
 // A page of the log in order of id, and which of its rows are their resource's last change and in KV according to the
 // log. Served by the unique index on id, and event_resource for each row.
@@ -43,15 +38,14 @@ export type Compared = {
 /**
  * Compares KV with the last changes among the KV_BULK_KEYS events after the id `after` and before `until`: one
  * statement, one bulk read. Changes that the log does not mark as projected are on their way.
- * @throws StorageError
  */
 export async function compare(
-  { env, resources }: Stores,
+  { env, outbox }: Stores,
   { after, until }: { after: string; until: string },
 ): Promise<Compared> {
   const rows = await all<PageRow>(env.DB, PAGE, after, until, KV_BULK_KEYS);
   const latest = rows.flatMap((row) => {
-    const resource = row.latest === 1 ? resources.get(row.resource) : undefined;
+    const resource = row.latest === 1 ? outbox.resources.get(row.resource) : undefined;
     return resource ? [{ ...row, key: valueKey(resource, row.owner, row.resource_id) }] : [];
   });
   const keys = latest.map(({ key }) => key);
@@ -69,14 +63,12 @@ export async function compare(
 /**
  * Compares the changes in a range of event ids with KV, each once; what differs is put again by the cron's projection.
  * The place is saved only after the repair.
- * @returns null if there was nothing to compare
- * @throws StorageError
  */
 export async function scrub(
   stores: Stores,
   { after, until }: { after: string; until: string },
   budget: Budget,
-): Promise<{ checked: number; repaired: number } | null> {
+): Promise<{ checked: number; repaired: number }> {
   const report = { checked: 0, repaired: 0 };
   const { DB } = stores.env;
   // The page, KV, the repair with the place.
@@ -85,27 +77,20 @@ export async function scrub(
     report.checked += checked;
     report.repaired += different.length;
     if (last === null) break;
-    await batch(DB, [...putAgain(different, Date.now()), placeStatement(place, last)]);
+    // The place moves if no other run is ahead.
+    const move = "UPDATE cron_state SET scrub_after = ?2 WHERE scrub_after = ?1";
+    await batch(DB, [...putAgain(different, Date.now()), [move, place, last]]);
     place = last;
     if (!more) break;
   }
-  return report.checked > 0 ? report : null;
-}
-
-/** Saves the scrub's place, if no other run is ahead. */
-function placeStatement(from: string, to: string): Statement {
-  return ["UPDATE cron_state SET scrub_after = ?2 WHERE scrub_after = ?1", from, to];
+  return report;
 }
 
 /** Marks changes as not projected, due at once: the cron projects them. */
 export function putAgain(different: Difference[], now: number): Statement[] {
   if (different.length === 0) return [];
   const seqs = JSON.stringify(different.map(({ log }) => log));
-  return [
-    [
-      `UPDATE event SET projected = 0, due_at = ?2
-       WHERE seq IN (SELECT value FROM json_each(?1)) AND projected = 1`,
-      ...[seqs, now],
-    ],
-  ];
+  const sql = `UPDATE event SET projected = 0, due_at = ?2
+    WHERE seq IN (SELECT value FROM json_each(?1)) AND projected = 1`;
+  return [[sql, seqs, now]];
 }

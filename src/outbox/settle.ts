@@ -1,20 +1,15 @@
 /** Settling: what requests of an isolate have done is recorded together, in one transaction for many. */
 import { sleep, within } from "../run.ts";
 import { batch, StorageError, whileLost } from "../storage.ts";
+import { type Outcome, recordStatement } from "./outcome.ts";
 import { type Marked, markStatement, type Projected } from "./projection.ts";
-import {
-  handBackStatement,
-  type Leased,
-  type Outcome,
-  recordStatement,
-} from "./settle-delivery.ts";
 
-/** What a request has done with the event that it wrote: projected its resource, posted deliveries, or left some. */
-export type Settling = { projected: Projected[]; outcomes: Outcome[]; left: Leased[] };
+/** What a request has done with the event that it wrote: projected its resource, posted deliveries or left them. */
+export type Settling = { projected: Projected[]; outcomes: Outcome[] };
 
 // How long it waits for others to be recorded with it; only waitUntil waits for it.
 const WAIT_MS = 25;
-// Requests per transaction: some 60 KB of D1's 2 MB per parameter.
+// Requests per transaction: some 100 KB of D1's 2 MB per parameter.
 const TOGETHER_MAX = 200;
 // How long a request waits for another one to record what it has done before it does so itself.
 const PATIENCE_MS = 5_000;
@@ -32,7 +27,6 @@ const lists = new WeakMap<D1Database, Waiting[]>();
  * Records with others: waits a moment; a request that is still in the list then takes the whole list. If it dies,
  * nothing is lost: the others record their own after a while, and rows are leased.
  * @returns its changes afterwards; those that were no longer ours are absent
- * @throws StorageError
  */
 export async function settle(db: D1Database, settling: Settling): Promise<Marked[]> {
   const list = lists.get(db) ?? [];
@@ -72,12 +66,10 @@ async function flush(db: D1Database, taken: Waiting[]): Promise<void> {
 function record(db: D1Database, settlings: Settling[]): Promise<Marked[]> {
   const projected = settlings.flatMap((one) => one.projected);
   const outcomes = settlings.flatMap((one) => one.outcomes);
-  const left = settlings.flatMap((one) => one.left);
   return whileLost(async () => {
     const statements = [
       ...(projected.length > 0 ? [markStatement(projected)] : []),
       ...(outcomes.length > 0 ? [recordStatement(outcomes)] : []),
-      ...(left.length > 0 ? [handBackStatement(left, Date.now())] : []),
     ];
     if (statements.length === 0) return [];
     const [marked = []] = await batch<Marked>(db, statements);

@@ -30,7 +30,7 @@ export function valueKey(resource: AnyResource, owner: string, id: string): stri
   return ownerPrefix(resource, owner) + resource.id.toKey(id);
 }
 
-/** The value's JSON, or null. May be up to a minute old. @throws StorageError */
+/** The value's JSON, or null. May be up to a minute old. */
 export function readValue(
   kv: KVNamespace,
   resource: AnyResource,
@@ -40,7 +40,7 @@ export function readValue(
   return onKv(() => kv.get(valueKey(resource, owner, id)));
 }
 
-/** Stores the value's JSON as version `seq`, or removes it if `data` is null. @throws StorageError */
+/** Stores the value's JSON as version `seq`, or removes it if `data` is null. */
 export function writeValue(
   kv: KVNamespace,
   resource: AnyResource,
@@ -57,7 +57,7 @@ export function writeValue(
 
 /**
  * One page of an owner's values in id order: one KV operation, plus one per 100 values too large for metadata.
- * @throws StorageError; `BadCursor` if KV refuses the cursor
+ * @throws BadCursor if KV refuses the cursor
  */
 export async function listValues<Value>(
   kv: KVNamespace,
@@ -82,7 +82,7 @@ export async function listValues<Value>(
   return { data, ...(listed.list_complete ? {} : { cursor: listed.cursor }) };
 }
 
-/** The version of each key's value in KV, at most KV_BULK_KEYS; null if there is none. @throws StorageError */
+/** The version of each key's value in KV, at most KV_BULK_KEYS; null if there is none. */
 export async function readVersions(
   kv: KVNamespace,
   keys: string[],
@@ -95,7 +95,7 @@ export async function readVersions(
 
 /**
  * One page of all owners' values of a resource: one KV operation.
- * @throws StorageError; `BadCursor` if KV refuses the cursor
+ * @throws BadCursor if KV refuses the cursor
  */
 export async function listAll(
   kv: KVNamespace,
@@ -114,7 +114,7 @@ export async function listAll(
   return { values, cursor: listed.list_complete ? null : listed.cursor };
 }
 
-/** Values by key, one operation per 100; missing ones are left out. @throws StorageError */
+/** Values by key, one operation per 100; missing ones are left out. */
 export async function readLarge(kv: KVNamespace, keys: string[]): Promise<Map<string, object>> {
   const found = new Map<string, object>();
   for (let start = 0; start < keys.length; start += KV_BULK_KEYS) {

@@ -1,7 +1,9 @@
-/** The cron's tasks after posting and projecting: what the gateway says, what KV holds, what is old. */
+/** The log's tasks: posting and projecting, what the gateway says, what KV holds, what is old. */
 import type { Agenda, Task } from "./cron.ts";
+import { dispatch } from "./dispatch.ts";
 import { type Proof, STUCK_MS } from "./learn.ts";
 import { lookUp } from "./look-up.ts";
+import { projectDue } from "./project.ts";
 import { expireHeld, hasExpiredSql, purge } from "./purge.ts";
 import { scrub } from "./scrub.ts";
 import { idAt } from "./time-range.ts";
@@ -32,16 +34,34 @@ const IDLE_MS = 600_000;
 /** In the order in which they run. */
 export const TASKS: Task[] = [
   {
+    name: "dispatch",
+    // Not while the gateway has asked us to wait.
+    due: () => `s.breaker_until <= ?1 AND (${anyDueSql("post")})`,
+    // A claim, a post, recording. It is the first, and gets what the others do not need.
+    least: 3,
+    share: 0,
+    run: (run, { row }, budget) => {
+      const breaker = { state: row.breaker, until: row.breaker_until };
+      return dispatch(run, { turn: row.post_turn, breaker }, budget);
+    },
+  },
+  {
+    name: "project",
+    due: () => anyDueSql("project"),
+    // A claim, a put, recording.
+    least: 3,
+    share: 0.15,
+    run: (run, { row }, budget) => projectDue(run, budget, row.project_turn),
+  },
+  {
     name: "scrub",
     due: () =>
       `EXISTS (SELECT 1 FROM event WHERE id > s.scrub_after AND id < ${idAtSql(`(?1 - ${SCRUB_DELAY_MS})`)})`,
     // A page, KV, the repair with the place.
     least: 3,
     share: 0.07,
-    run: ({ env, outbox }, { now, row }, budget) => {
-      const range = { after: String(row.scrub_after ?? ""), until: idAt(now - SCRUB_DELAY_MS) };
-      return scrub({ env, resources: outbox.resources }, range, budget);
-    },
+    run: (run, { now, row }, budget) =>
+      scrub(run, { after: row.scrub_after, until: idAt(now - SCRUB_DELAY_MS) }, budget),
   },
   {
     name: "walk",
@@ -50,10 +70,16 @@ export const TASKS: Task[] = [
     // A window's beginning: two statements; the page; those that are stuck, recording, telling.
     least: 6,
     share: 0.16,
-    run: async (run, agenda, budget) => {
-      const { now, row } = agenda;
+    run: async (run, { now, row }, budget) => {
+      const walkPlace: WalkPlace = {
+        since: row.walk_since,
+        until: row.walk_until,
+        cursor: row.walk_cursor,
+        endpoints: row.walk_endpoints === null ? null : JSON.parse(row.walk_endpoints),
+        failures: row.walk_failures,
+      };
       const at = {
-        ...{ walk: placeOf(agenda), proof: proofOf(agenda), underWay: row.under_way === 1 },
+        ...{ walk: walkPlace, proof: proofOf({ now, row }), underWay: row.under_way === 1 },
         firstUnderWayAt: Number(row.log_begins_at ?? now),
       };
       const { place, ...report } = await walk(run, at, budget);
@@ -63,13 +89,12 @@ export const TASKS: Task[] = [
   {
     name: "lookUp",
     due: () => anyDueSql("look-up"),
-    // The owners, the claim, two calls, recording, telling.
+    // The claim, two calls, recording, telling.
     least: 8,
     share: 0.1,
-    run: async (run, agenda, budget) => {
-      const at = { walkedTo: placeOf(agenda).since, proof: proofOf(agenda) };
-      const report = await lookUp(run, at, budget);
-      return report.claimed > 0 ? report : null;
+    run: (run, agenda, budget) => {
+      const { look_up_turn: turn, walk_since: walkedTo } = agenda.row;
+      return lookUp(run, { turn, walkedTo, proof: proofOf(agenda) }, budget);
     },
   },
   {
@@ -79,13 +104,8 @@ export const TASKS: Task[] = [
     least: 1,
     share: 0.05,
     run: async ({ env, settings }, { now, row }, budget) => {
-      const events = await purge(
-        env.DB,
-        now - settings.retentionMs,
-        Number(row.purge_after ?? 0),
-        budget,
-      );
-      return events > 0 ? { events } : null;
+      const before = now - settings.retentionMs;
+      return { events: await purge(env.DB, before, row.purge_after, budget) };
     },
   },
   {
@@ -94,27 +114,11 @@ export const TASKS: Task[] = [
     least: 1,
     share: 0.02,
     run: async ({ env, settings }, { now }) => {
-      const dead = await expireHeld(env.DB, now - settings.heldMs, now);
-      return dead > 0 ? { dead } : null;
+      return { dead: await expireHeld(env.DB, now - settings.heldMs, now) };
     },
   },
 ];
 
-function placeOf({ row }: Agenda): WalkPlace {
-  const endpoints = row.walk_endpoints;
-  return {
-    since: numberOrNull(row.walk_since),
-    until: numberOrNull(row.walk_until),
-    cursor: typeof row.walk_cursor === "string" ? row.walk_cursor : null,
-    endpoints: typeof endpoints === "string" ? (JSON.parse(endpoints) as string[]) : null,
-    failures: Number(row.walk_failures ?? 0),
-  };
-}
-
 function proofOf({ now, row }: Agenda): Proof {
   return { madeAt: Number(row.proof_made_at ?? 0), seenAt: now - STUCK_MS };
-}
-
-function numberOrNull(value: unknown): number | null {
-  return typeof value === "number" ? value : null;
 }

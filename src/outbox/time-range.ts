@@ -1,8 +1,18 @@
 /** Parts of the log between two times: event ids sort by time, sequences nearly so. */
 import { v7 as uuidv7 } from "uuid";
 
-/** `since` <= occurred_at < `until`, in ms; null: no bound. */
-export type TimeRange = { since: number | null; until: number | null };
+/** `since` <= occurred_at < `until`, in ms. */
+export type TimeRange = { since?: number | undefined; until?: number | undefined };
+
+/** A time (ms) as the API says it. */
+export function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** As `iso`; null stays null. */
+export function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : iso(ms);
+}
 
 /** The smallest event id for a time (ms). */
 export function idAt(ms: number): string {
@@ -13,11 +23,11 @@ export function idAt(ms: number): string {
 const SLACK_MS = 120_000;
 const LAST_ID = "~";
 
-/** Event ids that bound all events of a time range: values for IN_RANGE. */
+/** Event ids that bound all events of a time range: values for `inRange`. */
 export function idsOf({ since, until }: TimeRange): [from: string, to: string] {
   return [
-    since === null ? "" : idAt(since - SLACK_MS),
-    until === null ? LAST_ID : idAt(until + SLACK_MS),
+    since === undefined ? "" : idAt(since - SLACK_MS),
+    until === undefined ? LAST_ID : idAt(until + SLACK_MS),
   ];
 }
 

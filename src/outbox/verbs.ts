@@ -15,7 +15,7 @@ import { LEASE_MS } from "./write.ts";
 // biome-ignore lint/suspicious/noExplicitAny: Hono's input type is invariant
 type AnyContext = Context<AppEnv, any, any>;
 
-/** The JSON of a value, or null: from KV, at most a minute old. @throws StorageError */
+/** The JSON of a value, or null: from KV, at most a minute old. */
 export async function read(
   c: AnyContext,
   resource: AnyResource,
@@ -26,7 +26,7 @@ export async function read(
   return found;
 }
 
-/** One page of the owner's values, in id order. @throws StorageError; BadCursor */
+/** One page of the owner's values, in id order. @throws BadCursor */
 export async function list<Value>(
   c: AnyContext,
   resource: ResourceOf<Value>,

@@ -1,14 +1,14 @@
 /** Rows of the log as the API returns them. */
-import type { Delivery, DeliveryProgress, LoggedEvent, Polled } from "./answers.ts";
+import type { Delivery, DeliveryProgress, LoggedEvent } from "./answers.ts";
 import type { Progress } from "./gateway.ts";
 import type { Learned } from "./learn.ts";
-import type { DeliveryOfEvent, EventWithCounts, Place } from "./lists.ts";
-import { type News, POLL_WAITING } from "./poll.ts";
+import type { DeliveryOfEvent, EventWithCounts } from "./lists.ts";
 import type { Registry } from "./resource.ts";
 import { DELIVERY_STATUSES, type DeliveryRow, type DeliveryStatus } from "./rows.ts";
-import type { TimeRange } from "./time-range.ts";
+import type { Place } from "./schema.ts";
+import { iso, isoOrNull } from "./time-range.ts";
 
-// What a look at the gateway shows of one that is being sent. Discarded is the walk's to judge.
+// What is shown of one that is being sent, as the gateway says. Discarded is the walk's to judge.
 const SHOWN: Record<Progress, DeliveryStatus> = {
   success: "delivered",
   failure: "failed",
@@ -17,24 +17,19 @@ const SHOWN: Record<Progress, DeliveryStatus> = {
 };
 
 /** The part of a delivery that changes; `now`: what the gateway says about its present key. */
-export function toProgress(
-  row: Omit<DeliveryRow, "owner" | "type">,
-  now: Learned | undefined,
-): DeliveryProgress {
-  const isLive = now !== undefined && row.status === "sending";
-  const { resends, last_http_status, error } = row;
-  const next_try_at = isoOrNull(nextTryAt(row, now));
-  if (!isLive) {
-    const { status, attempts } = row;
-    const finished_at = isoOrNull(row.finished_at);
-    return { status, attempts, resends, last_http_status, error, next_try_at, finished_at };
-  }
-  const status = SHOWN[now.progress];
+export function toProgress(row: DeliveryRow, now: Learned | undefined): DeliveryProgress {
+  const { status, attempts, resends, last_http_status, error, due_at, finished_at } = row;
+  const times = { next_try_at: null, finished_at: isoOrNull(finished_at) };
+  const noted = { status, attempts, resends, last_http_status, error, ...times };
+  if (status === "pending") return { ...noted, next_try_at: isoOrNull(due_at) };
+  if (status !== "sending" || now === undefined) return noted;
+  const shown = SHOWN[now.progress];
   return {
-    ...{ status, attempts: now.attempts, resends, next_try_at },
+    ...{ ...noted, status: shown, attempts: now.attempts },
     last_http_status: now.lastHttpStatus ?? last_http_status,
-    error: status === "delivered" ? null : (now.answered ?? error),
-    finished_at: isoOrNull(status === "sending" ? null : now.updatedAt),
+    error: shown === "delivered" ? null : (now.answered ?? error),
+    next_try_at: now.progress === "unfinished" ? isoOrNull(now.nextTryAt) : null,
+    finished_at: shown === "sending" ? null : iso(now.updatedAt),
   };
 }
 
@@ -64,15 +59,6 @@ export function withoutContents<Shown extends { title: unknown; data?: unknown }
   { title, data, ...rest }: Shown,
 ): Omit<Shown, "title" | "data"> & { owner: string } {
   return { owner, ...rest };
-}
-
-/** When a pending one is posted, or the gateway tries again. */
-function nextTryAt(
-  { status, due_at }: Pick<DeliveryRow, "status" | "due_at">,
-  now: Learned | undefined,
-): number | null {
-  if (status === "pending") return due_at;
-  return status === "sending" && now?.progress === "unfinished" ? now.nextTryAt : null;
 }
 
 /** An event with the sum of its deliveries. */
@@ -112,45 +98,8 @@ function titleOf(
   return value.success ? resource.title(value.data) : plain;
 }
 
-/** A poll's answer, but for the deliveries. `isSilent`: the gateway does not answer a look. */
-export function toPolled(news: News, isSilent: boolean): Omit<Polled, "data" | "watched"> {
-  const { after, hasMore, failing, waiting, isBreakerOpen } = news;
-  const isDown = isSilent || isBreakerOpen || waiting?.isBlocked === true;
-  return {
-    after,
-    has_more: hasMore,
-    failing: { endpoints: failing.endpoints, latest: isoOrNull(failing.latest) },
-    waiting: waiting && {
-      deliveries: Math.min(waiting.deliveries, POLL_WAITING),
-      has_more: waiting.deliveries > POLL_WAITING,
-      since: iso(waiting.since),
-      error: waiting.error,
-    },
-    gateway: isDown ? "down" : "ok",
-  };
-}
-
-/** The times of a query. */
-export function rangeOf({
-  since,
-  until,
-}: {
-  since?: number | undefined;
-  until?: number | undefined;
-}): TimeRange {
-  return { since: since ?? null, until: until ?? null };
-}
-
 /** The cursor of a page that has a next one. */
 export function cursorOf(next: Place | null): { cursor?: string } {
   if (next === null) return {};
   return { cursor: next.endpointId ? `${next.seq}.${next.endpointId}` : String(next.seq) };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function isoOrNull(ms: number | null): string | null {
-  return ms === null ? null : iso(ms);
 }

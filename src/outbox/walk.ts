@@ -3,19 +3,10 @@
  * (docs/design.md).
  */
 import type { Budget } from "../run.ts";
-import { all, batch, run as runStatement, type Statement } from "../storage.ts";
+import { all, run as runStatement, type Statement } from "../storage.ts";
 import type { Run } from "./cron-run.ts";
 import type { Listed } from "./gateway.ts";
-import {
-  CLOCK_SKEW_MS,
-  type Learned,
-  learnStatements,
-  ownAmong,
-  type Proof,
-  toRecorded,
-  withAnswers,
-  withStuck,
-} from "./learn.ts";
+import { CLOCK_SKEW_MS, learn, type Proof } from "./learn.ts";
 
 /**
  * A place in the walk. Everything before `since` is done; `until` null: no window is open. `endpoints`: those that
@@ -56,7 +47,6 @@ const IDLE_MS = 600_000;
  * Continues where the last run stopped: a window of time is fixed when none is open, and the place in it is saved
  * after each page, so that nothing is read twice, whatever the traffic.
  * @param agenda `underWay`: whether anything is pending or sending
- * @throws StorageError
  */
 export async function walk(
   run: Run,
@@ -74,7 +64,7 @@ export async function walk(
   let failures = 0;
   // The page; looking for stuck ones, recording, telling.
   while (report.place.until !== null && budget.left() >= 4) {
-    const askedAt = Date.now();
+    const at = Date.now();
     const listed = await readPage(run, report.place);
     if (listed.kind === "silent") return { ...report, problem: listed.error };
     visited.add(report.place.cursor);
@@ -88,10 +78,13 @@ export async function walk(
     }
     const { place } = report;
     const to = listed.next === null ? closed(place) : further(place, listed.next);
-    const own = await withAnswers(run.gateway, ownAmong(listed.deliveries), budget.left() - 4);
-    const learned = await withStuck(run.env.DB, own, agenda.proof, askedAt);
-    const moved = await record(run, { learned, from: place, to, askedAt }, report);
-    if (!moved) return { ...report, problem: "another run is ahead" };
+    const seen = { proof: agenda.proof, at, room: budget.left() - 4 };
+    const learned = await learn(run, listed.deliveries, seen, [moveStatement(place, to)]);
+    report.pages++;
+    report.delivered += learned.delivered;
+    report.failed += learned.failed;
+    report.held += learned.held;
+    if (learned.also.length === 0) return { ...report, problem: "another run is ahead" };
     report.place = to;
   }
   return report.place.until === null ? report : { ...report, problem: "budget" };
@@ -166,26 +159,6 @@ async function stumble(run: Run, place: WalkPlace): Promise<WalkPlace> {
     to = elsewhere.kind === "page" ? closed(place) : { ...place, failures: PASSED_AFTER };
   }
   return (await move(run.env.DB, place, to)) ? to : place;
-}
-
-/** Records a page and the walk's new place in one transaction. @returns false if another run is ahead */
-async function record(
-  { env, outbox }: Run,
-  page: { learned: Learned[]; from: WalkPlace; to: WalkPlace; askedAt: number },
-  report: WalkReport,
-): Promise<boolean> {
-  const { learned, from, to, askedAt } = page;
-  const results = await batch<never>(env.DB, [
-    ...learnStatements(learned, Date.now()),
-    moveStatement(from, to),
-  ]);
-  const recorded = toRecorded(learned, results, outbox.endpoints, askedAt);
-  if (recorded.tell.length > 0) await batch(env.DB, recorded.tell);
-  report.pages++;
-  report.delivered += recorded.delivered;
-  report.failed += recorded.failed;
-  report.held += recorded.held;
-  return (results[learnStatements([], 0).length] ?? []).length > 0;
 }
 
 async function move(db: D1Database, from: WalkPlace, to: WalkPlace): Promise<boolean> {

@@ -12,14 +12,8 @@ export const RATE_WINDOW_S = 600;
 const TRIES = 3;
 const RETRY_MS = 50;
 
-/** A delivery that was just written. Ours until `due_at` if that is the lease it was written with. */
-export type NewDelivery = Pick<
-  DeliveryRow,
-  "endpoint_id" | "status" | "key_version" | "due_at" | "failures" | "own_failures"
->;
-
-/** An event that was just written, and its deliveries. */
-export type Written = { event: EventRow; deliveries: NewDelivery[] };
+/** An event that was just written, and its deliveries: ours until `due_at` where that is the lease. */
+export type Written = { event: EventRow; deliveries: DeliveryRow[] };
 
 /** An answer of D1 was lost, and no later one said what came of it. */
 export class UncertainError extends Error {
@@ -49,11 +43,10 @@ FROM event JOIN outbox_endpoint AS e ON e.owner = event.owner
 WHERE ${isEvent} AND iif(?2 IS NOT NULL, e.id = ?2,
   e.event_types IS NULL OR EXISTS (SELECT 1 FROM json_each(e.event_types) WHERE value = event.type))
 ON CONFLICT DO NOTHING
-RETURNING endpoint_id, status, key_version, due_at, failures, own_failures`;
+RETURNING *`;
 }
 
-/** For one event, ?1. Exported for EXPLAIN in a test. */
-export const DELIVER = deliverSql("event.id = ?1");
+const DELIVER = deliverSql("event.id = ?1");
 const DELIVER_ALL = deliverSql("event.id IN (SELECT value FROM json_each(?1))");
 
 /** The statement that gives these events their deliveries, due at `now`: for whoever inserts events in bulk. */
@@ -113,5 +106,5 @@ async function findWritten(db: D1Database, id: string): Promise<Written | null> 
 
 function toWritten([events = [], deliveries = []]: unknown[][]): Written | null {
   const [event] = events as EventRow[];
-  return event ? { event, deliveries: deliveries as NewDelivery[] } : null;
+  return event ? { event, deliveries: deliveries as DeliveryRow[] } : null;
 }

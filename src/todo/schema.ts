@@ -8,7 +8,6 @@ const ITEM_MAX_CHARS = 2_000;
 
 /** A todo as stored and as the API returns it. */
 export const Todo = z.object({ id: numberId.body, item: z.string(), completed: z.boolean() });
-/** A todo as stored and as the API returns it. */
 export type Todo = z.infer<typeof Todo>;
 
 const Item = text(1, ITEM_MAX_CHARS);

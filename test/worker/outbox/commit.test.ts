@@ -105,11 +105,13 @@ describe("writes", () => {
     ]);
     const { deliveries } = written(await create());
     const same = { key_version: 0, failures: 0, own_failures: 0 };
-    expect(deliveries.toSorted((a, b) => a.endpoint_id.localeCompare(b.endpoint_id))).toEqual([
-      { endpoint_id: "all", status: "pending", due_at: LEASE, ...same },
-      { endpoint_id: "paused", status: "held", due_at: null, ...same },
-      { endpoint_id: "some", status: "pending", due_at: LEASE, ...same },
-    ]);
+    expect(deliveries.toSorted((a, b) => a.endpoint_id.localeCompare(b.endpoint_id))).toMatchObject(
+      [
+        { endpoint_id: "all", status: "pending", due_at: LEASE, ...same },
+        { endpoint_id: "paused", status: "held", due_at: null, ...same },
+        { endpoint_id: "some", status: "pending", due_at: LEASE, ...same },
+      ],
+    );
     const rows = await deliveryRows(DB);
     expect(rows.map(({ event_seq, owner, type }) => [event_seq, owner, type])).toEqual(
       Array.from({ length: 3 }, () => [1, "a", "thing.created"]),

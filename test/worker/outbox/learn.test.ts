@@ -2,17 +2,9 @@
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import type { GatewayDelivery } from "../../../src/outbox/gateway.ts";
-import {
-  finalStatements,
-  isIdleSince,
-  learnStatements,
-  ownAmong,
-  toRecorded,
-  withStuck,
-} from "../../../src/outbox/learn.ts";
+import { isIdleSince, ownAmong, record, withStuck } from "../../../src/outbox/learn.ts";
 import type { DeliveryRow } from "../../../src/outbox/rows.ts";
 import type { Bindings } from "../../../src/settings.ts";
-import { batch } from "../../../src/storage.ts";
 import { listed, notedEndpoints } from "../../support/gateway.ts";
 import {
   deliveryRows,
@@ -31,8 +23,7 @@ async function learn(says: GatewayDelivery[], { stuck = false } = {}) {
     ...one,
     stuck: stuck && one.progress === "unfinished",
   }));
-  const results = await batch<never>(DB, learnStatements(learned, NOW));
-  return toRecorded(learned, results, notedEndpoints(), NOW);
+  return record(DB, notedEndpoints(), learned, { at: NOW });
 }
 
 async function oneRow(): Promise<DeliveryRow> {
@@ -238,9 +229,7 @@ describe("a discarded delivery of an active endpoint", () => {
       await leaveDeliveries(DB, [{ ...left("sending"), discards: 3 }]);
       const says = listed(1, { ...DISCARDED, endpointActive });
       const endpoints = notedEndpoints();
-      const learned = ownAmong([says]);
-      const results = await batch<never>(DB, learnStatements(learned, NOW));
-      const { held } = toRecorded(learned, results, endpoints, NOW);
+      const { held } = await record(DB, endpoints, ownAmong([says]), { at: NOW });
       expect(held).toBe(1);
       const row = await oneRow();
       expect(row).toMatchObject(HELD);
@@ -296,14 +285,14 @@ describe("only what is about our own delivery counts", () => {
     expect(await oneRow()).toEqual(before);
   });
 
-  test("an owner's look records final statuses of that owner's alone", async () => {
+  test("an owner's look records statuses of that owner's alone", async () => {
     await leaveDeliveries(DB, [
       left("sending"),
       { ...left("sending"), owner: "b" },
       left("sending"),
     ]);
-    const says = [listed(1), listed(2, { endpointId: "b1" }), listed(3, AWAY)];
-    await batch(DB, finalStatements(ownAmong(says), "a", NOW));
+    const says = [listed(1), listed(2, { endpointId: "b1" })];
+    await record(DB, notedEndpoints(), ownAmong(says), { at: NOW, owner: "a" });
     expect((await deliveryRows(DB)).map(({ status }) => status)).toEqual([
       "delivered",
       "sending",
@@ -324,10 +313,11 @@ test("those who keep the endpoints are told what was seen, and how the last deli
     listed(3, { ...AWAY, endpointId: "c1" }),
   ];
   const endpoints = notedEndpoints();
-  const results = await batch<never>(DB, learnStatements(ownAmong(says), NOW));
-  const recorded = toRecorded(ownAmong(says), results, endpoints, NOW - 7);
+  const recorded = await record(DB, endpoints, ownAmong(says), { at: NOW - 7 });
   expect(recorded).toMatchObject({ delivered: 1, failed: 1, held: 1 });
-  expect(recorded.tell).toHaveLength(2);
+  expect(await DB.prepare("SELECT last_report FROM cron_state").first("last_report")).toBe(
+    "seen reported",
+  );
   expect(endpoints.told.seen).toEqual([
     { endpointId: "a1", active: true },
     { endpointId: "b1", active: true },
@@ -340,13 +330,10 @@ test("those who keep the endpoints are told what was seen, and how the last deli
 });
 
 test("nothing is told where nothing was learned", async () => {
-  const results = await batch<never>(DB, learnStatements([], NOW));
-  expect(toRecorded([], results, notedEndpoints(), NOW)).toEqual({
-    delivered: 0,
-    failed: 0,
-    held: 0,
-    tell: [],
-  });
+  const endpoints = notedEndpoints();
+  const recorded = await record(DB, endpoints, [], { at: NOW });
+  expect(recorded).toEqual({ delivered: 0, failed: 0, held: 0, also: [] });
+  expect(endpoints.told).toMatchObject({ seen: [], reported: [] });
 });
 
 describe("stuck is not merely late", () => {

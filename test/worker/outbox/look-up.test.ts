@@ -52,7 +52,10 @@ async function lookUpWith(
   const used = () => gateway.windows.length + gateway.found.length;
   const begun = used();
   const budget = { left: () => subrequests - (used() - begun) };
-  return lookUp(runOf(env, gateway, { endpoints }), { walkedTo, proof }, budget);
+  const turn = (await DB.prepare("SELECT look_up_turn FROM cron_state").first<string>(
+    "look_up_turn",
+  )) as string;
+  return lookUp(runOf(env, gateway, { endpoints }), { turn, walkedTo, proof }, budget);
 }
 
 async function oneRow(): Promise<DeliveryRow> {

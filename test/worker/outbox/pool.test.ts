@@ -10,7 +10,7 @@ function supply(count: number) {
   return {
     underWay,
     most: () => most,
-    next: async () => left.shift(),
+    next: () => left.shift(),
     work: (piece: number) =>
       new Promise<void>((end, fail) => {
         underWay.set(piece, {
@@ -65,7 +65,7 @@ describe("a pool", () => {
     const done: number[] = [];
     await pool({
       width: () => 3,
-      async next() {
+      next() {
         if (isBlocked || given === 5) return undefined;
         isBlocked = true;
         return given++;
@@ -79,33 +79,26 @@ describe("a pool", () => {
     expect(done).toEqual([0, 1, 2, 3, 4]);
   });
 
-  test.each(["work", "next"])(
-    "begins nothing after %s failed, and throws that once the rest has ended",
-    async (where) => {
-      const { next, work, underWay } = supply(20);
-      let isBroken = false;
-      const over = pool({
-        width: () => 3,
-        next: () => (isBroken ? Promise.reject(new Error("lost")) : next()),
-        work,
-      });
-      let ended: unknown;
-      over.catch((error) => {
-        ended = error;
-      });
-      await settled();
-      if (where === "work") underWay.get(0)?.fail(new Error("lost"));
-      else {
-        isBroken = true;
-        underWay.get(0)?.end();
-      }
-      await settled();
-      expect(ended).toBeUndefined();
-      underWay.get(1)?.end();
-      underWay.get(2)?.end();
-      await settled();
-      expect(ended).toEqual(new Error("lost"));
-      expect(underWay.has(3)).toBe(false);
-    },
-  );
+  test("begins nothing after work failed, and throws that once the rest has ended", async () => {
+    const { next, work, underWay } = supply(20);
+    const over = pool({ width: () => 3, next, work });
+    let ended: unknown;
+    over.catch((error) => {
+      ended = error;
+    });
+    await settled();
+    underWay.get(0)?.fail(new Error("lost"));
+    await settled();
+    expect(ended).toBeUndefined();
+    underWay.get(1)?.end();
+    underWay.get(2)?.end();
+    await settled();
+    expect(ended).toEqual(new Error("lost"));
+    expect(underWay.has(3)).toBe(false);
+  });
+
+  test("without anything to do is over", async () => {
+    const { work } = supply(0);
+    await pool({ width: () => 3, next: () => undefined, work });
+  });
 });

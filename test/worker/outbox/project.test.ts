@@ -15,7 +15,7 @@ import { thing } from "../../support/thing.ts";
 
 const env = testEnv as unknown as Bindings;
 const { DB, KV } = env;
-const resources = registryOf([thing]);
+const outbox = { resources: registryOf([thing]) };
 const isPut = ({ on, what }: { on: string; what: string }) =>
   on === "KV" && /put|delete/.test(what);
 
@@ -25,7 +25,7 @@ afterEach(() => void vi.useRealTimers());
 async function project(subrequests: number, given: Bindings = env, turn?: string) {
   const meter = meterOf(subrequests);
   const budget = shareOf(meter, 0, Number.POSITIVE_INFINITY);
-  const report = await projectDue({ env: metered(given, meter), resources }, budget, turn);
+  const report = await projectDue({ env: metered(given, meter), outbox }, budget, turn);
   return { ...report, spent: meter.spent() };
 }
 

@@ -1,7 +1,7 @@
 /** KV follows the log: what was put is marked only if it is the last change, and the row is still ours. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { latestOf, type Marked, markStatement, putLatest } from "../../../src/outbox/projection.ts";
+import { type Marked, markStatement, putLatest } from "../../../src/outbox/projection.ts";
 import { registryOf } from "../../../src/outbox/resource.ts";
 import { readValue } from "../../../src/outbox/store.ts";
 import type { Bindings } from "../../../src/settings.ts";
@@ -12,7 +12,7 @@ import { thing } from "../../support/thing.ts";
 
 const env = testEnv as unknown as Bindings;
 const { DB, KV } = env;
-const resources = registryOf([thing]);
+const outbox = { resources: registryOf([thing]) };
 const ONE = { owner: "a", resource: "thing", resource_id: "1" };
 const LEASE = 5_000;
 
@@ -63,26 +63,26 @@ describe("marked as projected", () => {
 describe("the last change", () => {
   test("is put, a delete too", async () => {
     await leaveChanges(DB, [{}, {}]);
-    expect(await putLatest(env, resources, ONE, Date.now() + 1_000)).toBe(2);
+    expect(await putLatest({ env, outbox }, ONE, Date.now() + 1_000)).toBe(2);
     expect(await readValue(KV, thing, "a", "1")).toContain('"v2"');
     await leaveChanges(DB, [{ change: "delete" }], 3);
-    expect(await putLatest(env, resources, ONE, Date.now() + 1_000)).toBe(3);
+    expect(await putLatest({ env, outbox }, ONE, Date.now() + 1_000)).toBe(3);
     expect(await readValue(KV, thing, "a", "1")).toBeNull();
   });
 
   test("is not put once the lease is over, if KV refuses, or if its noun is no longer in the code", async () => {
     await leaveChanges(DB, [{}]);
     const later = Date.now() + 1_000;
-    expect(await putLatest(env, resources, ONE, Date.now())).toBeNull();
+    expect(await putLatest({ env, outbox }, ONE, Date.now())).toBeNull();
     const refusing = failing(env, ({ on, what }) => on === "KV" && what.startsWith("put"));
-    expect(await putLatest(refusing, resources, ONE, later)).toBeNull();
-    expect(await putLatest(env, registryOf([]), ONE, later)).toBeNull();
+    expect(await putLatest({ env: refusing, outbox }, ONE, later)).toBeNull();
+    expect(await putLatest({ env, outbox: { resources: registryOf([]) } }, ONE, later)).toBeNull();
     expect(await readValue(KV, thing, "a", "1")).toBeNull();
   });
 
   test("and the check after the put read no other rows of the log", async () => {
     await leaveChanges(DB, [{}, {}]);
-    expect(await latestOf(DB, [ONE])).toMatchObject([{ ...ONE, seq: 2 }]);
+    expect(await putLatest({ env, outbox }, ONE, Date.now() + 1_000)).toBe(2);
     const [sql, ...values] = markStatement([]);
     const plan = await planOf(DB, sql, ...values);
     expect(plan).toContain("SEARCH e USING INTEGER PRIMARY KEY");

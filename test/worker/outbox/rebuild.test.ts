@@ -21,8 +21,8 @@ import { part, thing } from "../../support/thing.ts";
 
 const env = testEnv as unknown as Bindings;
 const { DB, KV } = env;
-const resources = registryOf([thing, part]);
-const stores = { env, resources };
+const outbox = { resources: registryOf([thing, part]) };
+const stores = { env, outbox };
 const budget = (left: number) => ({ left: () => left-- });
 
 beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
@@ -97,7 +97,7 @@ describe("the scrub", () => {
       await put("a", "1", 0, null);
       let batches = 0;
       const losing = failing(env, ({ what }) => what === "batch" && ++batches === nth);
-      await scrub({ env: losing, resources }, ALL, budget(50)).catch(() => {});
+      await scrub({ env: losing, outbox }, ALL, budget(50)).catch(() => {});
       const { scrub_after: after = "" } = (await placeOf()) ?? {};
       await scrubAll({ after, until: "~" });
       expect(await unprojected()).toEqual([1]);
@@ -130,7 +130,7 @@ describe("the scrub", () => {
       if (on === "KV") await leaveChanges(DB, [{ resource_id: "1" }], 2);
       return done;
     });
-    await scrub({ env: racing, resources }, ALL, budget(3));
+    await scrub({ env: racing, outbox }, ALL, budget(3));
     // The older one is marked, and projecting puts the last one.
     await projectDue(stores, budget(50));
     expect(await versionOf("1")).toBe(2);
@@ -268,7 +268,7 @@ describe("a rebuild from KV", () => {
       }
       return run();
     });
-    await rebuildFromKv({ env: racing, resources }, { dryRun: false });
+    await rebuildFromKv({ env: racing, outbox }, { dryRun: false });
     expect((await eventRows(DB)).map(({ seq }) => seq)).toEqual([1, 2]);
   });
 
@@ -282,7 +282,7 @@ describe("a rebuild from KV", () => {
     const paged = new Proxy(KV, {
       get: (_, name) => (name === "list" ? list : Reflect.get(KV, name).bind(KV)),
     });
-    const small = { env: { ...env, KV: paged }, resources };
+    const small = { env: { ...env, KV: paged }, outbox };
     const found: object[] = [];
     let cursor: string | undefined;
     let pages = 0;

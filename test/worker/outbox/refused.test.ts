@@ -2,9 +2,8 @@
 import { env as testEnv } from "cloudflare:workers";
 import { beforeEach, expect, test } from "vitest";
 import type { Attempt, GatewayDelivery } from "../../../src/outbox/gateway.ts";
-import { learnStatements, ownAmong, toRecorded, withAnswers } from "../../../src/outbox/learn.ts";
+import { ownAmong, record, withAnswers } from "../../../src/outbox/learn.ts";
 import type { Bindings } from "../../../src/settings.ts";
-import { batch } from "../../../src/storage.ts";
 import { listed, notedEndpoints, scriptedGateway } from "../../support/gateway.ts";
 import { deliveryRows, leaveDeliveries, leaveEndpoints } from "../../support/log-rows.ts";
 
@@ -26,9 +25,8 @@ async function learn(deliveries: GatewayDelivery[], last: Attempt | null, max = 
     },
   });
   const learned = await withAnswers(gateway, ownAmong(deliveries), max);
-  const results = await batch<never>(DB, learnStatements(learned, NOW));
   const endpoints = notedEndpoints();
-  toRecorded(learned, results, endpoints, NOW);
+  await record(DB, endpoints, learned, { at: NOW });
   return { asked, reported: endpoints.told.reported };
 }
 

@@ -1,12 +1,12 @@
 /** What becomes of the deliveries of an endpoint that is removed. */
 import { env as testEnv } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import { finalStatements, ownAmong } from "../../../src/outbox/learn.ts";
+import { ownAmong, record } from "../../../src/outbox/learn.ts";
 import { deadOfEndpoint } from "../../../src/outbox/removal.ts";
 import type { DeliveryStatus } from "../../../src/outbox/rows.ts";
 import type { Bindings } from "../../../src/settings.ts";
 import { batch } from "../../../src/storage.ts";
-import { listed } from "../../support/gateway.ts";
+import { listed, notedEndpoints } from "../../support/gateway.ts";
 import { deliveryRows, leaveDeliveries } from "../../support/log-rows.ts";
 
 const { DB } = testEnv as unknown as Bindings;
@@ -31,6 +31,6 @@ test("all that it has not got is dead, with words; what is final, and others', s
 test("its success may still be seen", async () => {
   await leaveDeliveries(DB, [{ status: "sending", due_at: 1 }]);
   await batch(DB, deadOfEndpoint("a", "a1", 5_000));
-  await batch(DB, finalStatements(ownAmong([listed(1)]), null, 6_000));
+  await record(DB, notedEndpoints(), ownAmong([listed(1)]), { at: 6_000 });
   expect(await deliveryRows(DB)).toMatchObject([{ status: "delivered", finished_at: 6_000 }]);
 });

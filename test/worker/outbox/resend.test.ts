@@ -1,13 +1,13 @@
 /** Sending again what a user asks for: under the next key, once a round, and what is learned of older keys says nothing. */
 import { env as testEnv } from "cloudflare:workers";
 import { beforeEach, describe, expect, test } from "vitest";
-import { finalStatements, ownAmong } from "../../../src/outbox/learn.ts";
-import { type BulkResend, RESEND_MAX, resend, resendMany } from "../../../src/outbox/resend.ts";
+import { ownAmong, record } from "../../../src/outbox/learn.ts";
+import { RESEND_MAX, resend, resendMany } from "../../../src/outbox/resend.ts";
 import type { DeliveryStatus } from "../../../src/outbox/rows.ts";
+import type { BulkResend } from "../../../src/outbox/schema.ts";
 import { LEASE_MS } from "../../../src/outbox/write.ts";
 import type { Bindings } from "../../../src/settings.ts";
-import { batch } from "../../../src/storage.ts";
-import { listed } from "../../support/gateway.ts";
+import { listed, notedEndpoints } from "../../support/gateway.ts";
 import {
   deliveryRows,
   eventIdOf,
@@ -87,9 +87,9 @@ describe("one", () => {
     await leaveDeliveries(DB, [lost()]);
     await one();
     const late = [0, 1].map((version) => listed(1, { version }));
-    await batch(DB, finalStatements(ownAmong(late), null, NOW));
+    await record(DB, notedEndpoints(), ownAmong(late), { at: NOW });
     expect(await deliveryRows(DB)).toMatchObject([{ status: "pending", key_version: 2 }]);
-    await batch(DB, finalStatements(ownAmong([listed(1, { version: 2 })]), null, NOW));
+    await record(DB, notedEndpoints(), ownAmong([listed(1, { version: 2 })]), { at: NOW });
     expect(await deliveryRows(DB)).toMatchObject([{ status: "delivered", key_version: 2 }]);
   });
 });
@@ -128,11 +128,7 @@ describe("an event's", () => {
 });
 
 describe("many", () => {
-  const all: BulkResend = {
-    ...{ owner: "a", statuses: ["failed", "dead"], endpointId: null },
-    ...{ range: { since: null, until: null }, before: Number.MAX_SAFE_INTEGER },
-  };
-  const bulk = (given: Partial<BulkResend> = {}) => resendMany(DB, { ...all, ...given }, NOW);
+  const bulk = (wanted: BulkResend = {}) => resendMany(DB, "a", wanted, NOW);
   const resent = async () =>
     (await deliveryRows(DB)).filter(({ resends }) => resends > 0).map(({ event_seq }) => event_seq);
 
@@ -161,11 +157,11 @@ describe("many", () => {
       lost({ endpoint_id: "a2", occurred_at: 30 }),
       lost({ occurred_at: 40 }),
     ]);
-    expect((await bulk({ statuses: ["dead"] })).resent).toBe(1);
-    expect((await bulk({ endpointId: "a2" })).resent).toBe(1);
-    expect((await bulk({ range: { since: 40, until: null } })).resent).toBe(1);
-    expect((await bulk({ range: { since: null, until: 10 } })).resent).toBe(0);
-    expect((await bulk({ range: { since: 10, until: 11 } })).resent).toBe(1);
+    expect((await bulk({ status: "dead" })).resent).toBe(1);
+    expect((await bulk({ endpoint: "a2" })).resent).toBe(1);
+    expect((await bulk({ since: 40 })).resent).toBe(1);
+    expect((await bulk({ until: 10 })).resent).toBe(0);
+    expect((await bulk({ since: 10, until: 11 })).resent).toBe(1);
     expect(await resent()).toEqual([1, 2, 3, 4]);
   });
 
@@ -175,7 +171,7 @@ describe("many", () => {
     await DB.prepare("UPDATE event SET id = ? WHERE seq = 1").bind(eventIdOf(9)).run();
     expect((await bulk()).resent).toBe(2);
     await DB.prepare("UPDATE delivery SET status = 'failed', due_at = NULL, finished_at = 1").run();
-    expect((await bulk({ range: { since: 1, until: null } })).resent).toBe(2);
+    expect((await bulk({ since: 1 })).resent).toBe(2);
   });
 
   test("a thousand at a time, whole events, and in a round never the same one twice, whatever becomes of it", async () => {
@@ -189,7 +185,10 @@ describe("many", () => {
     await DB.prepare(
       "UPDATE delivery SET status = 'dead', due_at = NULL, finished_at = 1 WHERE status = 'pending'",
     ).run();
-    expect(await bulk({ before: first.next ?? 0 })).toEqual({ resent: 50, next: null });
+    expect(await bulk({ cursor: { seq: first.next ?? 0, endpointId: "" } })).toEqual({
+      resent: 50,
+      next: null,
+    });
     expect(new Set((await deliveryRows(DB)).map(({ resends }) => resends))).toEqual(new Set([1]));
   });
 

@@ -43,6 +43,7 @@ describe("a resource", () => {
   test("declares further types, each with the change that it tells of", () => {
     expect(part.types.get("part.sealed")).toEqual({
       type: "part.sealed",
+      resource: "part",
       event: "part.sealed",
       description: "Part sealed for good",
       change: "update",

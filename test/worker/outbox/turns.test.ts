@@ -1,13 +1,7 @@
 /** Owners in turn: whoever has something due, from the kept place, at a cost that does not depend on what waits. */
 import { env as testEnv } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import {
-  anyDueSql,
-  dueOwners,
-  keepTurnSql,
-  turnSql,
-  type Work,
-} from "../../../src/outbox/turns.ts";
+import { anyDueSql, keepTurnSql, turnSql, type Work } from "../../../src/outbox/turns.ts";
 import type { Bindings } from "../../../src/settings.ts";
 import { run } from "../../../src/storage.ts";
 import { leaveChanges, leaveDeliveries, leaveEndpoints, planOf } from "../../support/log-rows.ts";
@@ -130,12 +124,4 @@ describe("held deliveries", () => {
     );
     expect((await turn("post", "")).read).toBeLessThan(20);
   });
-});
-
-test("the owners whose turn it is to be looked up begin at the kept place", async () => {
-  await leave(["a", "b", "c"], NOW);
-  await run(DB, "UPDATE cron_state SET look_up_turn = 'b'");
-  expect(await dueOwners(DB, "look-up", NOW)).toEqual(["c", "a", "b"]);
-  expect(await dueOwners(DB, "look-up", NOW, 1)).toEqual(["c"]);
-  expect(await dueOwners(DB, "look-up", 0)).toEqual([]);
 });
