@@ -1,5 +1,6 @@
 /** The answers' schemas by their names in the document. */
 import type * as z from "zod/mini";
+import { Alive, ErrorBody, Health, PortalLink, Signpost } from "../src/answers.ts";
 import {
   Endpoint,
   EndpointAdded,
@@ -11,8 +12,6 @@ import {
   SyncReport,
   TestQueued,
 } from "../src/endpoint/answers.ts";
-import { ErrorBody } from "../src/errors.ts";
-import { Alive, Health } from "../src/health.ts";
 import {
   Attempt,
   BulkResent,
@@ -32,8 +31,6 @@ import {
   Summary,
 } from "../src/outbox/answers.ts";
 import type { Registry } from "../src/outbox/outbox.ts";
-import { PortalLink } from "../src/portal-link.ts";
-import { Signpost } from "../src/root.ts";
 import { namedSchemas } from "./json-schema.ts";
 import { Done, nounSchemas } from "./noun.ts";
 

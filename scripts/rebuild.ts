@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import type { Health } from "../src/health.ts";
+import type { Health } from "../src/answers.ts";
 import type { Rebuilt } from "../src/outbox/answers.ts";
 import { mintToken, OPERATOR_SCOPE } from "../src/token.ts";
 import { devVars } from "./dotenv.ts";

@@ -12,7 +12,6 @@ import { identify, newApp, safeHeaders } from "./http.ts";
 import { delivery, event, type Outbox, type Registry, rebuild } from "./outbox/outbox.ts";
 import { portalLink } from "./portal-link.ts";
 import { resources } from "./resources.ts";
-import { root } from "./root.ts";
 import { settingsOf } from "./settings.ts";
 import { todoRoutes } from "./todo/routes.ts";
 import { refuseUncheckedQuery } from "./validate.ts";
@@ -54,7 +53,10 @@ export function createApp(outbox: Outbox) {
   );
   app.onError(onError);
   return app
-    .route("/", root)
+    .get("/", (c) => {
+      const portal = settingsOf(c.env).portal ? { portal: "/portal/" } : {};
+      return c.json({ docs: "/docs", openapi: "/openapi.json", ...portal, health: "/health" }, 200);
+    })
     .route("/health", health)
     .route("/endpoint", endpoint)
     .route("/event", event)

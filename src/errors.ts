@@ -2,21 +2,11 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import * as z from "zod/mini";
+import type { ErrorBody } from "./answers.ts";
 import type { AppEnv } from "./http.ts";
 import { logError } from "./run.ts";
 import { SettingError } from "./settings.ts";
 import { BadCursor, StorageError } from "./storage.ts";
-
-/** Body of every error: what happened and what to do; `details` lists the invalid fields. */
-export const ErrorBody = z.object({
-  error: z.string(),
-  details: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
-  /** The tutorial's text, in addition to `error`, if its code has one. */
-  data: z.optional(z.string()),
-});
-/** Body of every error. */
-export type ErrorBody = z.infer<typeof ErrorBody>;
 
 /** An error response for routes and middleware to throw: the one error shape, and its headers. */
 export class Problem extends HTTPException {

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate, serveWorker } from "../../local/dev/worker.ts";
-import type { Health } from "../../src/health.ts";
+import type { Health } from "../../src/answers.ts";
 import { isLoopback, mintToken } from "../../src/token.ts";
 import { type Receiver, SMOKE_HEADER } from "./receiver.ts";
 
