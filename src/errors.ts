@@ -44,7 +44,10 @@ export function onError(error: Error, c: Context<AppEnv>): Response {
 function toProblem(error: Error): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof HTTPException) {
-    return problem(error.status as ContentfulStatusCode, describe(error));
+    return problem(
+      error.status as ContentfulStatusCode,
+      error.message || "The request was refused.",
+    );
   }
   if (error instanceof SettingError) return unavailable(error.message);
   if (error instanceof BadCursor) return problem(400, "cursor did not come from this list.");
@@ -53,12 +56,6 @@ function toProblem(error: Error): Problem {
     500,
     "Something went wrong on our side. Try again; if it persists, report the request id.",
   );
-}
-
-function describe({ message }: HTTPException): string {
-  // Hono's validator, of a body that JSON.parse did not take.
-  if (/malformed json/i.test(message)) return "The body is not valid JSON.";
-  return message || "The request was refused.";
 }
 
 function storageMessage({ store, reason }: StorageError): string {
