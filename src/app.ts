@@ -36,18 +36,19 @@ export function createApp(outbox: Outbox) {
     }),
   );
   app.use(crossOrigin);
-  // A wrong setting is a 503 everywhere: half a service would be noticed too late.
-  app.use((c, next) => {
+  app.use(async (c, next) => {
+    // A wrong setting is a 503 everywhere: half a service would be noticed too late.
     settingsOf(c.env);
     c.set("outbox", outbox);
-    return next();
+    await limitBody(c);
+    // Every path not excepted here requires an owner, including routes added later.
+    if (c.req.path !== "/" && !isShallowHealth(c)) {
+      await authenticate(c);
+      await limitRate(c);
+    }
+    refuseUncheckedQuery(c);
+    await next();
   });
-  app.use(limitBody);
-  // Every path not excepted here requires an owner, including routes added later.
-  app.use((c, next) =>
-    c.req.path === "/" || isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next)),
-  );
-  app.use(refuseUncheckedQuery);
   app.notFound((c) =>
     c.json({ error: `There is no ${c.req.path} here. See README.md for the routes.` }, 404),
   );
