@@ -38,16 +38,13 @@ export function unavailable(error: string, headers: Record<string, string> = {})
 export function onError(error: Error, c: Context<AppEnv>): Response {
   const { status, body, headers } = toProblem(error);
   if (status >= 500) logError({ path: c.req.path, request_id: c.get("requestId") }, error);
-  return c.json(body, status as ContentfulStatusCode, headers);
+  return c.json(body, status, headers);
 }
 
 function toProblem(error: Error): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof HTTPException) {
-    return problem(
-      error.status as ContentfulStatusCode,
-      error.message || "The request was refused.",
-    );
+    return problem(error.status, error.message || "The request was refused.");
   }
   if (error instanceof SettingError) return unavailable(error.message);
   if (error instanceof BadCursor) return problem(400, "cursor did not come from this list.");

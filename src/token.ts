@@ -7,9 +7,6 @@ import { PUBLISHED_ALGORITHMS, publishedKeys } from "./jwks.ts";
 import { KEY_SETTINGS, type Keys } from "./keys.ts";
 import { type GivenSettings, SettingError, settingsOf } from "./settings.ts";
 
-export { isLoopback } from "./loopback.ts";
-export { strong } from "./settings.ts";
-
 /** Most bytes of an owner: its base64 and a resource's id must fit in KV's key of 512 bytes. */
 const OWNER_MAX_BYTES = 255;
 /** How far the issuer's clock and ours may differ. */

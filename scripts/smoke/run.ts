@@ -8,7 +8,8 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { migrate, serveWorker } from "../../local/dev/worker.ts";
 import type { Health } from "../../src/answers.ts";
-import { isLoopback, mintToken } from "../../src/token.ts";
+import { isLoopback } from "../../src/loopback.ts";
+import { mintToken } from "../../src/token.ts";
 import { type Receiver, SMOKE_HEADER } from "./receiver.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
