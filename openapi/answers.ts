@@ -1,17 +1,14 @@
 /** The answers' schemas by their names in the document. */
 import type * as z from "zod/mini";
+import * as rest from "../src/answers.ts";
 import * as endpoint from "../src/endpoint/answers.ts";
-import { ErrorBody } from "../src/errors.ts";
-import { Alive, Health } from "../src/health.ts";
 import * as outbox from "../src/outbox/answers.ts";
 import type { Registry } from "../src/outbox/outbox.ts";
-import { PortalLink } from "../src/portal-link.ts";
-import { Signpost } from "../src/root.ts";
 import { namedSchemas } from "./json-schema.ts";
 import { Done, nounSchemas } from "./noun.ts";
 import type { Operation } from "./operation.ts";
 
-const ANSWERS = { ...endpoint, ...outbox, PortalLink, Alive, Health, Signpost, Done };
+const ANSWERS = { ...rest, ...endpoint, ...outbox, Done };
 /** What only other answers contain. */
 const PARTS = ["Endpoint", "Delivery", "Attempt", "LoggedEvent"];
 
@@ -21,7 +18,7 @@ export function schemasOf(nouns: Registry, operations: Operation[]) {
   const names = new Set([...used.flat(), ...PARTS]);
   const all: [string, z.ZodMiniType][] = [
     ...Object.entries(ANSWERS).filter(([name]) => names.has(name)),
-    ["Error", ErrorBody],
+    ["Error", rest.ErrorBody],
     ...[...nouns.values()].flatMap((noun) => Object.entries(nounSchemas(noun))),
   ];
   const twice = all.find(([name], at) => all.findIndex(([other]) => other === name) !== at);

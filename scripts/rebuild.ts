@@ -4,7 +4,7 @@
  * is made with AUTH_SECRET, as `npm run token` does.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Health } from "../src/health.ts";
+import type { Health } from "../src/answers.ts";
 import type { Rebuilt } from "../src/outbox/answers.ts";
 import { mintToken, OPERATOR_SCOPE } from "../src/token.ts";
 import { argumentsOf, command } from "./command.ts";

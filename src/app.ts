@@ -12,7 +12,6 @@ import { identify, newApp, safeHeaders } from "./http.ts";
 import { delivery, event, type Outbox, type Registry, rebuild } from "./outbox/outbox.ts";
 import { portalLink } from "./portal-link.ts";
 import { resources } from "./resources.ts";
-import { root } from "./root.ts";
 import { settingsOf } from "./settings.ts";
 import { todoRoutes } from "./todo/routes.ts";
 import { refuseUncheckedQuery } from "./validate.ts";
@@ -37,24 +36,28 @@ export function createApp(outbox: Outbox) {
     }),
   );
   app.use(crossOrigin);
-  // A wrong setting is a 503 everywhere: half a service would be noticed too late.
-  app.use((c, next) => {
+  app.use(async (c, next) => {
+    // A wrong setting is a 503 everywhere: half a service would be noticed too late.
     settingsOf(c.env);
     c.set("outbox", outbox);
-    return next();
+    await limitBody(c);
+    // Every path not excepted here requires an owner, including routes added later.
+    if (c.req.path !== "/" && !isShallowHealth(c)) {
+      await authenticate(c);
+      await limitRate(c);
+    }
+    refuseUncheckedQuery(c);
+    await next();
   });
-  app.use(limitBody);
-  // Every path not excepted here requires an owner, including routes added later.
-  app.use((c, next) =>
-    c.req.path === "/" || isShallowHealth(c) ? next() : authenticate(c, () => limitRate(c, next)),
-  );
-  app.use(refuseUncheckedQuery);
   app.notFound((c) =>
     c.json({ error: `There is no ${c.req.path} here. See README.md for the routes.` }, 404),
   );
   app.onError(onError);
   return app
-    .route("/", root)
+    .get("/", (c) => {
+      const portal = settingsOf(c.env).portal ? { portal: "/portal/" } : {};
+      return c.json({ docs: "/docs", openapi: "/openapi.json", ...portal, health: "/health" }, 200);
+    })
     .route("/health", health)
     .route("/endpoint", endpoint)
     .route("/event", event)

@@ -1,5 +1,5 @@
 /** Who is calling: the owner of everything a request touches (docs/security.md). */
-import type { Context, MiddlewareHandler, Next } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { problem } from "./errors.ts";
 import type { AppEnv } from "./http.ts";
@@ -22,7 +22,7 @@ const PORTAL_PATHS = /^\/(endpoint|event|delivery)(\/|$)/;
  * Sets `owner` and `operator` in the context. Responds 401 with WWW-Authenticate to a missing or
  * invalid token, 403 to one without access to the path, 503 if there is no way to check tokens.
  */
-export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
+export async function authenticate(c: Context<AppEnv>): Promise<void> {
   const { owner, operator, portal } = await callerOf(c);
   if (portal && !PORTAL_PATHS.test(c.req.path)) {
     throw problem(403, "A portal link opens /endpoint, /event and /delivery, nothing else.", {
@@ -31,8 +31,7 @@ export const authenticate: MiddlewareHandler<AppEnv> = async (c, next) => {
   }
   c.set("owner", owner);
   c.set("operator", operator);
-  await next();
-};
+}
 
 async function callerOf(c: Context<AppEnv>): Promise<Caller> {
   const settings = settingsOf(c.env);
@@ -62,33 +61,24 @@ function unauthorized(reason: string, code: string | null = "invalid_token") {
 }
 
 /** 429 with Retry-After once an owner exceeds the Workers rate-limit binding; no binding, no limit. */
-export function limitRate(c: Context<AppEnv>, next: Next): Promise<void> {
-  return c.env.RATE_LIMIT ? limit(c.env.RATE_LIMIT, c.get("owner"), next) : next();
+export async function limitRate({ env, get }: Context<AppEnv>): Promise<void> {
+  if (!env.RATE_LIMIT || (await env.RATE_LIMIT.limit({ key: get("owner") })).success) return;
+  throw problem(429, `Too many requests. Try again in ${RATE_LIMIT_PERIOD_S} seconds.`, {
+    headers: { "Retry-After": String(RATE_LIMIT_PERIOD_S) },
+  });
 }
 
-async function limit(binding: RateLimit, key: string, next: Next): Promise<void> {
-  if (!(await binding.limit({ key })).success) {
-    throw problem(429, `Too many requests. Try again in ${RATE_LIMIT_PERIOD_S} seconds.`, {
-      headers: { "Retry-After": String(RATE_LIMIT_PERIOD_S) },
-    });
-  }
-  await next();
-}
+const forNamedOrigins = cors({
+  origin: (origin, c) => (originsOf(c.env).includes(origin) ? origin : null),
+  allowMethods: ["GET", "POST", "PUT", "DELETE"],
+  allowHeaders: ["Authorization", "Content-Type", "X-Request-Id"],
+  exposeHeaders: ["X-Event-Id", "X-Request-Id", "Location", "Retry-After"],
+  maxAge: 86_400,
+});
 
-const EXPOSED = ["X-Event-Id", "X-Request-Id", "Location", "Retry-After"];
-
-/** CORS for the origins in CORS_ORIGINS (comma-separated); without any, no CORS headers. */
-export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) => {
-  const named = originsOf(c.env);
-  if (named.length === 0) return next();
-  return cors({
-    origin: (origin) => (named.includes(origin) ? origin : null),
-    allowMethods: ["GET", "POST", "PUT", "DELETE"],
-    allowHeaders: ["Authorization", "Content-Type", "X-Request-Id"],
-    exposeHeaders: EXPOSED,
-    maxAge: 86_400,
-  })(c, next);
-};
+/** CORS for the origins in CORS_ORIGINS; without any, no CORS headers. */
+export const crossOrigin: MiddlewareHandler<AppEnv> = (c, next) =>
+  originsOf(c.env).length === 0 ? next() : forNamedOrigins(c, next);
 
 /**
  * Why a request may not use AUTH=open; undefined if it may. Without tokens, only the browser's headers

@@ -1,5 +1,5 @@
 /** Request bodies: their size, their encoding, and JSON that says only one thing. */
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { problem } from "./errors.ts";
@@ -21,10 +21,8 @@ const limit = bodyLimit({
 });
 
 /** 415 for a compressed body, 413 for one over the limit, 400 for one that ends early. */
-export const limitBody: MiddlewareHandler = (c, next) =>
-  c.req.raw.body ? limitedBody(c, next) : next();
-
-const limitedBody: MiddlewareHandler = async (c, next) => {
+export async function limitBody(c: Context): Promise<void> {
+  if (!c.req.raw.body) return;
   const encoding = c.req.header("Content-Encoding")?.trim().toLowerCase() || "identity";
   if (encoding !== "identity") {
     // RFC 9110, 12.5.3: in a response it names what would have been taken.
@@ -32,13 +30,11 @@ const limitedBody: MiddlewareHandler = async (c, next) => {
     throw await unread(c, "Send the body as it is, without Content-Encoding.", headers);
   }
   try {
-    return await limit(c, next);
+    await limit(c, async () => {});
   } catch (error) {
-    // What handlers throw never gets here: Hono turns it into a response before next() returns.
-    if (error instanceof HTTPException) throw error;
-    throw problem(400, ENDED_EARLY);
+    throw error instanceof HTTPException ? error : problem(400, ENDED_EARLY);
   }
-};
+}
 
 /** Reads the JSON body, for the validator. 415 if it is not declared as JSON in UTF-8, 400 if it is not. */
 export async function readJson(c: Context): Promise<void> {
@@ -86,6 +82,11 @@ async function readText(c: Context): Promise<string> {
 
 /** Leaves the text where Hono's validator reads it. */
 function keep(c: Context, text: string): void {
+  try {
+    JSON.parse(text);
+  } catch {
+    throw problem(400, "The body is not valid JSON.");
+  }
   const found = ambiguity(text);
   if (found) throw problem(400, `The body is not valid JSON: ${found}.`);
   // Hono's type says text; its code, and what it keeps itself, say promise.

@@ -2,21 +2,11 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import * as z from "zod/mini";
+import type { ErrorBody } from "./answers.ts";
 import type { AppEnv } from "./http.ts";
 import { logError } from "./run.ts";
 import { SettingError } from "./settings.ts";
 import { BadCursor, StorageError } from "./storage.ts";
-
-/** Body of every error: what happened and what to do; `details` lists the invalid fields. */
-export const ErrorBody = z.object({
-  error: z.string(),
-  details: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
-  /** The tutorial's text, in addition to `error`, if its code has one. */
-  data: z.optional(z.string()),
-});
-/** Body of every error. */
-export type ErrorBody = z.infer<typeof ErrorBody>;
 
 /** An error response for routes and middleware to throw: the one error shape, and its headers. */
 export class Problem extends HTTPException {
@@ -48,13 +38,13 @@ export function unavailable(error: string, headers: Record<string, string> = {})
 export function onError(error: Error, c: Context<AppEnv>): Response {
   const { status, body, headers } = toProblem(error);
   if (status >= 500) logError({ path: c.req.path, request_id: c.get("requestId") }, error);
-  return c.json(body, status as ContentfulStatusCode, headers);
+  return c.json(body, status, headers);
 }
 
 function toProblem(error: Error): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof HTTPException) {
-    return problem(error.status as ContentfulStatusCode, describe(error));
+    return problem(error.status, error.message || "The request was refused.");
   }
   if (error instanceof SettingError) return unavailable(error.message);
   if (error instanceof BadCursor) return problem(400, "cursor did not come from this list.");
@@ -63,12 +53,6 @@ function toProblem(error: Error): Problem {
     500,
     "Something went wrong on our side. Try again; if it persists, report the request id.",
   );
-}
-
-function describe({ message }: HTTPException): string {
-  // Hono's validator, of a body that JSON.parse did not take.
-  if (/malformed json/i.test(message)) return "The body is not valid JSON.";
-  return message || "The request was refused.";
 }
 
 function storageMessage({ store, reason }: StorageError): string {

@@ -1,9 +1,9 @@
 /** /health: whether the Worker runs, what it depends on, and how much is waiting. */
 import type { Context } from "hono";
 import * as z from "zod/mini";
+import type { Health } from "./answers.ts";
 import { convoyOf, getProject, shownReason } from "./convoy/client.ts";
 import { newApp } from "./http.ts";
-import { Summary } from "./outbox/answers.ts";
 import { type Progress, progressOf } from "./outbox/progress.ts";
 import type { Bindings } from "./settings.ts";
 import { onKv } from "./storage.ts";
@@ -11,34 +11,6 @@ import { validQuery } from "./validate.ts";
 
 /** Query of GET /health. */
 export const HealthQuery = z.strictObject({ deep: z.optional(z.string()) });
-
-/** Response to GET /health. */
-export const Alive = z.object({ status: z.literal("ok") });
-
-const Count = z.int();
-
-/**
- * Response to GET /health?deep: "ok", or a description of the problem. Counts are null if D1 does not respond; they stop
- * at 1,000. `owners`: whose they are. `unprojected`: changes that KV may lack. `lost_last_day`: deliveries that failed or
- * died. For operators only: `walk_lag_ms`, how far the walk of Convoy's list is behind, the breaker, and the report of
- * the cron's last run.
- */
-export const Health = z.object({
-  status: z.enum(["ok", "degraded"]),
-  d1: z.string(),
-  kv: z.string(),
-  convoy: z.string(),
-  owners: z.enum(["caller", "all"]),
-  backlog: z.nullable(Summary),
-  unprojected: z.nullable(z.object({ changes: Count, oldest_ms: z.nullable(Count) })),
-  lost_last_day: z.nullable(Count),
-  walk_lag_ms: z.nullable(Count),
-  breaker: z.nullable(z.enum(["closed", "open"])),
-  breaker_until: z.nullable(z.iso.datetime()),
-  last_run: z.nullable(z.record(z.string(), z.unknown())),
-});
-/** Response to GET /health?deep. */
-export type Health = z.infer<typeof Health>;
 
 /** Whether this only asks if the Worker is running: open to anyone, without a rate limit. */
 export function isShallowHealth(c: Context): boolean {

@@ -21,9 +21,18 @@ export function newApp() {
 /** Gives every answer X-Request-Id: the caller's, or a new one. */
 export const identify = requestId();
 
-const overHttps = secureHeaders();
+// Answers are JSON: what is only about pages is left out.
+const ofJson = {
+  crossOriginOpenerPolicy: false,
+  originAgentCluster: false,
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
+};
+const overHttps = secureHeaders(ofJson);
 // A browser that once took it over http would no longer reach http://localhost:8080.
-const overHttp = secureHeaders({ strictTransportSecurity: false });
+const overHttp = secureHeaders({ ...ofJson, strictTransportSecurity: false });
 
 /** The browser's safety headers, and no caching, for every answer. */
 export const safeHeaders: MiddlewareHandler = async (c, next) => {

@@ -35,7 +35,7 @@ export function keysOf({ take, has, refuse }: Reader<(typeof KEY_SETTINGS)[numbe
   } else if (!bySecret && !byJwks) {
     refuse(
       "AUTH_SECRET",
-      "No way to check tokens: set AUTH_SECRET (`npx wrangler secret put AUTH_SECRET`), or AUTH_JWKS_URL and AUTH_AUDIENCE.",
+      "No way to check tokens: set AUTH_SECRET to at least 32 bytes (`npx wrangler secret put AUTH_SECRET`), or AUTH_JWKS_URL and AUTH_AUDIENCE.",
     );
   }
   if (!byJwks) return { secret: take("AUTH_SECRET", secret, undefined), issuer, audience };

@@ -16,12 +16,6 @@ export const NewPortalLink = z.strictObject({
   expires_in_minutes: z.optional(z.int().check(z.gte(1), z.lte(PORTAL_LINK_MAX_MIN))),
 });
 
-/** Response to POST /portal-link. `expires_at` is null while AUTH is open: the page needs no token then. */
-export const PortalLink = z.object({
-  url: z.string(),
-  expires_at: z.nullable(z.iso.datetime()),
-});
-
 /** POST /portal-link. */
 export const portalLink = newApp().post("/", validOptionalBody(NewPortalLink), async (c) => {
   const { auth, portal } = settingsOf(c.env);

@@ -2,7 +2,7 @@
 import { type Keys, keysOf } from "./keys.ts";
 import {
   apiAddress,
-  BadValue,
+  type BadValue,
   hosts,
   key,
   onOff,
@@ -140,10 +140,11 @@ export function originsOf(env: Environment): readonly string[] {
  * @throws SettingError if it is too weak to sign tokens
  */
 export function strong(name: string, given: string): Uint8Array {
-  const refusals: Refusal<string>[] = [];
-  const bytes = readerOf({ [name]: given || " " }, refusals).take(name, secret, undefined);
-  if (bytes) return bytes;
-  throw new SettingError(refusals[0]?.sentence);
+  try {
+    return secret(given);
+  } catch (error) {
+    throw new SettingError(`${name} ${(error as BadValue).message}`);
+  }
 }
 
 function parsedOf(env: Environment): Parsed {
@@ -168,50 +169,37 @@ function parsedOf(env: Environment): Parsed {
 }
 
 function parse(reader: Reader<SettingName>): Omit<Settings, "ignored"> {
-  const { take } = reader;
-  const count = (name: SettingName, otherwise: number, min: number, max: number) =>
-    take(name, (given) => whole(given, otherwise, min, max), otherwise);
-  const mode = take("AUTH", (given) => word(given, ["jwt", "open"] as const), undefined) ?? "jwt";
+  const { take, has, refuse } = reader;
+  const needed = (name: SettingName, read: (given: unknown) => string) => {
+    const how = `put it into .dev.vars, or run \`npx wrangler secret put ${name}\`.`;
+    if (!has(name)) refuse(name, `${name} is not set: ${how}`);
+    return take(name, read, "");
+  };
+  const mode = take("AUTH", word("jwt", "open"), "jwt");
   const openHosts = take("OPEN_HOSTS", hosts, []);
-  const addresses = (given: unknown) => word(given, ["allow", "refuse"]);
   return {
     auth: mode === "open" ? { mode, hosts: openHosts } : { mode, ...keysOf(reader) },
-    portal: take("PORTAL", (given) => onOff(given, true), true),
+    portal: take("PORTAL", onOff, true),
     origins: take("CORS_ORIGINS", origins, []),
     convoy: {
-      baseUrl: take("CONVOY_BASE_URL", apiAddress, undefined) ?? DEFAULT_CONVOY_BASE_URL,
-      apiKey: needed(reader, "CONVOY_API_KEY", key),
-      projectId: needed(reader, "CONVOY_PROJECT_ID", text),
+      baseUrl: take("CONVOY_BASE_URL", apiAddress, DEFAULT_CONVOY_BASE_URL),
+      apiKey: needed("CONVOY_API_KEY", key),
+      projectId: needed("CONVOY_PROJECT_ID", text),
     },
     // Convoy lists an event within seconds; two minutes leave it time to finish.
-    walkDelayMs: count("WALK_DELAY_S", 120, 0, 86_400) * 1_000,
-    heldMs: count("HELD_DAYS", 30, 1, 3_650) * DAY_MS,
+    walkDelayMs: take("WALK_DELAY_S", whole(0, 86_400), 120) * 1_000,
+    heldMs: take("HELD_DAYS", whole(1, 3_650), 30) * DAY_MS,
     // Longer than any stale read, and long enough to look an event up on Monday.
-    retentionMs: count("RETENTION_DAYS", 7, 1, 3_650) * DAY_MS,
+    retentionMs: take("RETENTION_DAYS", whole(1, 3_650), 7) * DAY_MS,
     // The free plan's 50 subrequests per invocation, less a few; 10,000 on the paid plan.
-    subrequestBudget: count("SUBREQUEST_BUDGET", 45, 20, 10_000),
+    subrequestBudget: take("SUBREQUEST_BUDGET", whole(20, 10_000), 45),
     // A request may make at most 32 invocations of Workers.
-    hands: count("HANDS", 8, 0, 32),
+    hands: take("HANDS", whole(0, 32), 8),
     // One change becomes this many webhooks.
-    endpointsMax: count("ENDPOINTS_MAX", 50, 1, 10_000),
+    endpointsMax: take("ENDPOINTS_MAX", whole(1, 10_000), 50),
     // While AUTH is "open" the receivers are on the developer's own machine.
     privateAddresses:
-      (take("PRIVATE_ADDRESSES", addresses, undefined) ?? fallback(mode)) === "allow",
+      take("PRIVATE_ADDRESSES", word("allow", "refuse"), mode === "open" ? "allow" : "refuse") ===
+      "allow",
   };
-}
-
-function fallback(mode: "jwt" | "open") {
-  return mode === "open" ? "allow" : "refuse";
-}
-
-/** Text that is required: what it reads, or words on how to set it. */
-function needed({ take }: Reader<SettingName>, name: SettingName, read: typeof text): string {
-  const readSet = (given: unknown) => {
-    const value = read(given);
-    if (value !== undefined) return value;
-    throw new BadValue(
-      `is not set: put it into .dev.vars, or run \`npx wrangler secret put ${name}\`.`,
-    );
-  };
-  return take(name, readSet, "");
 }

@@ -7,9 +7,6 @@ import { PUBLISHED_ALGORITHMS, publishedKeys } from "./jwks.ts";
 import { KEY_SETTINGS, type Keys } from "./keys.ts";
 import { type GivenSettings, SettingError, settingsOf } from "./settings.ts";
 
-export { isLoopback } from "./loopback.ts";
-export { strong } from "./settings.ts";
-
 /** Most bytes of an owner: its base64 and a resource's id must fit in KV's key of 512 bytes. */
 const OWNER_MAX_BYTES = 255;
 /** How far the issuer's clock and ours may differ. */
@@ -78,11 +75,23 @@ async function keysFor(
   { secret, jwksUrl }: Keys,
   alg: string,
   kid: unknown,
-): Promise<(Uint8Array | JWK)[]> {
-  if (alg === "HS256" && secret) return [secret];
+): Promise<(CryptoKey | JWK)[]> {
+  if (alg === "HS256" && secret) return [await hmacKeyOf(secret)];
   if (!jwksUrl || !PUBLISHED_ALGORITHMS.includes(alg)) throw { code: "ERR_JOSE_ALG_NOT_ALLOWED" };
   if (typeof kid !== "string") throw { code: "no kid" };
   return publishedKeys(jwksUrl, { alg, kid });
+}
+
+// The settings of an isolate keep their secret: it is imported once.
+const hmacKeys = new WeakMap<Uint8Array, CryptoKey>();
+
+async function hmacKeyOf(secret: Uint8Array): Promise<CryptoKey> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key =
+    hmacKeys.get(secret) ??
+    (await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign", "verify"]));
+  hmacKeys.set(secret, key);
+  return key;
 }
 
 const EARLY = "The token is not valid yet.";
@@ -154,9 +163,7 @@ async function sign(claims: object, secret: Uint8Array): Promise<string> {
   const bytes = (text: string) => new TextEncoder().encode(text);
   const json = (value: object) => encode(bytes(JSON.stringify(value)));
   const signed = `${json({ alg: "HS256", typ: "JWT" })}.${json(claims)}`;
-  const algorithm = { name: "HMAC", hash: "SHA-256" };
-  const key = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
-  const signature = await crypto.subtle.sign("HMAC", key, bytes(signed));
+  const signature = await crypto.subtle.sign("HMAC", await hmacKeyOf(secret), bytes(signed));
   return `${signed}.${encode(new Uint8Array(signature))}`;
 }
 

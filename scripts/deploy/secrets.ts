@@ -7,8 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parse } from "dotenv";
-import { SECRET_NAMES } from "../../src/settings.ts";
-import { strong } from "../../src/token.ts";
+import { SECRET_NAMES, strong } from "../../src/settings.ts";
 
 /** Each secret's value, as it will be uploaded. */
 export type Secrets = Record<string, string>;

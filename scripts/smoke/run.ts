@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DevWorker } from "../../local/dev/worker.ts";
-import type { Health } from "../../src/health.ts";
+import type { Health } from "../../src/answers.ts";
 import { isLoopback } from "../../src/loopback.ts";
 import { withWorker } from "../own-worker.ts";
 import { type Receiver, SMOKE_HEADER } from "./receiver.ts";

@@ -1,10 +1,12 @@
 /** What callers may send to /event, /delivery and /rebuild. */
 import * as z from "zod/mini";
 import { Cursor, EndpointId, Limit, numeral, text } from "../schema.ts";
-import { DeliveryStatus } from "./answers.ts";
+import { DELIVERY_STATUSES } from "./rows.ts";
 
 // Longest `watch` of a poll: 50 places with Convoy's ids are half of it.
 const PLACES_MAX_CHARS = 8_192;
+
+const DeliveryStatus = z.enum(DELIVERY_STATUSES);
 
 /** `:id` of an event or of a delivery in a path. */
 export const IdPath = z.object({ id: text(1, 320) });

@@ -8,8 +8,11 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { startCloudflareApi } from "../support/cloudflare-api.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
-/** Largest bundle, gzipped: a small one starts fast. The aim is 50 KiB; the log with its SQL is 30, zod 9, hono 8, jose 5. */
-const BUNDLE_MAX_BYTES = 80 * 1024;
+/**
+ * Largest bundle, gzipped: a small one starts fast. The aim is 50 KiB; the log with its SQL is 27 of it, endpoints 10, all
+ * else of ours 14, hono and zod 9 each, jose 5.
+ */
+const BUNDLE_MAX_BYTES = 76 * 1024;
 
 const SECRETS = ["AUTH_SECRET", "CONVOY_API_KEY", "CONVOY_PROJECT_ID"];
 const VALUE = "do-not-show-do-not-show-do-not-show";

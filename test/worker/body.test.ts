@@ -162,6 +162,8 @@ describe("JSON that a parser would change without a word is a 400:", () => {
     ["a number that rounds to an id", '{"item":"x","id":9007199254740991.4}', /more digits/],
     ["a number that rounds to 1", '{"item":"x","id":1.0000000000000000001}', /more digits/],
     ["a number that rounds to 0", '{"item":"x","id":1e-400}', /more digits/],
+    ["nothing more is said of what is no JSON", '{"item":"a","item":"b"', /not valid JSON\.$/],
+    ["nor of an escape that JSON has not", '{"\\q":1,"\\q":2}', /not valid JSON\.$/],
   ])("%s", async (_, body, says) => {
     await expectRefused("/todo", body, 400, says);
   });

@@ -43,6 +43,8 @@ test.each<[vars: Record<string, unknown>, taken: Partial<Settings>]>([
   [{ PORTAL: true }, { portal: true }],
   [{ PORTAL: "off" }, { portal: false }],
   [{ PORTAL: "" }, { portal: true }],
+  [{ PORTAL: " \n" }, { portal: true }],
+  [{ CONVOY_BASE_URL: " ", HANDS: " " }, { hands: 8 }],
   [{ RETENTION_DAYS: 14 }, { retentionMs: 14 * DAY_MS }],
   [{ RETENTION_DAYS: " 14\n" }, { retentionMs: 14 * DAY_MS }],
   [{ RETENTION_DAYS: "007" }, { retentionMs: 7 * DAY_MS }],

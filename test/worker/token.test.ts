@@ -201,7 +201,10 @@ describe("PORTAL_SECRET beside AUTH_JWKS_URL", () => {
 /** What a route added later would see. */
 async function later(env: Bindings, token: string): Promise<{ status: number; body: unknown }> {
   const late = newApp()
-    .use(authenticate)
+    .use(async (c, next) => {
+      await authenticate(c);
+      await next();
+    })
     .get("/later", (c) => c.json({ owner: c.get("owner"), operator: c.get("operator") }));
   late.onError(onError);
   const reply = await late.request("http://localhost/later", bearer(token), env);
