@@ -49,6 +49,8 @@ export default defineConfig({
         // In Node: the local Convoy, crash matrix, races, the whole system, the browser, the example receiver.
         test: {
           name: "node",
+          // To load the same modules for each file again costs more than many of them.
+          isolate: false,
           restoreMocks: true,
           root,
           include: [
