@@ -259,7 +259,7 @@ export async function race(
       check(begun);
       await expectPromisesKept(world);
     }),
-    { numRuns: SCHEDULES, endOnFailure: true },
+    { numRuns: SCHEDULES, seed: Number(process.env.SEED ?? 1), endOnFailure: true },
   );
 }
 
