@@ -1,4 +1,5 @@
 import "./local/wrangler-env.ts";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
@@ -8,8 +9,8 @@ const root = import.meta.dirname;
 
 export default defineConfig({
   test: {
-    // Vitest leaves one core free by default: of two, that is half.
-    maxWorkers: "100%",
+    // One more than there are cores: a browser's or a server's tests wait now and then.
+    maxWorkers: availableParallelism() + 1,
     // The generated files of public/, as after a change of a schema.
     globalSetup: "test/support/assets.ts",
     // What the Worker logs on purpose would bury the results.
@@ -49,6 +50,8 @@ export default defineConfig({
         // In Node: the local Convoy, crash matrix, races, the whole system, the browser, the example receiver.
         test: {
           name: "node",
+          // To load the same modules for each file again costs more than many of them.
+          isolate: false,
           restoreMocks: true,
           root,
           include: [

@@ -34,7 +34,15 @@ if (!isUsable || !wanted.every((part) => PARTS.some((one) => one === part))) {
 const times = (count: number) => String(Math.max(1, Math.round(count * scale)));
 /** What each part sets for its tests, and which they are. */
 const TESTS: Record<Exclude<Part, "kill">, { env: Record<string, string>; tests: string[] }> = {
-  life: { env: { LIFE: times(300), SEED: String(seed) }, tests: ["test/life/schedules"] },
+  life: {
+    env: { LIFE: times(300), LIVES: times(600), CONVERGENCE: times(600), SEED: String(seed) },
+    tests: [
+      "test/life/schedules",
+      "test/life/endpoints",
+      "test/e2e/convergence",
+      "test/receiver/convergence",
+    ],
+  },
   races: { env: { RACES: times(1_500), SEED: String(seed) }, tests: ["test/races"] },
   crash: { env: scale >= 1 ? { CRASH: "deep" } : {}, tests: ["test/crash"] },
   size: {
@@ -44,8 +52,10 @@ const TESTS: Record<Exclude<Part, "kill">, { env: Record<string, string>; tests:
   faults: { env: { FAULTS: times(300) }, tests: ["test/life/faults"] },
 };
 
-/** Runs tests and prints what they say of themselves. @returns whether all passed */
+/** Runs tests; prints which, at what size, and what they say of themselves. @returns whether all passed */
 async function run({ env, tests }: { env: Record<string, string>; tests: string[] }) {
+  const sizes = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  console.log([...sizes, "npm test --", ...tests].join(" "));
   const vitest = path.join(root, "node_modules/vitest/vitest.mjs");
   const child = spawn(process.execPath, [vitest, "run", "--project=node", ...tests], {
     cwd: root,
@@ -55,7 +65,7 @@ async function run({ env, tests }: { env: Record<string, string>; tests: string[
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     for (const line of text.split("\n")) {
       if (
-        /^\S*(life|races|crash matrix|size|turns|faults|migration|.*×|.*AssertionError|seed)\b/.test(
+        /^\S*(life|endpoints|convergence|races|nouns|crash matrix|size|turns|faults|migration|.*×|.*AssertionError|seed)\b/.test(
           line,
         )
       ) {
@@ -79,7 +89,7 @@ async function kill(): Promise<boolean> {
   return lost.length + twice.length + phantom.length === 0;
 }
 
-console.log(`Seed ${seed}`);
+console.log(`Seed ${seed}: ${wanted.join(", ")}`);
 let isRight = true;
 for (const part of PARTS.filter((one) => wanted.includes(one))) {
   const begun = Date.now();

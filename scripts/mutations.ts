@@ -307,6 +307,13 @@ export const MUTATIONS: Mutation[] = [
     to: "WHERE ?3 IS NULL OR 1)",
   },
   {
+    name: "what has arrived is no proof that the gateway finishes deliveries",
+    by: "test/life/size",
+    file: "src/outbox/tasks.ts",
+    from: ") WHERE status = 'delivered' AND finished_at",
+    to: ") WHERE status = 'held' AND finished_at",
+  },
+  {
     name: "any finished row is purged",
     by: "test/worker/outbox/purge",
     file: "src/outbox/purge.ts",

@@ -4,9 +4,13 @@ import { type Browser, chromium as launcher, type Page } from "playwright-core";
 
 /**
  * Flags that the package sets for AWS Lambda and a test must not have: a single process, which dies with the first page
- * that closes, and pages without web security.
+ * that closes; pages without web security; and OpenGL in software, which costs more than all that is drawn with it.
  */
-const UNWANTED = ["--single-process", "--disable-web-security", "--allow-running-insecure-content"];
+const UNWANTED = [
+  ...["--single-process", "--disable-web-security", "--allow-running-insecure-content"],
+  ...["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
+  ...["--ignore-gpu-blocklist", "--in-process-gpu"],
+];
 
 /**
  * Starts the browser. If it cannot start, says why and returns null; with CI set in the environment it throws, so
@@ -16,7 +20,7 @@ export async function startBrowser(): Promise<Browser | null> {
   try {
     return await launcher.launch({
       executablePath: await chromium.executablePath(),
-      args: chromium.args.filter((arg) => !UNWANTED.includes(arg)),
+      args: [...chromium.args.filter((arg) => !UNWANTED.includes(arg)), "--disable-gpu"],
       headless: true,
     });
   } catch (error) {

@@ -70,14 +70,9 @@ describe.concurrent("npm run dev", () => {
     ],
     // A file: root may write into any folder.
     [
-      "SIGKILL of npm alone",
-      (npm) => process.kill(npm, "SIGKILL"),
-      { HOME: import.meta.filename, XDG_CONFIG_HOME: "" },
-    ],
-    [
       "SIGKILL of the server",
       (npm) => process.kill(serverOf(npm) ?? 0, "SIGKILL"),
-      { AUTH: "jwt" },
+      { HOME: import.meta.filename, XDG_CONFIG_HOME: "" },
     ],
   ];
   test.each(ends)(
@@ -125,18 +120,21 @@ describe.concurrent("npm run dev", () => {
     },
   );
 
-  test("says that another one uses the same state; SIGTERM of npm alone, while it is still starting, ends all", async () => {
-    const state = path.join(folder, "starting");
-    expect(claimState(state, 8_099)).toBeUndefined();
-    const args = ["--port", `${await freePort()}`, "--convoy-port", `${await freePort()}`];
-    const { npm, said } = npmRunDev([...args, "--state", state]);
-    await until("the words", () => said.text.includes("on port 8099 uses the same state"));
-    expect(said.text).toContain(`npm run dev -- --state ${state}-2`);
-    const family = familyOf(npm.pid ?? 0);
-    started.push(...family);
-    npm.kill("SIGTERM");
-    await until("the end of every process", () => !family.some(isRunning));
-  });
+  test.each(["SIGTERM", "SIGKILL"] as const)(
+    "says that another one uses the same state; %s of npm alone, while it is still starting, ends all",
+    async (signal) => {
+      const state = path.join(folder, `starting-${signal}`);
+      expect(claimState(state, 8_099)).toBeUndefined();
+      const args = ["--port", `${await freePort()}`, "--convoy-port", `${await freePort()}`];
+      const { npm, said } = npmRunDev([...args, "--state", state]);
+      await until("the words", () => said.text.includes("on port 8099 uses the same state"));
+      expect(said.text).toContain(`npm run dev -- --state ${state}-2`);
+      const family = familyOf(npm.pid ?? 0);
+      started.push(...family);
+      npm.kill(signal);
+      await until("the end of every process", () => !family.some(isRunning));
+    },
+  );
 
   test.each(["--port", "--convoy-port"])(
     "says in one line that the port of %s is taken",

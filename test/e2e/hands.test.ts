@@ -41,9 +41,9 @@ const GATEWAY = `http://127.0.0.1:${(gateway.address() as AddressInfo).port}`;
 
 type Worker = Awaited<ReturnType<typeof start>>;
 
-async function start(settings: Record<string, string>) {
+async function start() {
   const root = path.resolve(import.meta.dirname, "../fixtures/hands");
-  const secrets = { GATEWAY, ...settings };
+  const secrets = { GATEWAY, HANDS: "4" };
   const harness = createTestHarness({ root, workers: [{ configPath: "wrangler.toml", secrets }] });
   const { url } = await harness.listen();
   await harness.getWorker().applyD1Migrations("DB");
@@ -61,8 +61,8 @@ async function start(settings: Record<string, string>) {
   return {
     sql,
     close: () => harness.close(),
-    async run(): Promise<Report> {
-      await call("/run", null);
+    async run(settings = {}): Promise<Report> {
+      await call("/run", settings);
       const [rows = []] = await sql<{ last_report: string }>([
         "SELECT last_report FROM cron_state",
       ]);
@@ -111,7 +111,7 @@ const invocations = (kind: Invocation["kind"]) => did.filter((one) => one.kind =
 describe("with four hands", () => {
   let worker: Worker;
   beforeAll(async () => {
-    worker = await start({ HANDS: "4" });
+    worker = await start();
   });
   afterAll(() => worker.close());
 
@@ -180,16 +180,11 @@ describe("with four hands", () => {
     });
     expect(await worker.sql(["SELECT breaker FROM cron_state"])).toEqual([[{ breaker: "closed" }]]);
   });
-});
 
-test("HANDS=0: the run does everything alone", async () => {
-  const worker = await start({ HANDS: "0" });
-  try {
+  test("HANDS=0: the run does everything alone", async () => {
     await leave(worker, 100);
-    const report = await worker.run();
+    const report = await worker.run({ HANDS: "0" });
     expect(report.dispatch).not.toHaveProperty("hands");
     expect(did.map(({ kind }) => kind)).toEqual(["run"]);
-  } finally {
-    await worker.close();
-  }
+  });
 });

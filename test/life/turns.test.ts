@@ -1,6 +1,6 @@
 // Every owner its turn: what one owner has waiting, or what never gets through of it, keeps nobody else waiting. Minutes
-// of a healthy Convoy, at the default budget of subrequests.
-import { afterEach, expect, it } from "vitest";
+// of a healthy Convoy, at the default budget of subrequests, beside 1,000 owners that wait for their next try.
+import { afterEach, describe, expect, it } from "vitest";
 import type { Bindings } from "../../src/settings.ts";
 import { FRESH } from "../support/kv.ts";
 import { modelConvoy, type Posted } from "../support/model-convoy.ts";
@@ -9,6 +9,7 @@ import { settle } from "../support/virtual-clock.ts";
 import { openWorld, type World } from "../support/world.ts";
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
 /** Promised to a small owner, whatever the others do. */
 const SOON = 10;
 
@@ -18,6 +19,17 @@ afterEach(() => world.close());
 function open(settings: Partial<Bindings> = {}): void {
   world = openWorld({ settings, kv: FRESH, convoy: modelConvoy() });
   world.endpoints({ id: "big1", owner: "big" }, { id: "small1", owner: "small" });
+  const now = Date.now();
+  world.d1.sqlite.exec(`
+    WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000)
+    INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, created_at, updated_at)
+    SELECT 'w' || n, printf('o%04d', n), 'active', '', 'https://e.test/', '', 10, 0, 0 FROM n;
+    INSERT INTO event (id, owner, type, occurred_at)
+    SELECT printf('%08x-0000-7000-8000-000000000000', substr(id, 2)), owner, 'ping', ${now}
+    FROM endpoint WHERE id LIKE 'w%';
+    INSERT INTO delivery (event_seq, endpoint_id, owner, type, status, due_at, failures)
+    SELECT seq, 'w' || CAST(substr(owner, 2) AS INTEGER), owner, 'ping', 'pending', ${now + DAY_MS}, 5
+    FROM event WHERE owner LIKE 'o%'`);
 }
 
 /** What an owner creates while Convoy takes nothing: all of it waits in the log. @returns its events' ids */
@@ -48,37 +60,83 @@ const FORBIDDEN = () => new Response("<html>blocked</html>", { status: 403 });
 const createNamed = (owner: string, name: string) =>
   world.ask("POST", "/thing", { owner, body: { name } });
 
-it("an owner that replays what is dead, once a minute", async () => {
-  open();
-  const isPoisoned = named("poison");
-  world.convoy.trouble.refuses = (post) =>
-    isPoisoned(post) ? Response.json({ status: false, message: "x" }, { status: 413 }) : undefined;
-  const dead: string[] = [];
-  for (let n = 0; n < 5; n++) {
-    const { eventId } = await createNamed("big", "poison");
-    dead.push(String(eventId));
-  }
-  const waiting = await leave("small", 200);
-  const runs = await runsUntil(waiting, 60, async () => {
-    await world.ask("POST", "/delivery/resend", { owner: "big", body: {} });
-  });
-  console.info(
-    `turns: beside an owner that replays ${dead.length} dead ones a minute, 200 take ${runs} min`,
-  );
-  expect(runs).toBeLessThanOrEqual(SOON);
-});
+/** BACKLOG=9000 is the required size. */
+const BACKLOG = Number(process.env.BACKLOG ?? 400);
 
-it("two events a minute that a firewall refuses", async () => {
-  open();
-  const isForbidden = named("forbidden");
-  world.convoy.trouble.refuses = (post) => (isForbidden(post) ? FORBIDDEN() : undefined);
-  const waiting = await leave("small", 200);
-  const runs = await runsUntil(waiting, 60, async () => {
-    await createNamed("big", "forbidden");
-    await createNamed("big", "forbidden");
+describe.each([
+  ["0", 12],
+  ["8", SOON],
+])("with %s hands, nobody waits longer than %i minutes beside", (hands, soon) => {
+  it("an owner that replays what is dead, once a minute", async () => {
+    open({ HANDS: hands });
+    const isPoisoned = named("poison");
+    world.convoy.trouble.refuses = (post) =>
+      isPoisoned(post)
+        ? Response.json({ status: false, message: "x" }, { status: 413 })
+        : undefined;
+    const dead: string[] = [];
+    for (let n = 0; n < 5; n++) {
+      const { eventId } = await createNamed("big", "poison");
+      dead.push(String(eventId));
+    }
+    const waiting = await leave("small", 200);
+    const runs = await runsUntil(waiting, 60, async () => {
+      await world.ask("POST", "/delivery/resend", { owner: "big", body: {} });
+    });
+    console.info(
+      `turns: beside an owner that replays ${dead.length} dead ones a minute, 200 take ${runs} min`,
+    );
+    expect(runs).toBeLessThanOrEqual(soon);
   });
-  console.info(`turns: beside two refused events a minute, 200 take ${runs} min`);
-  expect(runs).toBeLessThanOrEqual(SOON);
+
+  it("two events a minute that a firewall refuses", async () => {
+    open({ HANDS: hands });
+    const isForbidden = named("forbidden");
+    world.convoy.trouble.refuses = (post) => (isForbidden(post) ? FORBIDDEN() : undefined);
+    const waiting = await leave("small", 200);
+    const runs = await runsUntil(waiting, 60, async () => {
+      await createNamed("big", "forbidden");
+      await createNamed("big", "forbidden");
+    });
+    console.info(`turns: beside two refused events a minute, 200 take ${runs} min`);
+    expect(runs).toBeLessThanOrEqual(soon);
+  });
+
+  it("one event whose answer is Retry-After: 3600, every 20 minutes", async () => {
+    open({ HANDS: hands });
+    const isGreedy = named("greedy");
+    const headers = { "Retry-After": "3600" };
+    world.convoy.trouble.refuses = (post) =>
+      isGreedy(post) ? Response.json({ status: false }, { status: 429, headers }) : undefined;
+    await createNamed("big", "greedy");
+    const waiting = await leave("small", 200);
+    let minute = 0;
+    const runs = await runsUntil(waiting, 60, async () => {
+      if (minute++ % 20 === 0) await createNamed("big", "greedy");
+    });
+    // Then for half an hour: something of this one every minute.
+    let worst = runs;
+    for (let more = 0; more < 30; more++) {
+      if (minute++ % 20 === 0) await createNamed("big", "greedy");
+      worst = Math.max(worst, await runsUntil(await leave("small", 1), 60));
+    }
+    console.info(
+      `turns: beside one event with Retry-After 3,600, 200 take ${runs} min, one ${worst}`,
+    );
+    expect(worst).toBeLessThanOrEqual(soon);
+  });
+
+  it(`${BACKLOG} of one owner before ten of another`, { timeout: 600_000 }, async () => {
+    open({ HANDS: hands });
+    await leave("big", BACKLOG);
+    const waiting = await leave("small", 10);
+    const runs = await runsUntil(waiting, 60);
+    console.info(`turns: behind ${BACKLOG} of one owner, ten of another take ${runs} min`);
+    expect(runs).toBeLessThanOrEqual(soon);
+    // The backlog is not kept waiting either.
+    const left = world.rows("SELECT 1 FROM delivery WHERE owner = 'big' AND status = 'pending'");
+    expect(left.length).toBeLessThan(BACKLOG);
+  });
 });
 
 it.each([
@@ -98,55 +156,6 @@ it.each([
     expect(runs).toBeLessThanOrEqual(SOON);
   },
 );
-
-it("one event whose answer is Retry-After: 3600, every 20 minutes", async () => {
-  open();
-  const isGreedy = named("greedy");
-  const headers = { "Retry-After": "3600" };
-  world.convoy.trouble.refuses = (post) =>
-    isGreedy(post) ? Response.json({ status: false }, { status: 429, headers }) : undefined;
-  await createNamed("big", "greedy");
-  const waiting = await leave("small", 200);
-  let minute = 0;
-  const runs = await runsUntil(waiting, 60, async () => {
-    if (minute++ % 20 === 0) await createNamed("big", "greedy");
-  });
-  console.info(`turns: beside one event with Retry-After 3,600, 200 take ${runs} min`);
-  expect(runs).toBeLessThanOrEqual(SOON);
-});
-
-/** BACKLOG=9000 is the required size. */
-const BACKLOG = Number(process.env.BACKLOG ?? 900);
-
-it(`${BACKLOG} of one owner before ten of another`, { timeout: 600_000 }, async () => {
-  open();
-  await leave("big", BACKLOG);
-  const waiting = await leave("small", 10);
-  const runs = await runsUntil(waiting, 60);
-  console.info(`turns: behind ${BACKLOG} of one owner, ten of another take ${runs} min`);
-  expect(runs).toBeLessThanOrEqual(SOON);
-  // The backlog is not kept waiting either.
-  expect(world.statuses().pending).toBeLessThan(BACKLOG);
-});
-
-it("1,000 owners that wait for their next try", { timeout: 600_000 }, async () => {
-  open();
-  const later = Date.now() + 10 * 60 * MINUTE_MS;
-  world.d1.sqlite.exec(`
-    WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000)
-    INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, created_at, updated_at)
-    SELECT 'w' || n, printf('o%04d', n), 'active', '', 'https://e.test/', '', 10, 0, 0 FROM n;
-    INSERT INTO event (id, owner, type, occurred_at)
-    SELECT printf('%08x-0000-7000-8000-000000000000', n), printf('o%04d', n), 'ping', ${Date.now()}
-    FROM (SELECT CAST(substr(id, 2) AS INTEGER) AS n FROM endpoint WHERE id LIKE 'w%');
-    INSERT INTO delivery (event_seq, endpoint_id, owner, type, status, due_at, failures)
-    SELECT seq, 'w' || CAST(substr(owner, 2) AS INTEGER), owner, 'ping', 'pending', ${later}, 5 FROM event WHERE owner LIKE 'o%'`);
-  await leave("big", 60);
-  const waiting = await leave("small", 20);
-  const runs = await runsUntil(waiting, 60);
-  console.info(`turns: beside 1,000 waiting owners, 20 take ${runs} min`);
-  expect(runs).toBeLessThanOrEqual(SOON);
-});
 
 it("what Convoy swallowed, beside an owner whose receiver is dead", {
   timeout: 600_000,

@@ -18,6 +18,8 @@ export type ServedInbox = {
   events(): Promise<InboxEvent[]>;
   deliveries(): Promise<InboxDelivery[]>;
   setFaults(faults: Faults): Promise<void>;
+  /** Forgets endpoints, events, deliveries and faults. */
+  clear(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -46,6 +48,9 @@ export async function startConvoy(options: ConvoyOptions = {}): Promise<ServedIn
       });
       if (!response.ok) throw new Error(`faults: ${response.status} ${await response.text()}`);
       await response.body?.cancel();
+    },
+    async clear() {
+      await fetch(`${url}/inbox/reset`, { method: "POST" });
     },
     close,
   };

@@ -1,10 +1,14 @@
-/** Ends `npm test` with what to do next and, as the very last line, the counts. */
+/** Begins `npm test` with how long it takes; ends it with what to do next and, as the very last line, the counts. */
 import { relative } from "node:path";
 import type { SerializedError } from "vitest";
 import type { Reporter, TestModule, TestRunEndReason } from "vitest/node";
 
 /** A run's totals; a file that cannot be loaded or a failing hook counts as one failure. */
 type Counts = { passed: number; failed: number; skipped: number; firstFailure?: string };
+
+/** Two cores, nothing else running. */
+const BEGINNING =
+  "All tests: in workerd, in Node and in a browser, on this machine alone. About two and a half minutes on two cores.";
 
 /** Vitest reporter; list it after the default one. */
 export default class CountsReporter implements Reporter {
@@ -13,6 +17,8 @@ export default class CountsReporter implements Reporter {
 
   /** Prints when the process exits, since Vitest itself still prints after onTestRunEnd. */
   onInit(): void {
+    // A run of some files says what it does by itself.
+    if (process.argv.slice(2).join(" ") === "run") process.stdout.write(`${BEGINNING}\n`);
     process.once("exit", () => {
       const { passed, failed, skipped } = this.#counts;
       // A run without tests proves nothing, whatever the reason.

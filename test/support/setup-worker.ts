@@ -1,7 +1,7 @@
 /** Gives each test in workerd empty stores with tables, and skips waits. */
 import { type D1Migration, reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, vi } from "vitest";
+import { beforeEach, vi } from "vitest";
 import { sleep } from "../../src/run.ts";
 
 declare global {
@@ -23,31 +23,66 @@ vi.mock(import("../../src/run.ts"), async (original) => {
 // Far beyond what a test needs: even on a busy machine only a real failure gets here.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-// Once all migrations have run, what they lead to is enough: a third of the statements.
-const shared = globalThis as { schema?: string[] };
+// To delete the stores and make the tables again costs more than most tests. So they are made once, and after a test only
+// what it wrote is taken away.
+type Shared = { schema?: string; tables?: string[]; wrote: { d1: boolean; kv: boolean } };
+const isolate = globalThis as { stores?: Shared };
+isolate.stores ??= watchStores();
+const shared = isolate.stores;
 
-async function schemaOf(db: D1Database): Promise<string[]> {
-  const { results } = await db
-    .prepare(
-      "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*' AND name NOT GLOB '_cf_*'",
-    )
-    .all<{ sql: string }>();
-  return [...results.map(({ sql }) => sql), "INSERT INTO cron_state (id) VALUES (1)"];
+function watchStores(): Shared {
+  const wrote = { d1: false, kv: false };
+  const note = (of: object, name: string, isWrite: (sql: unknown) => unknown) => {
+    const prototype = Object.getPrototypeOf(of) as Record<string, (...args: unknown[]) => unknown>;
+    const method = prototype[name];
+    const store = of === env.KV ? "kv" : "d1";
+    prototype[name] = function (...args) {
+      if (isWrite(args[0])) wrote[store] = true;
+      return method?.apply(this, args);
+    };
+  };
+  note(env.KV, "put", () => true);
+  note(env.DB, "prepare", (sql) => !/^\s*SELECT\b/i.test(String(sql)));
+  for (const name of ["exec", "withSession"]) note(env.DB, name, () => true);
+  return { wrote };
+}
+
+const SCHEMA =
+  "SELECT name, type, sql FROM sqlite_master WHERE name NOT GLOB '_cf_*' ORDER BY name";
+
+/** Empty stores with the tables that all migrations lead to. */
+async function makeStores(): Promise<void> {
+  await reset();
+  const migrations = env.TEST_MIGRATIONS.flatMap(({ queries }) => queries);
+  await env.DB.batch(migrations.map((sql) => env.DB.prepare(sql)));
+  const { results } = await env.DB.prepare(SCHEMA).all<{ name: string; type: string }>();
+  shared.schema = JSON.stringify(results);
+  shared.tables = results.filter(({ type }) => type === "table").map(({ name }) => name);
+  shared.wrote.kv = false;
+}
+
+/** Takes all rows away. @returns whether the tables are as the migrations made them */
+async function emptyTables(): Promise<boolean> {
+  const deletions = (shared.tables ?? []).map((table) => `DELETE FROM ${table}`);
+  const begin = ["PRAGMA defer_foreign_keys = true", ...deletions];
+  const all = [...begin, "INSERT INTO cron_state (id) VALUES (1)", SCHEMA];
+  const results = await env.DB.batch(all.map((sql) => env.DB.prepare(sql)));
+  return JSON.stringify(results.at(-1)?.results) === shared.schema;
+}
+
+async function emptyKv(): Promise<void> {
+  const { keys } = await env.KV.list();
+  await Promise.all(keys.map(({ name }) => env.KV.delete(name)));
+  shared.wrote.kv = keys.length === 1_000;
 }
 
 beforeEach(async () => {
   vi.mocked(sleep).mockReset();
-  const migrations = env.TEST_MIGRATIONS.flatMap(({ queries }) => queries);
-  const make = () => env.DB.batch((shared.schema ?? migrations).map((sql) => env.DB.prepare(sql)));
-  // On a busy machine a reset now and then leaves the tables of the test before.
-  await make().catch(async (error) => {
-    if (!/already exists/.test(String(error))) throw error;
-    await reset();
-    await make();
-  });
-  shared.schema ??= await schemaOf(env.DB);
-});
-
-afterEach(async () => {
-  await reset();
+  const { wrote } = shared;
+  if (shared.schema === undefined) await makeStores();
+  else {
+    while (wrote.kv) await emptyKv();
+    if (wrote.d1 && !(await emptyTables().catch(() => false))) await makeStores();
+  }
+  wrote.d1 = false;
 });

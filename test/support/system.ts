@@ -23,6 +23,8 @@ export type System = {
   db: D1Database;
   /** Makes due what is still to be posted or put into KV, as if all leases and waits had run out. */
   letTimePass(): Promise<void>;
+  /** Empties the stores, Convoy and what the receiver noted. */
+  clear(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -43,9 +45,9 @@ export async function startSystem(
     ],
   });
   const { url } = await harness.listen();
-  const worker = harness.getWorker<{ DB: D1Database }>();
+  const worker = harness.getWorker<{ DB: D1Database; KV: KVNamespace }>();
   await worker.applyD1Migrations("DB");
-  const { DB: db } = await worker.getEnv();
+  const { DB: db, KV: kv } = await worker.getEnv();
   return {
     url,
     call: callerOf(url),
@@ -62,6 +64,16 @@ export async function startSystem(
         db.prepare("UPDATE delivery SET due_at = 0 WHERE status = 'pending'"),
         db.prepare("UPDATE cron_state SET breaker_until = 0"),
       ]);
+    },
+    async clear() {
+      const tables = ["delivery", "event", "endpoint", "cron_state"];
+      await db.batch([
+        ...tables.map((table) => db.prepare(`DELETE FROM ${table}`)),
+        db.prepare("INSERT INTO cron_state (id) VALUES (1)"),
+      ]);
+      for (const { name } of (await kv.list()).keys) await kv.delete(name);
+      await convoy.clear();
+      receiver.received.length = 0;
     },
     async close() {
       await harness.close();

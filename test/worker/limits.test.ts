@@ -202,16 +202,15 @@ describe("headers", () => {
 });
 
 describe("methods", () => {
-  const wrong = PATHS.flatMap((path) =>
-    METHODS.filter((method) => !takes(method, path)).map((method) => [method, path] as const),
-  );
-
-  test.each(wrong)("%s %s is a 405 that names the allowed methods", async (method, path) => {
-    const reply = await call(newEnv(), method, path, method === "GET" ? undefined : {});
-    expect(reply.status).toBe(405);
-    const allow = (reply.headers.get("Allow") ?? "").split(", ");
-    for (const one of METHODS) expect([one, allow.includes(one)]).toEqual([one, takes(one, path)]);
-    expect(reply.body.error).toContain(reply.headers.get("Allow"));
+  test.each(PATHS)("%s answers any other than its own with a 405 that names them", async (path) => {
+    for (const method of METHODS.filter((one) => !takes(one, path))) {
+      const reply = await call(newEnv(), method, path, method === "GET" ? undefined : {});
+      expect([method, reply.status]).toEqual([method, 405]);
+      const allow = (reply.headers.get("Allow") ?? "").split(", ");
+      for (const one of METHODS)
+        expect([one, allow.includes(one)]).toEqual([one, takes(one, path)]);
+      expect(reply.body.error).toContain(reply.headers.get("Allow"));
+    }
   });
 
   test.each(["/nothing", "/todos", "/todo/1/2", "/endpoint/1/nothing", "/event/1/2"])(

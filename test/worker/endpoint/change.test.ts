@@ -99,7 +99,7 @@ describe("while Convoy is down", () => {
   test("it is tried again less and less often, and made within the hour", async () => {
     await put({ name: "N" }, down());
     const watched = recording(down());
-    await minutes(120, watched.env);
+    await minutes(60, watched.env);
     const reads = watched.operations.filter(({ what }) => what === `GET /endpoints/${id}`);
     expect(reads.length).toBeGreaterThan(3);
     expect(reads.length).toBeLessThan(12);

@@ -148,16 +148,19 @@ describe("a creation that fails leaves nothing", () => {
     },
   );
 
-  test.each([400, 402, 403, 404, 409, 422, 429, 500, 503, null])(
-    "fifty that Convoy answered %s do not count: with Convoy well the next is a 201",
-    async (status) => {
+  test.each([
+    ...[400, 402, 403, 404, 409, 422, 429, 503].map((status) => [5, status] as const),
+    ...([500, null] as const).map((status) => [50, status] as const),
+  ])(
+    "%i that Convoy answered %s do not count: with Convoy well the next is a 201",
+    async (count, status) => {
       env = { ...env, ENDPOINTS_MAX: "2" };
       const broken = around(env, async (one, run) => {
         if (!isCreate(one)) return run();
         if (status === null) throw new TypeError("fetch failed");
         return refusalOf(status, "whatever");
       });
-      for (let n = 0; n < 50; n++) {
+      for (let n = 0; n < count; n++) {
         const reply = await create(broken);
         expect([502, 503]).toContain(reply.status);
       }
