@@ -31,9 +31,10 @@ import { differ, fieldsOf, headerNameOf, mergedOf, seenOf, thereOf } from "./com
 /** Subrequests that one reconcile may need, with its claim and its record. */
 export const RECONCILE_CALLS = 9;
 
-// Wait before it is tried again; doubled each time, up to the longest.
+// Wait before it is tried again; doubled each time, up to the longest: short after an outage, which ends for all at once.
 const RETRY_MIN_MS = 50_000;
-const RETRY_MAX_MS = 3_600_000;
+const SILENT_RETRY_MAX_MS = 5 * 60_000;
+const REFUSED_RETRY_MAX_MS = 3_600_000;
 
 /**
  * What a caller wants beside what the record says, since D1 never has it: a header with its value (null removes it), a
@@ -114,7 +115,8 @@ async function apply(
     return { ended: { kind: "done" }, learned: { ...known, ...FINE } };
   }
   if (authentication === undefined && isMasked(item)) {
-    return { ended: { kind: "masked" }, learned: { ...known, ...tryAgain(claimed, MASKED) } };
+    const again = tryAgain(claimed, MASKED, REFUSED_RETRY_MAX_MS);
+    return { ended: { kind: "masked" }, learned: { ...known, ...again } };
   }
   const put = await putEndpoint(convoy, item, {
     ...fieldsOf(claimed.owner, merged),
@@ -128,8 +130,8 @@ async function apply(
   }
   const reason = mendableReason(put);
   if (reason === null) return silent(claimed, put);
-  const learned = { ...known, ...tryAgain(claimed, `Convoy refused it: ${reason}.`) };
-  return { ended: { kind: "refused", failure: put }, learned };
+  const again = tryAgain(claimed, `Convoy refused it: ${reason}.`, REFUSED_RETRY_MAX_MS);
+  return { ended: { kind: "refused", failure: put }, learned: { ...known, ...again } };
 }
 
 const FINE = { error: null, failures: 0, due_at: null };
@@ -194,13 +196,13 @@ function silent(claimed: Claimed, failure: Failure): Ending<{ kind: "silent"; fa
 
 /** It is tried again, but not while a call may still be carried out. */
 function later(claimed: Claimed, failure: Failure): Learned {
-  const again = tryAgain(claimed, `${shownReason(failure)}.`);
+  const again = tryAgain(claimed, `${shownReason(failure)}.`, SILENT_RETRY_MAX_MS);
   return failure.undecided ? { ...again, due_at: claimed.lease_until, holds: true } : again;
 }
 
-function tryAgain(claimed: Claimed, error: string) {
+function tryAgain(claimed: Claimed, error: string, maxMs: number) {
   const failures = claimed.failures + 1;
-  const wait = Math.min(RETRY_MIN_MS * 2 ** (failures - 1), RETRY_MAX_MS);
+  const wait = Math.min(RETRY_MIN_MS * 2 ** (failures - 1), maxMs);
   return { failures, error, due_at: Date.now() + wait };
 }
 
