@@ -85,15 +85,20 @@ async function measure(system: System): Promise<void> {
 
 /** Gives the owner so many endpoints, all active; Convoy is not asked. */
 async function addEndpoints(system: System, name: WorkerName, endpoints: number): Promise<void> {
-  await system.query(name, "DELETE FROM endpoint RETURNING 1 AS n");
-  for (let n = 0; n < endpoints; n++) {
-    await system.query(
-      name,
-      `INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, applied, there, created_at, updated_at)
-       VALUES ('e${n}', '${OWNER}', 'active', 'bench', 'https://bench.example', '', 10,
-         '{"name":"bench","url":"https://bench.example","description":"","http_timeout_s":10}', 'active', 0, 0) RETURNING 1 AS n`,
-    );
-  }
+  await system.query(name, "DELETE FROM endpoint");
+  const wanted = {
+    name: "bench",
+    url: "https://bench.example",
+    description: "",
+    http_timeout_s: 10,
+  };
+  await system.query(
+    name,
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= ${endpoints})
+     INSERT INTO endpoint (id, owner, wanted, name, url, description, http_timeout_s, applied, there, created_at, updated_at)
+     SELECT 'e' || i, '${OWNER}', 'active', 'bench', 'https://bench.example', '', 10, '${JSON.stringify(wanted)}', 'active', 0, 0
+     FROM n WHERE i <= ${endpoints}`,
+  );
 }
 
 /** Takes turns; the first pair is only a warm-up. */

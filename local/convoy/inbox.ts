@@ -6,6 +6,7 @@ import { attemptsOf } from "./store/attempts.ts";
 import type { DeliveryRow } from "./store/deliveries.ts";
 import type { EndpointRow } from "./store/endpoints.ts";
 import type { EventRow } from "./store/events.ts";
+import { pick } from "./views.ts";
 
 export type InboxDelivery = ReturnType<typeof inboxDelivery>;
 
@@ -32,27 +33,21 @@ function signatureOf(row: DeliveryRow): Signature {
 export function inboxDelivery(row: DeliveryRow) {
   const sent = sentOf(row);
   return {
+    ...pick(row, "endpoint_id", "url", "event_type", "idempotency_key", "attempts", "created_at"),
+    ...pick(row, "event_id", "strand"),
     id: row.uid,
-    endpoint_id: row.endpoint_id,
-    url: row.url,
-    event_type: row.event_type,
-    idempotency_key: row.idempotency_key,
     body: row.data,
     headers: sent?.headers ?? {},
     signature: signatureOf(row),
     status: row.status as string,
-    attempts: row.attempts,
     /** Whether the receiver already got this message, in another delivery or an earlier attempt of this one. */
     duplicate: row.repeats === 1 || row.successes > 1,
     /** When it was first sent; null until then. */
     received_at: row.received_at,
-    created_at: row.created_at,
-    event_id: row.event_id,
     /** Whether it was kept here instead of being sent, because the host is not this machine. */
     kept: sent?.kept ?? false,
     /** Why the last attempt failed; null if it did not. */
     error: row.last_error,
-    strand: row.strand,
   };
 }
 
@@ -83,12 +78,11 @@ export function listDeliveries(context: Context, limit: number, query: URLSearch
 /** One delivery with its endpoint, each step of the signature check, and each attempt with its answer. */
 export function deliveryDetail(context: Context, row: DeliveryRow) {
   const endpoint = context.db.find<EndpointRow>("endpoint", row.endpoint_id);
-  const { uid, name, status, owner_id } = endpoint ?? {};
   const sent = sentOf(row);
   return {
     ...inboxDelivery(row),
     next_send_at: row.status === "Retry" ? new Date(row.next_send_at).toISOString() : null,
-    endpoint: endpoint ? { uid, name, status, owner_id } : null,
+    endpoint: endpoint ? pick(endpoint, "uid", "name", "status", "owner_id") : null,
     check: sent ? { advanced: sent.signature.advanced, steps: sent.signature.steps } : null,
     attempt_list: attemptsOf(context, row.uid).map((attempt) => {
       const view = JSON.parse(attempt.view) as Record<string, unknown>;
@@ -112,14 +106,10 @@ export function listEvents(context: Context, limit: number) {
   return context.db
     .all<EventRow>("SELECT * FROM event WHERE hidden = 0 ORDER BY uid DESC LIMIT ?", limit)
     .map((row) => ({
+      ...pick(row, "endpoint_id", "event_type", "idempotency_key", "status", "failure_reason"),
       id: row.uid,
-      endpoint_id: row.endpoint_id,
-      event_type: row.event_type,
-      idempotency_key: row.idempotency_key,
       is_duplicate: row.is_duplicate === 1,
       swallowed: row.swallowed === 1,
-      status: row.status,
-      failure_reason: row.failure_reason,
       body: row.data,
       accepted_at: row.acknowledged_at,
     }));

@@ -5,32 +5,15 @@ import { compactJson } from "./json.ts";
 /** How far a signature's timestamp may be off: the default of Convoy's libraries. */
 const SIGNATURE_TOLERANCE_S = 300;
 
-/** Hashes that Convoy offers; an endpoint's default is SHA256. */
 export type Hash = "SHA256" | "SHA512";
-/** Encodings that Convoy offers; an endpoint's default is hex. */
 export type Encoding = "hex" | "base64";
+/** How Convoy is told to sign; an endpoint's defaults are SHA256 and hex. */
+type How = { payload: string; advanced: boolean; hash?: Hash; encoding?: Encoding };
 
-/** What a signature is made from. `timestampS` is the Unix time in seconds; only advanced signatures use it. */
-export type SignInput = {
-  payload: string;
-  secrets: string[];
-  advanced: boolean;
-  timestampS: number;
-  hash?: Hash;
-  encoding?: Encoding;
-};
-
-/** What a receiver checks a signature with. `toleranceS` and `nowS` are seconds. */
-export type VerifyInput = {
-  payload: string;
-  header: string;
-  secret: string;
-  advanced: boolean;
-  nowS: number;
-  toleranceS?: number;
-  hash?: Hash;
-  encoding?: Encoding;
-};
+/** `timestampS` is the Unix time in seconds; only advanced signatures use it. */
+type SignInput = How & { secrets: string[]; timestampS: number };
+/** `toleranceS` and `nowS` are seconds. */
+type VerifyInput = How & { header: string; secret: string; nowS: number; toleranceS?: number };
 
 /** One step of a check: what was checked, and the result. */
 export type Step = { step: string; ok: boolean; detail: string };
@@ -38,7 +21,7 @@ export type Step = { step: string; ok: boolean; detail: string };
 /** The outcome of a check; `reason` is set if it failed. */
 export type Verdict = { valid: boolean; reason?: string; steps: Step[] };
 
-function mac(text: string, secret: string, hash: Hash = "SHA256", encoding: Encoding = "hex") {
+function mac(text: string, secret: string, { hash = "SHA256", encoding = "hex" }: How): string {
   return createHmac(hash.toLowerCase(), secret).update(text).digest(encoding);
 }
 
@@ -49,14 +32,9 @@ function mac(text: string, secret: string, hash: Hash = "SHA256", encoding: Enco
  */
 export function sign(input: SignInput): string {
   const body = compactJson(input.payload);
-  if (!input.advanced) {
-    const secret = input.secrets.at(-1) ?? "";
-    return mac(body, secret, input.hash, input.encoding);
-  }
+  if (!input.advanced) return mac(body, input.secrets.at(-1) ?? "", input);
   const signed = `${input.timestampS},${body}`;
-  const parts = input.secrets.map(
-    (secret) => `v1=${mac(signed, secret, input.hash, input.encoding)}`,
-  );
+  const parts = input.secrets.map((secret) => `v1=${mac(signed, secret, input)}`);
   return [`t=${input.timestampS}`, ...parts].join(",");
 }
 
@@ -75,7 +53,7 @@ function verdict(steps: Step[]): Verdict {
 function mismatch(input: VerifyInput, prefix: string, given: string[]): string {
   const compacted = compactJson(input.payload);
   if (compacted !== input.payload) {
-    const expected = mac(prefix + compacted, input.secret, input.hash, input.encoding);
+    const expected = mac(prefix + compacted, input.secret, input);
     if (given.some((value) => same(value, expected)))
       return "the body has spaces outside its strings: Convoy signs the compacted JSON but sends the bytes as posted";
   }
@@ -90,7 +68,7 @@ export function verify(input: VerifyInput): Verdict {
 /** The last step: whether one of the signatures given is that of the body. */
 function compare(input: VerifyInput, prefix: string, given: string[], found: string): Step {
   const step = "compare in constant time";
-  const expected = mac(prefix + input.payload, input.secret, input.hash, input.encoding);
+  const expected = mac(prefix + input.payload, input.secret, input);
   const at = given.findIndex((signature) => same(signature, expected));
   if (at < 0) return { step, ok: false, detail: mismatch(input, prefix, given) };
   return { step, ok: true, detail: found.replace("#", String(at + 1)) };

@@ -25,29 +25,26 @@ const NO_STATISTICS = {
   retry_count: null,
 };
 
+/** Those columns of a row. */
+export const pick = <Row, Name extends keyof Row>(row: Row, ...names: Name[]) =>
+  Object.fromEntries(names.map((name) => [name, row[name]])) as Pick<Row, Name>;
+
 /** An endpoint. `fresh`: as create and update answer it, where no authentication is null instead of {} (recorded). */
 export function endpointView(context: Context, row: EndpointRow, fresh = false) {
   const isBare = fresh && row.authentication === "{}";
   return {
-    uid: row.uid,
-    project_id: context.options.projectId,
+    ...pick(row, "uid", "url", "name", "description", "status", "rate_limit"),
+    ...pick(row, "created_at", "updated_at", "deleted_at"),
     ...(row.owner_id === "" ? {} : { owner_id: row.owner_id }),
-    url: row.url,
-    name: row.name,
+    project_id: context.options.projectId,
     secrets: secretsView(row),
     advanced_signatures: row.advanced_signatures === 1,
-    description: row.description,
-    status: row.status,
     http_timeout: row.http_timeout_s,
     authentication: isBare ? null : shownAuthentication(row.authentication),
-    rate_limit: row.rate_limit,
     rate_limit_duration: row.rate_limit_duration_s,
     content_type: "application/json",
     ...NO_STATISTICS,
     ...shownClientCert(row.mtls_client_cert),
-    created_at: row.created_at,
-    updated_at: row.updated_at,
-    deleted_at: row.deleted_at,
   };
 }
 
@@ -77,8 +74,7 @@ export function subscriptionView(
   endpoint: EndpointRow | undefined,
 ) {
   return {
-    uid: row.uid,
-    name: row.name,
+    ...pick(row, "uid", "name", "created_at", "updated_at", "deleted_at"),
     type: "api",
     project_id: context.options.projectId,
     function: null,
@@ -90,9 +86,6 @@ export function subscriptionView(
       filter: { is_flattened: endpoint !== undefined, headers: {}, body: {}, query: {}, path: {} },
     },
     delivery_mode: "at_least_once",
-    created_at: row.created_at,
-    updated_at: row.updated_at,
-    deleted_at: row.deleted_at,
   };
 }
 
@@ -126,23 +119,17 @@ function withRaw(view: object, name: string, json: string): string {
 
 /** An event as JSON text: `data` is as posted, including numbers beyond JavaScript's range. */
 export function eventJson(context: Context, row: EventRow): string {
+  const hasReason = row.failure_reason !== null && context.options.version !== "26.6";
   const view = {
-    uid: row.uid,
-    event_type: row.event_type,
+    ...pick(row, "uid", "event_type", "idempotency_key", "status", "acknowledged_at", "created_at"),
+    ...(hasReason ? pick(row, "failure_reason") : {}),
     project_id: context.options.projectId,
     endpoints: [row.endpoint_id],
     headers: JSON.parse(row.custom_headers) as object,
     source_metadata: sourceMetadata(null),
     url_query_params: "",
     url_path: "",
-    idempotency_key: row.idempotency_key,
     is_duplicate_event: row.is_duplicate === 1,
-    status: row.status,
-    ...(row.failure_reason === null || context.options.version === "26.6"
-      ? {}
-      : { failure_reason: row.failure_reason }),
-    acknowledged_at: row.acknowledged_at,
-    created_at: row.created_at,
     updated_at: row.created_at,
     deleted_at: null,
   };
@@ -158,18 +145,14 @@ export function deliveryJson(
   inList: boolean,
 ): string {
   const view = {
-    uid: row.uid,
+    ...pick(row, "uid", "event_id", "endpoint_id", "subscription_id", "idempotency_key"),
+    ...pick(row, "event_type", "status", "acknowledged_at", "created_at", "updated_at"),
     project_id: context.options.projectId,
-    event_id: row.event_id,
-    endpoint_id: row.endpoint_id,
     device_id: "",
-    subscription_id: row.subscription_id,
     headers: JSON.parse(row.headers) as object,
     url_query_params: "",
-    idempotency_key: row.idempotency_key,
     latency: "",
     latency_seconds: row.latency_s,
-    event_type: row.event_type,
     delivery_mode: "at_least_once",
     endpoint_metadata: endpointMetadata(context, endpoint, { secrets: null }),
     event_metadata: {
@@ -183,17 +166,12 @@ export function deliveryJson(
       is_duplicate_event: false,
       status: "",
       acknowledged_at: null,
+      ...NO_TIMES,
       created_at: eventCreatedAt,
-      updated_at: NO_TIME,
-      deleted_at: null,
     },
     source_metadata: sourceMetadata(inList ? [] : null),
     device_metadata: { uid: "", last_seen_at: NO_TIME, ...NO_TIMES },
-    status: row.status,
     cli_metadata: null,
-    acknowledged_at: row.acknowledged_at,
-    created_at: row.created_at,
-    updated_at: row.updated_at,
     deleted_at: null,
   };
   const metadata = {

@@ -53,40 +53,32 @@ export async function smoke(options: SmokeOptions): Promise<void> {
   });
 }
 
-type Reply<T> = { status: number; body: T; eventId: string | null };
+/** What every step works with. */
+type Smoke = ReturnType<typeof smokeOf>;
 
-type Smoke = SmokeOptions & {
-  // biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
-  api: <T = any>(method: string, path: string, body?: object) => Promise<Reply<T>>;
-  /** Calls the API. @throws Error unless it answers with this status */
-  // biome-ignore lint/suspicious/noExplicitAny: as api
-  demand: <T = any>(status: number, ...call: Parameters<Smoke["api"]>) => Promise<Reply<T>>;
-  /** Waits for a condition, with the cron running meanwhile. @throws Error if it takes too long */
-  until: (what: string, met: () => boolean | Promise<boolean>) => Promise<void>;
-  /** Whether an event has arrived so many times. */
-  arrived: (eventId: string, times?: number) => boolean;
-};
-
-function smokeOf(options: SmokeOptions, worker: DevWorker, token: string): Smoke {
+function smokeOf(options: SmokeOptions, worker: DevWorker, token: string) {
   const { patienceMs, signal, receiver } = options;
   const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
-  const api: Smoke["api"] = async (method, at, body) => {
+  // biome-ignore lint/suspicious/noExplicitAny: any answer of the API; what is read from it is checked
+  const api = async <T = any>(method: string, at: string, body?: object) => {
     const sent = { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) };
     const response = await fetch(new URL(at, worker.url), sent);
     const eventId = response.headers.get("X-Event-Id");
-    return { status: response.status, body: (await response.json()) as never, eventId };
+    return { status: response.status, body: (await response.json()) as T, eventId };
   };
   return {
     ...options,
     api,
-    async demand(status, method, at, body) {
-      const answer = await api<never>(method, at, body);
+    /** Calls the API. @throws Error unless it answers with this status */
+    async demand(status: number, ...[method, at, body]: Parameters<typeof api>) {
+      const answer = await api(method, at, body);
       if (answer.status === status) return answer;
       throw new Error(
         `${method} ${at}: ${answer.status} ${JSON.stringify(answer.body)} where ${status} was expected`,
       );
     },
-    async until(what, met) {
+    /** Waits for a condition, with the cron running meanwhile. @throws Error if it takes too long */
+    async until(what: string, met: () => boolean | Promise<boolean>) {
       const begun = Date.now();
       for (let ran = begun; !(await met()); await sleep(LOOK_MS)) {
         if (signal?.aborted) throw new Error("Interrupted.");
@@ -99,7 +91,8 @@ function smokeOf(options: SmokeOptions, worker: DevWorker, token: string): Smoke
         await worker.scheduled(new Date()).catch(() => {});
       }
     },
-    arrived: (id, times = 1) =>
+    /** Whether an event has arrived so many times. */
+    arrived: (id: string, times = 1) =>
       receiver.arrivals.filter(({ eventId }) => eventId === id).length >= times,
   };
 }
