@@ -29,7 +29,7 @@ import { type Claimed, endClaim, type Learned } from "./claim.ts";
 import { differ, fieldsOf, headerNameOf, mergedOf, seenOf, thereOf } from "./compare.ts";
 
 /** Subrequests that one reconcile may need, with its claim and its record. */
-export const RECONCILE_CALLS = 9;
+export const RECONCILE_CALLS = 8;
 
 // Wait before it is tried again; doubled each time, up to the longest.
 const RETRY_MIN_MS = 50_000;
