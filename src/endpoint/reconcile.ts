@@ -55,6 +55,12 @@ export type Reconciled =
   | { kind: "silent"; failure: Failure }
   | { kind: "missing" | "removed" };
 
+/** What got no answer that helps, or null. */
+export function unanswered(ended: Reconciled): Failure | null {
+  if (ended.kind === "silent") return ended.failure;
+  return "rest" in ended ? (ended.rest ?? null) : null;
+}
+
 /** How it ended, and what to record of it. */
 export type Ending<R extends Reconciled = Reconciled> = { ended: R; learned: Learned };
 
