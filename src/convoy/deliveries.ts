@@ -6,6 +6,7 @@ import {
   convoyTime,
   LOOKUP_TIMEOUT_MS,
   list,
+  paging,
   unreadable,
 } from "./client.ts";
 
@@ -37,9 +38,8 @@ export function listDeliveries(convoy: Convoy, query: DeliveryQuery) {
   const { key, fromMs, toMs, endpointIds, limit, cursor } = query;
   return list<ConvoyDelivery>(convoy, "/eventdeliveries", {
     query: {
-      perPage: limit,
+      ...paging({ perPage: limit, cursor: cursor ?? undefined }),
       sort: "ASC",
-      ...(cursor ? { direction: "next", next_page_cursor: cursor } : {}),
       idempotencyKey: key,
       endpointId: endpointIds,
       startDate: fromMs === undefined ? undefined : convoyTime(fromMs),

@@ -4,7 +4,14 @@ import { logError, sleep } from "../run.ts";
 import { claim, claimWanting, endClaim } from "./claim.ts";
 import { isPending } from "./compare.ts";
 import { busy, gone, masked, notFound, refusal } from "./problems.ts";
-import { type Extra, makeAsWanted, type Reconciled, reconcile, type Work } from "./reconcile.ts";
+import {
+  type Extra,
+  makeAsWanted,
+  type Reconciled,
+  reconcile,
+  unanswered,
+  type Work,
+} from "./reconcile.ts";
 import { APPLIED, type Change, type EndpointRow, findEndpoint, want } from "./table.ts";
 
 // Waits for whoever works on it, which takes a few calls to Convoy.
@@ -106,7 +113,7 @@ export async function rotateSecret(
   const { ended, learned } = await makeAsWanted(convoy, claimed, { secret });
   await endClaim(db, claimed, learned);
   // A change that is refused does not keep it from being done.
-  const failure = ended.kind === "silent" ? ended.failure : "rest" in ended && ended.rest;
+  const failure = unanswered(ended);
   const problem = failure ? refusal(failure) : lostOf(ended);
   if (problem) throw problem;
   const row = await findEndpoint(db, owner, id);

@@ -89,7 +89,9 @@ async function record({ db, convoy }: Work, draft: Draft, item: ConvoyEndpoint, 
   if (isForeign(convoy, item)) throw refusal(anotherProject());
   const subscribed = await subscribe(convoy, item.uid, item.name);
   if (!subscribed.ok) throw refusal(subscribed);
-  const row = await finishCreating(db, draft, { id: item.uid, applied: seenOf(item) }, max);
+  // One that is shown without its URL has it all the same.
+  const applied = { ...seenOf(item), url: item.url || draft.url };
+  const row = await finishCreating(db, draft, { id: item.uid, applied }, max);
   if (row) return row;
   if (!(await hasRoom(db, draft.owner, max))) throw full(max);
   throw unavailable("Creating the endpoint took too long. Try again.");

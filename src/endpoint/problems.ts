@@ -4,38 +4,31 @@ import { type Problem, problem, unavailable } from "../errors.ts";
 import { type Bindings, settingsOf } from "../settings.ts";
 import { ownProblem, privateProblem } from "./url.ts";
 
-export function notFound(): Problem {
-  return problem(404, "Endpoint not found");
-}
+export const notFound = () => problem(404, "Endpoint not found");
 
 /** The endpoint is being worked on, for longer than a caller should wait. */
-export function busy(): Problem {
-  return problem(409, "The endpoint is being changed. Try again shortly.");
-}
+export const busy = () => problem(409, "The endpoint is being changed. Try again shortly.");
 
 /** Convoy does not have the endpoint. */
-export function gone(): Problem {
-  return problem(
+export const gone = () =>
+  problem(
     409,
     "Convoy does not have this endpoint any more (it is missing). Remove it here too, or try again once Convoy has it.",
   );
-}
 
 /** The owner has as many endpoints as it may have. */
-export function full(max: number): Problem {
-  return problem(
+export const full = (max: number) =>
+  problem(
     409,
     `You have ${max} endpoints already, the most that an owner may have. Remove one first.`,
   );
-}
 
 /** A change would lose credentials. */
-export function masked(): Problem {
-  return problem(
+export const masked = () =>
+  problem(
     409,
     "The endpoint has credentials that were set in Convoy's dashboard and that Convoy does not show: this change would lose them. Make it there, or set `headers`.",
   );
-}
 
 function badField(path: string, message: string): Problem {
   return problem(400, `Bad body. ${path}: ${message}`, { details: [{ path, message }] });

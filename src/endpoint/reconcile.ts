@@ -29,7 +29,7 @@ import { type Claimed, endClaim, type Learned } from "./claim.ts";
 import { differ, fieldsOf, headerNameOf, mergedOf, seenOf, thereOf } from "./compare.ts";
 
 /** Subrequests that one reconcile may need, with its claim and its record. */
-export const RECONCILE_CALLS = 9;
+export const RECONCILE_CALLS = 8;
 
 // Wait before it is tried again; doubled each time, up to the longest: short after an outage, which ends for all at once.
 const RETRY_MIN_MS = 50_000;
@@ -55,6 +55,12 @@ export type Reconciled =
   | { kind: "refused"; failure: Failure; rest?: Failure }
   | { kind: "silent"; failure: Failure }
   | { kind: "missing" | "removed" };
+
+/** What got no answer that helps, or null. */
+export function unanswered(ended: Reconciled): Failure | null {
+  if (ended.kind === "silent") return ended.failure;
+  return "rest" in ended ? (ended.rest ?? null) : null;
+}
 
 /** How it ended, and what to record of it. */
 export type Ending<R extends Reconciled = Reconciled> = { ended: R; learned: Learned };

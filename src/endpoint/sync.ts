@@ -3,7 +3,7 @@ import type { Budget } from "../run.ts";
 import type { SyncReport } from "./answers.ts";
 import { claimOf } from "./claim.ts";
 import { ADOPT_CALLS, adoptAll, comparePage, PAGE_CALLS } from "./drift.ts";
-import { RECONCILE_CALLS, reconcile, type Work } from "./reconcile.ts";
+import { RECONCILE_CALLS, reconcile, unanswered, type Work } from "./reconcile.ts";
 import { hasDue, hasten } from "./table.ts";
 
 /**
@@ -33,7 +33,7 @@ export async function sync(
     const claimed = await claimOf(work.db, owner);
     if (!claimed) break;
     const ended = await reconcile(work, claimed);
-    if (ended.kind === "done" && !ended.rest) report.updated++;
+    if (ended.kind === "done" && !unanswered(ended)) report.updated++;
     if (ended.kind === "missing" || ended.kind === "removed") report[ended.kind]++;
   }
   const complete = isRead && !(await hasDue(work.db, owner));

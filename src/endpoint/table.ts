@@ -66,22 +66,17 @@ export function findEndpoint(db: D1Database, owner: string, id: string): Promise
   return first<WithHeld>(db, sql, id, owner);
 }
 
-/** Which endpoints to list: all, or only those whose deliveries fail; after an id. */
-export type EndpointFilter = {
-  isFailing?: boolean;
-  limit: number;
-  after?: string | undefined;
-};
-
 /**
  * The owner's endpoints, or for null all owners', in id order: Convoy's ids sort by time of creation.
+ * @param filter all, or only those whose deliveries fail; after an id
  * @throws StorageError
  */
 export function listEndpoints(
   db: D1Database,
   owner: string | null,
-  { isFailing = false, limit, after = "" }: EndpointFilter,
+  filter: { isFailing?: boolean; limit: number; after?: string | undefined },
 ): Promise<WithHeld[]> {
+  const { isFailing = false, limit, after = "" } = filter;
   const which = owner === null ? `?2 IS NULL AND ${KNOWN}` : OWNED;
   const failing = isFailing ? "AND failing_since IS NOT NULL" : "";
   return all<WithHeld>(

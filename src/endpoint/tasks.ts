@@ -5,7 +5,7 @@ import { run } from "../storage.ts";
 import { type Claimed, claimNext } from "./claim.ts";
 import { endCutOff } from "./create.ts";
 import { comparePage, PAGE_CALLS } from "./drift.ts";
-import { RECONCILE_CALLS, reconcile, type Work } from "./reconcile.ts";
+import { RECONCILE_CALLS, reconcile, unanswered, type Work } from "./reconcile.ts";
 import { forgetRemoved, removedBefore } from "./table.ts";
 
 // A removed endpoint is remembered for this long: a Convoy restored from a backup does not bring it back.
@@ -16,8 +16,7 @@ const ROUND_MS = 5 * 60_000;
 /** @returns whether nothing is left to do, but what was refused */
 async function finish(work: Work, claimed: Claimed): Promise<boolean> {
   if (claimed.wanted === "creating") return endCutOff(work, claimed);
-  const ended = await reconcile(work, claimed);
-  return ended.kind !== "silent" && !("rest" in ended);
+  return unanswered(await reconcile(work, claimed)) === null;
 }
 
 const old = removedBefore(`?1 - ${REMEMBERED_MS}`);

@@ -136,7 +136,7 @@ class OneLife {
   private pick = <T>(all: readonly T[]): T => all[Math.floor(this.random() * all.length)] as T;
   private fresh = (what: string) => `${what}${++this.n}`;
 
-  /** Steps take time; some fail before or after they are done, some come late, and Workers die. */
+  /** Steps take time, some very long; some fail before or after they are done, some come late, and Workers die. */
   private around(isFrail: boolean): Around {
     let dead = false;
     const never = <T>() => new Promise<T>(() => {});
@@ -146,6 +146,8 @@ class OneLife {
       if (dead) return never();
       await sleep(this.random() * (step.store === "Convoy" ? 300 : 20));
       if (!isFrail) return run();
+      // Longer than a lease: somebody else may be at work by then.
+      if (step.store === "D1" && this.chance(1)) await sleep(this.random() * 120_000);
       const error = new Error(step.store === "D1" ? "Network connection lost." : "fetch failed");
       const fate = this.random() * 100;
       if (fate < 2 || (fate >= 4 && fate < 6)) {

@@ -106,6 +106,20 @@ describe.each<[what: string, fields: Item]>([
   });
 });
 
+test("a creation that is answered without its url has it", async () => {
+  const by = withConvoy(env, async (request) => {
+    const response = await fetch(request);
+    if (request.method !== "POST" || !request.url.endsWith("/endpoints")) return response;
+    const { data } = (await response.json()) as { data: Item };
+    return acceptance({ ...data, url: undefined });
+  });
+  const fields = { name: "n", url: "https://n.example/" };
+  expect(await call(by, "POST", "/endpoint", fields)).toMatchObject({
+    status: 201,
+    body: { endpoint: fields },
+  });
+});
+
 test("an endpoint that is shown without its name and url has them put back", async () => {
   const id = await newEndpoint(env);
   const by = showing((item) => ({ ...item, name: "", url: "" }));
