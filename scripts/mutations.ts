@@ -37,8 +37,8 @@ export const MUTATIONS: Mutation[] = [
     name: "a guard is not part of the commit",
     by: "test/worker/outbox/commit",
     file: "src/outbox/commit.ts",
-    from: 'return guard ? ` AND (${guard.sql})` : "";',
-    to: 'return guard ? "" : "";',
+    from: '${guard ? ` AND (${guard.sql})` : ""}',
+    to: "",
   },
   {
     name: "a failed event is written though another request made the resource in between",
@@ -121,7 +121,7 @@ export const MUTATIONS: Mutation[] = [
     name: "a caller whose row is settled along with others waits for ever if that settle hangs",
     by: "test/worker/outbox/settle",
     file: "src/outbox/settle.ts",
-    from: "(await within(PATIENCE_MS, promise)) ?? record(db, [settling])",
+    from: "(await within(OTHERS_MS, promise)) ?? record(db, [settling])",
     to: "await promise",
   },
   {
@@ -352,8 +352,8 @@ export const MUTATIONS: Mutation[] = [
     name: "the scrub's place is saved before its repair",
     by: "test/worker/outbox/rebuild",
     file: "src/outbox/scrub.ts",
-    from: "await batch(DB, [...putAgain(different, Date.now()), placeStatement(place, last)]);",
-    to: "await batch(DB, [placeStatement(place, last)]);\n    if (different.length > 0) await batch(DB, putAgain(different, Date.now()));",
+    from: "await batch(DB, [...putAgain(different, Date.now()), [move, place, last]]);",
+    to: "await batch(DB, [[move, place, last]]);\n    if (different.length > 0) await batch(DB, putAgain(different, Date.now()));",
   },
   {
     name: "the scrub's place moves from anywhere",

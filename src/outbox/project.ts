@@ -13,8 +13,8 @@ import {
 import { keepTurnSql, turnSql } from "./turns.ts";
 import { LEASE_MS } from "./write.ts";
 
-/** What one run did: puts into KV, and changes that KV has now. */
-export type ProjectReport = { puts: number; projected: number };
+/** What one run did: puts into KV, changes that KV has now, and puts that KV refused. */
+export type ProjectReport = { puts: number; projected: number; refused: number };
 
 /** The last change of a resource that is ours: its row `claimed` is, until the lease is over. */
 type Claimed = Latest & { claimed: number };
@@ -76,7 +76,7 @@ export async function projectDue(
   budget: Budget,
   turn = "",
 ): Promise<ProjectReport> {
-  const report: ProjectReport = { puts: 0, projected: 0 };
+  const report: ProjectReport = { puts: 0, projected: 0, refused: 0 };
   const tried: ResourceKey[] = [];
   const { DB } = stores.env;
   const nouns = [...stores.outbox.resources.keys()];
@@ -93,6 +93,7 @@ export async function projectDue(
     const { marked, unmarked } = await record(DB, { put, refused, left, now });
     report.puts += put.length;
     report.projected += marked;
+    report.refused += refused.length;
     tried.push(...unmarked.map(keyOf));
     if (put.length === 0) return report;
   }

@@ -3,8 +3,9 @@ import * as z from "zod/mini";
 import { numeral } from "../schema.ts";
 import type { Change } from "./rows.ts";
 
+const VERBS = ["created", "retrieved", "updated", "deleted", "failed"] as const;
 /** What a noun's webhooks tell of. `failed`: a change of one that does not exist. `retrieved`: a read. */
-export type Verb = "created" | "retrieved" | "updated" | "deleted" | "failed";
+export type Verb = (typeof VERBS)[number];
 
 /** The verb of each change. */
 export const VERB_OF = {
@@ -153,15 +154,6 @@ export type AnyResource = Resource<string, any, any, any, any>;
 // biome-ignore lint/suspicious/noExplicitAny: variance
 export type ResourceOf<Value, F extends string = any> = Resource<string, any, Value, any, F>;
 
-const CHANGE_OF: Record<Verb, Change | null> = {
-  created: "create",
-  retrieved: null,
-  updated: "update",
-  deleted: "delete",
-  failed: null,
-};
-const VERBS = Object.keys(CHANGE_OF) as Verb[];
-
 /** The event type of `POST /endpoint/:id/ping`. */
 export const PING: EventType = {
   type: "ping",
@@ -218,7 +210,8 @@ function typeOfVerb(
   { name, label, example }: { name: string; label: string; example: { id: unknown } },
   texts: Texts[Verb],
 ): EventType {
-  const change = CHANGE_OF[verb];
+  const changes = Object.keys(VERB_OF) as Change[];
+  const change = changes.find((one) => VERB_OF[one] === verb) ?? null;
   const shown = verb === "failed" ? { id: example.id } : exampleOf(change, example);
   const words = { type: `${name}.${verb}`, event: verb, description: `${label} ${verb}` };
   return { ...words, ...texts, resource: name, change, example: shown };

@@ -12,7 +12,7 @@ const WAIT_MS = 25;
 // Requests per transaction: some 100 KB of D1's 2 MB per parameter.
 const TOGETHER_MAX = 200;
 // How long a request waits for another one to record what it has done before it does so itself.
-const PATIENCE_MS = 5_000;
+const OTHERS_MS = 5_000;
 
 type Waiting = {
   settling: Settling;
@@ -38,7 +38,7 @@ export async function settle(db: D1Database, settling: Settling): Promise<Marked
   list.push(mine);
   await sleep(WAIT_MS);
   if (list.includes(mine)) await flush(db, list.splice(0));
-  return (await within(PATIENCE_MS, promise)) ?? record(db, [settling]);
+  return (await within(OTHERS_MS, promise)) ?? record(db, [settling]);
 }
 
 async function flush(db: D1Database, taken: Waiting[]): Promise<void> {

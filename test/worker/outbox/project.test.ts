@@ -136,8 +136,13 @@ describe("KV that refuses", () => {
   test("every put: few are tried, and all are due in the next run or at once", async () => {
     await leaveChanges(DB, many(250, "a"));
     const { env: watched, operations } = recording(failing(env, isPut));
-    expect(await project(200, watched)).toMatchObject({ puts: 0, projected: 0 });
+    const refused = await project(200, watched);
     expect(operations.filter(isPut).length).toBeLessThanOrEqual(8);
+    expect(refused).toMatchObject({
+      puts: 0,
+      projected: 0,
+      refused: operations.filter(isPut).length,
+    });
     const soon = Date.now() + 60_000;
     expect((await eventRows(DB)).every(({ due_at }) => (due_at ?? 0) < soon)).toBe(true);
   });

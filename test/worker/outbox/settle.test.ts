@@ -11,7 +11,7 @@ const env = testEnv as unknown as Bindings;
 const { DB, KV } = env;
 // As in src/outbox/settle.ts.
 const WAIT_MS = 25;
-const PATIENCE_MS = 5_000;
+const OTHERS_MS = 5_000;
 
 beforeEach(async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
@@ -122,7 +122,7 @@ describe("a request that dies while it settles for others", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     await beginAll(envOf(4), 4);
     await vi.waitFor(() => expect(count()).toBe(1));
-    await vi.advanceTimersByTimeAsync(PATIENCE_MS);
+    await vi.advanceTimersByTimeAsync(OTHERS_MS);
     vi.useRealTimers();
     await vi.waitFor(async () => {
       const left = (await deliveryRows(DB)).filter(({ status }) => status === "pending");
