@@ -57,8 +57,9 @@ export default defineConfig({
           include: [
             "test/{local,contract,crash,races,life,e2e,browser,docs,receiver}/**/*.test.ts",
           ],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          // Far beyond what a test needs: even on a busy machine only a real failure gets here.
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
         },
       },
     ],

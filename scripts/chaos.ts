@@ -1,5 +1,5 @@
 /**
- * npm run chaos [-- --seed N] [--only life,races,crash,size,faults,kill] [--scale 0.1]: the proofs at the size that CI has
+ * npm run chaos [-- --seed N] [--only life,races,crash,size,faults,smoke,kill] [--scale 0.1]: the proofs at the size that CI has
  * no time for, under 20 minutes on two cores. A seed repeats the random choices; where processes race, timing varies.
  */
 import { spawn } from "node:child_process";
@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { runChaos } from "../test/support/chaos.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
-const PARTS = ["life", "races", "crash", "size", "faults", "kill"] as const;
+const PARTS = ["life", "races", "crash", "size", "faults", "smoke", "kill"] as const;
 type Part = (typeof PARTS)[number];
 
 const { values } = parseArgs({
@@ -50,6 +50,7 @@ const TESTS: Record<Exclude<Part, "kill">, { env: Record<string, string>; tests:
     tests: ["test/life/size", "test/life/turns", "test/contract/migration"],
   },
   faults: { env: { FAULTS: times(300) }, tests: ["test/life/faults"] },
+  smoke: { env: { SMOKE: "all" }, tests: ["test/e2e/smoke"] },
 };
 
 /** Runs tests; prints which, at what size, and what they say of themselves. @returns whether all passed */

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { runChaos } from "../support/chaos.ts";
 
 /** Enough to see that it works; the rest is for `npm run chaos`. */
-const ROUNDS = 2;
+const ROUNDS = 1;
 
 test("no acknowledged change is lost, sent twice or made up when workerd is killed under load", {
   timeout: 300_000,
@@ -13,5 +13,5 @@ test("no acknowledged change is lost, sent twice or made up when workerd is kill
   console.log(`seed ${seed}: ${report.rounds} rounds, ${report.acknowledged} acknowledged`);
   expect(report, `seed ${seed}`).toMatchObject({ lost: [], twice: [], phantom: [] });
   expect(report.rounds).toBe(ROUNDS);
-  expect(report.acknowledged).toBeGreaterThan(ROUNDS);
+  expect(report.acknowledged).toBeGreaterThan(0);
 });

@@ -5,7 +5,7 @@
 import { afterAll, expect, it } from "vitest";
 import { liveOnce, openLifeWorld } from "../support/endpoint-life.ts";
 
-const LIVES = Number(process.env.LIVES ?? 15);
+const LIVES = Number(process.env.LIVES ?? 10);
 const FIRST_SEED = Number(process.env.SEED ?? 1);
 
 const world = openLifeWorld();

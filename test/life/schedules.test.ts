@@ -12,7 +12,7 @@ import { randomOf } from "../support/random.ts";
 import { goOnUntil } from "../support/virtual-clock.ts";
 import { openWorld } from "../support/world.ts";
 
-const SCHEDULES = Number(process.env.LIFE ?? 6);
+const SCHEDULES = Number(process.env.LIFE ?? 4);
 const FIRST_SEED = Number(process.env.SEED ?? 1);
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;

@@ -10,7 +10,7 @@ import { thing } from "../support/thing.ts";
 import { goOnUntil, pass } from "../support/virtual-clock.ts";
 import { type EndpointGiven, openWorld, type World } from "../support/world.ts";
 
-const SIZE = Number(process.env.SIZE ?? 400);
+const SIZE = Number(process.env.SIZE ?? 300);
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 

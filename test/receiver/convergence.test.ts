@@ -90,6 +90,6 @@ test("the copy equals the list, whatever the order, the repeats and the failures
       expect(await reader.list()).toEqual(list);
       double.close();
     }),
-    { numRuns: Number(process.env.CONVERGENCE ?? 300), seed: Number(process.env.SEED ?? 1) },
+    { numRuns: Number(process.env.CONVERGENCE ?? 150), seed: Number(process.env.SEED ?? 1) },
   );
 });

@@ -3,7 +3,7 @@
 /** How often the condition is checked. */
 const POLL_MS = 25;
 /** When to give up: far beyond what a slow machine needs, so that only a real failure gets here. */
-const PATIENCE_MS = 40_000;
+const PATIENCE_MS = 100_000;
 
 /**
  * Resolves with the first truthy answer.
