@@ -3,7 +3,7 @@
  * checks what this API needs from a Convoy.
  */
 import { expect, test } from "vitest";
-import { VERSIONS } from "../../local/config.ts";
+import { VERSIONS } from "../../local/convoy/context.ts";
 import { serveConvoy } from "../../local/convoy/server.ts";
 import { startReceiver } from "../../scripts/smoke/receiver.ts";
 import { smoke } from "../../scripts/smoke/run.ts";
