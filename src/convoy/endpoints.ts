@@ -137,8 +137,8 @@ export async function listEndpoints(
 }
 
 /**
- * Whether our project's list lacks an endpoint, which is the proof that a 404 is not: the list is by id, and begins with
- * the cursor's (recorded), so that one item of it is enough, however many there are.
+ * Whether our project's list lacks an endpoint, which is the proof that a 404 is not: the list is by id, and begins at
+ * the cursor (recorded; if its endpoint is gone, after it: Convoy's source), so that one item is enough.
  */
 export async function isLacking(convoy: Convoy, id: string): Promise<Answer<boolean>> {
   const foreign = await foreignKey(convoy);

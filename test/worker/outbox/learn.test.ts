@@ -285,6 +285,17 @@ describe("only what is about our own delivery counts", () => {
     expect(await oneRow()).toEqual(before);
   });
 
+  test("not an item whose endpoint is not its key's, though that one wants the event too", async () => {
+    await leaveDeliveries(DB, [left("sending")]);
+    await DB.prepare(
+      `INSERT INTO delivery (event_seq, endpoint_id, owner, type, status, due_at, accepted_at)
+       VALUES (1, 'b1', 'a', 'ping', 'sending', 9, 5)`,
+    ).run();
+    const before = await deliveryRows(DB);
+    await learn([{ ...listed(1), endpointId: "b1" }]);
+    expect(await deliveryRows(DB)).toEqual(before);
+  });
+
   test("an owner's look records statuses of that owner's alone", async () => {
     await leaveDeliveries(DB, [
       left("sending"),
