@@ -227,6 +227,12 @@ export function recordsOf(db: D1Database, ids: string[]): Promise<EndpointRow[]>
   return all<EndpointRow>(db, sql, JSON.stringify(ids));
 }
 
+/** The record before this id (null: the last but one), as Convoy lists them: the newest first. @throws StorageError */
+export async function idBefore(db: D1Database, id: string | null): Promise<string | null> {
+  const sql = `SELECT id FROM endpoint WHERE ${KNOWN} AND id < coalesce(?1, (SELECT max(id) FROM endpoint WHERE ${KNOWN})) ORDER BY id DESC LIMIT 1`;
+  return (await first<{ id: string }>(db, sql, id))?.id ?? null;
+}
+
 // Served by endpoint_due.
 const DUE_OF = "FROM endpoint WHERE owner = ?1 AND due_at IS NOT NULL AND wanted";
 

@@ -269,6 +269,32 @@ test("an endpoint with hundreds of subscriptions does not keep others from being
   expect(await listAtConvoy(env, "subscriptions")).toHaveLength(2);
 });
 
+test.each([
+  ["so that few make a page too large", false],
+  ["so that it alone is too large", true],
+])(
+  "an endpoint with thousands of secrets, %s, does not keep others from being compared",
+  async (_, isAlone) => {
+    const ids = [await newEndpoint(env), await newEndpoint(env), await newEndpoint(env)];
+    const [oldest = "", heavy = "", newest = ""] = ids.toSorted();
+    const by = withConvoy(env, async (request) => {
+      const url = new URL(request.url);
+      const isList = request.method === "GET" && url.pathname.endsWith("/endpoints");
+      const text = await (await fetch(request)).text();
+      const isLarge = isList && text.includes(`"uid":"${heavy}"`);
+      const isTooLarge = isLarge && (isAlone || url.searchParams.get("perPage") !== "1");
+      return new Response(text + " ".repeat(isTooLarge ? 4 * 1024 * 1024 : 0));
+    });
+    for (const id of [oldest, newest]) await inConvoy(env, id, { status: "paused" });
+    await minutes(10, by);
+    expect([await get(oldest), await get(newest)]).toMatchObject([
+      { status: "disabled" },
+      { status: "disabled" },
+    ]);
+    expect(await get(heavy)).toMatchObject({ status: "active" });
+  },
+);
+
 describe("an owner with 1,000 endpoints", () => {
   const COUNT = 1_020;
   const pad = (n: number) => String(n).padStart(5, "0");
