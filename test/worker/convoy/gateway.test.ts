@@ -89,9 +89,9 @@ describe("the list", () => {
     expect([...(asked[0]?.searchParams ?? [])]).toEqual([
       ...[
         ["perPage", "100"],
-        ["sort", "ASC"],
         ["direction", "next"],
         ["next_page_cursor", "c1"],
+        ["sort", "ASC"],
       ],
       ...[
         ["endpointId", "e1"],
