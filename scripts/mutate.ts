@@ -14,8 +14,8 @@ import { MUTATIONS, type Mutation } from "./mutations.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const COPIED = [
-  ...["src", "test", "local", "openapi", "migrations", "public"],
-  ...["vitest.config.ts", "wrangler.toml"],
+  ...["src", "test", "local", "openapi", "examples", "scripts", "migrations", "public"],
+  ...["package.json", "vitest.config.ts", "wrangler.toml"],
 ];
 
 /** The tests that have to notice a mutation. */
