@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createEndpoint } from "../support/client.ts";
 import { openInbox, startBrowser } from "./browser.ts";
 import { accessTests } from "./portal/access.ts";
+import { addressTests } from "./portal/address.ts";
 import { deliveriesTests } from "./portal/deliveries.ts";
 import { endpointsTests } from "./portal/endpoints.ts";
 import { eventsTests } from "./portal/events.ts";
@@ -78,4 +79,5 @@ describe.skipIf(browser === null)("the portal", () => {
   describe("safety", () => safetyTests(() => scene, visit));
   describe("access", () => accessTests(() => scene, visit));
   describe("sizes", () => sizesTests(visit));
+  describe("filters", () => addressTests(visit));
 });
