@@ -4,11 +4,15 @@ import { bearer } from "./session.js";
 /** Longest wait for an answer: the API gives up on its gateway after 15 s. */
 const TIMEOUT_MS = 30_000;
 
-/** An error with the API's own message; `status` is 0 if nothing answered, `body` is the whole answer. */
+/**
+ * An error with the API's own message; `status` is 0 if nothing answered, `body` is the whole answer, `token` what was
+ * asked with.
+ */
 export class ApiError extends Error {
-  constructor(status, message, body) {
+  constructor(status, message, body, token) {
     super(message);
     this.status = status;
+    this.token = token;
     this.body = body;
     /** What is wrong with which field. */
     this.details = Array.isArray(body?.details) ? body.details : [];
@@ -17,8 +21,9 @@ export class ApiError extends Error {
 
 /** Calls the API. Returns the answer's body. Throws ApiError. */
 export async function ask(method, path, body) {
+  const token = bearer();
   const headers = { Accept: "application/json" };
-  if (bearer() !== undefined) headers.Authorization = `Bearer ${bearer()}`;
+  if (token !== undefined) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {
@@ -37,7 +42,7 @@ export async function ask(method, path, body) {
   if (response.ok && answer !== undefined) return answer;
   const said =
     answer?.error ?? `The server answered ${response.status} without a reason. Try again.`;
-  throw new ApiError(response.status, String(said), answer);
+  throw new ApiError(response.status, String(said), answer, token);
 }
 
 /** A path from its parts, each escaped. */

@@ -6,7 +6,7 @@ import { html, nothing } from "./lit-html/lit-html.js";
 import { choice, empty, failed, loading, pill } from "./parts.js";
 import { endpoints, nameOf, needNames, types } from "./records.js";
 import { openResend } from "./resend.js";
-import { href } from "./route.js";
+import { href, refined } from "./route.js";
 import { serviceNote } from "./service.js";
 import { DELIVERY_STATUSES, isFinal, lastAnswer, meaningOf, toneOf } from "./words.js";
 
@@ -87,8 +87,9 @@ export function deliveryList(list, { query, isOfOne = false, none }) {
     ${olderButton(list)}`;
 }
 
-const go = (view, id, query) => {
-  location.hash = href(view, id, query);
+const filter = (route, patch) => {
+  const to = refined(route, patch);
+  if (to !== undefined) location.hash = to;
 };
 
 // What datetime-local takes and gives: the time here, without a zone.
@@ -99,17 +100,17 @@ const toLocal = (iso) => {
     : new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 };
 
-function moment(label, name, { view, id, query }) {
+function moment(label, name, route) {
   const set = ({ target: { value } }) =>
-    go(view, id, { ...query, [name]: value === "" ? "" : new Date(value).toISOString() });
-  return html`<label>${label} <input type="datetime-local" .value=${toLocal(query[name] ?? "")} @change=${set}></label>`;
+    filter(route, { [name]: value === "" ? "" : new Date(value).toISOString() });
+  return html`<label>${label} <input type="datetime-local" .value=${toLocal(route.query[name] ?? "")} @change=${set}></label>`;
 }
 
 /** The filters of a view, which change its address. */
 export function filters(route, { hasEndpoint = true } = {}) {
   const { view, id, query } = route;
   const { status = "", endpoint = "", type = "", since = "", until = "" } = query;
-  const set = (patch) => go(view, id, { ...query, ...patch });
+  const set = (patch) => filter(route, patch);
   const isBetween = until !== "" || /\d{4}-/.test(since);
   const between = { since: new Date(Date.now() - 3_600_000).toISOString(), until: "" };
   const known = types() ?? [];

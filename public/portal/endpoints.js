@@ -12,7 +12,7 @@ import {
   refreshEndpoints,
   tallyEndpoints,
 } from "./records.js";
-import { href } from "./route.js";
+import { href, refined } from "./route.js";
 import { serviceNote } from "./service.js";
 import { failure, load } from "./store.js";
 import { endpointPill, isFailing } from "./words.js";
@@ -67,12 +67,13 @@ function line(endpoint) {
   </li>`;
 }
 
-const go = (query) => history.replaceState(null, "", href("endpoints", undefined, query));
-
-function search(query) {
-  // Without an entry in the history for each letter.
+function search(route) {
+  const { query } = route;
   const set = (patch) => {
-    go({ ...query, ...patch });
+    const to = refined(route, patch);
+    if (to === undefined) return;
+    // Without an entry in the history for each letter.
+    history.replaceState(null, "", to);
     dispatchEvent(new HashChangeEvent("hashchange"));
   };
   return html`<div class="filters" role="search">
@@ -106,9 +107,9 @@ export const endpointsView = {
     enterEndpoints();
   },
   asks: () => ({ onNews: ({ failingChanged }) => refreshEndpoints(failingChanged) }),
-  draw({ query }) {
+  draw(route) {
     const all = endpoints();
-    const { q = "", sort = "" } = query;
+    const { q = "", sort = "" } = route.query;
     const [, order] = ORDERS[sort] ?? ORDERS[""];
     const shown = (all ?? []).filter((one) => matches(one, q)).sort(order);
     const add = html`<button type="button" class="primary" @click=${() => openDialog("create", { all: true })}>Add endpoint</button>`;
@@ -118,7 +119,7 @@ export const endpointsView = {
       ${tally()}
       ${failed(failure(ENDPOINTS), "The endpoints cannot be shown.", () => void load(ENDPOINTS))}
       ${all || failure(ENDPOINTS) ? nothing : loading()}
-      ${all?.length > 1 ? search(query) : nothing}
+      ${all?.length > 1 ? search(route) : nothing}
       ${
         all?.length === 0
           ? empty(

@@ -24,3 +24,14 @@ export function href(view, id, query = {}) {
     .join("/");
   return `#/${path}${search.size > 0 ? `?${search}` : ""}`;
 }
+
+/**
+ * The address with other values in its query, for a view that is drawn; undefined if the reader has left it. What is
+ * drawn may be older than the address, as the browser tells of a change of it only afterwards.
+ */
+export function refined({ view, id }, patch) {
+  const now = routeOf(location.hash);
+  return now.view === view && now.id === id
+    ? href(view, id, { ...now.query, ...patch })
+    : undefined;
+}

@@ -1,5 +1,6 @@
 // What the page knows: the API's answers by path, and what is shown of them.
 import { ask } from "./api.js";
+import { bearer } from "./session.js";
 
 /** How long a message is shown. */
 const SAID_MS = 5_000;
@@ -90,9 +91,9 @@ export function need(...paths) {
 /** Another view is in front: it says anew what it needs. */
 export const leave = () => needed.clear();
 
-/** Notes an error that ends the session. */
+/** Notes an error that ends the session. One about the link before is late. */
 export function note(error) {
-  if (error.status === 401) change({ ended: error });
+  if (error.status === 401 && error.token === bearer()) change({ ended: error });
 }
 
 /** Counts what was asked before a change. */

@@ -3,7 +3,7 @@ import type { Route } from "playwright-core";
 import { expect, test } from "vitest";
 import { clipboard } from "../browser.ts";
 import type { PortalScene } from "./scene.ts";
-import { check, has, type Visit } from "./visit.ts";
+import { check, has, hasLater, type Visit } from "./visit.ts";
 
 /** Registers these tests; the scene exists once they run. */
 export function endpointsTests(scene: () => PortalScene, visit: Visit) {
@@ -199,7 +199,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     scene().failing.add("/later");
     await todo(id, "is refused");
     await scene().arrived("/later", 4);
-    const { page, link, row } = await visit(owner.link);
+    const { page, link, row } = await visit(owner.link, { clock: true });
     await has(row("is refused"), "failed");
     await has(page.locator(".badge"), "1 failing");
     await link("Endpoints").click();
@@ -230,7 +230,7 @@ export function endpointsTests(scene: () => PortalScene, visit: Visit) {
     await todo(id, "arrives again");
     await scene().arrived("/later", 5);
     await page.goBack();
-    await has(page.locator(".head .pill"), "active");
+    await hasLater(page.locator(".head .pill"), "active");
   });
 
   test("finds endpoints by their words and sorts them; both live in the address", async () => {

@@ -10,7 +10,6 @@ export function operatorTests(scene: () => PortalScene, visit: Visit) {
     const { id } = await endpoint("/fail", "A secret name");
     await todo(id, "a secret thing");
     await scene().arrived("/fail", 3);
-    await scene().convoy.idle();
     await owner.call("GET", "/delivery");
     await scene().sweep();
     const { page, link } = await visit(await scene().operatorLink());

@@ -1,7 +1,7 @@
 // Sending many again: the count before, the progress after, and what failed again.
 import { expect, test } from "vitest";
 import type { PortalScene } from "./scene.ts";
-import { has, type Visit } from "./visit.ts";
+import { has, hasLater, type Visit } from "./visit.ts";
 
 /** Registers these tests; the scene exists once they run. */
 export function recoverTests(scene: () => PortalScene, visit: Visit) {
@@ -14,7 +14,7 @@ export function recoverTests(scene: () => PortalScene, visit: Visit) {
     await todo(second.id, "four");
     await scene().arrived("/later", 9);
     await scene().arrived("/fail", 3);
-    const { page, button, dialog, row, glance } = await visit(owner.link);
+    const { page, button, dialog, row } = await visit(owner.link, { clock: true });
     for (const item of ["one", "two", "three", "four"]) await has(row(item), "failed");
     scene().failing.delete("/later");
 
@@ -30,9 +30,8 @@ export function recoverTests(scene: () => PortalScene, visit: Visit) {
     await dialog().waitFor({ state: "hidden" });
     await has(page.locator(".round"), "3 deliveries queued.");
     await scene().sweep();
-    await glance();
-    await has(page.locator(".round"), "3 deliveries sent again: all arrived.");
-    await has(row("three"), "delivered");
+    await hasLater(page.locator(".round"), "3 deliveries sent again: all arrived.");
+    await hasLater(row("three"), "delivered");
     await has(row("four"), "failed");
     await page.locator(".round button").click();
 
@@ -41,7 +40,7 @@ export function recoverTests(scene: () => PortalScene, visit: Visit) {
     await button("Resend 1").click();
     await has(page.locator(".round"), "1 delivery queued.");
     await scene().sweep();
-    await has(row("four"), "failed");
-    await has(page.locator(".round"), "1 delivery sent again: 1 failed again.");
+    await hasLater(row("four"), "failed");
+    await hasLater(page.locator(".round"), "1 delivery sent again: 1 failed again.");
   });
 }

@@ -1,6 +1,7 @@
 // Who gets in, and what hostile text or links cannot do.
 import { gzipSync } from "node:zlib";
 import { sign } from "hono/jwt";
+import type { Route } from "playwright-core";
 import { expect, test } from "vitest";
 import { type PortalScene, SECRET } from "./scene.ts";
 import { has, type Visit } from "./visit.ts";
@@ -77,6 +78,31 @@ export function safetyTests(scene: () => PortalScene, visit: Visit) {
     await goTo("#token=nonsense");
     await page.getByRole("heading", { name: "This link is not valid" }).waitFor();
     await has(page.locator("main"), "malformed");
+  });
+
+  test("an answer about the link before that comes late does not end a new one", async () => {
+    const { owner } = await scene().newcomer();
+    const exp = Math.floor(Date.now() / 1_000) - 120;
+    const old = await sign({ sub: owner.name, exp, scope: "portal" }, SECRET, "HS256");
+    const { page } = await visit("about:blank");
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const holdBack = async (route: Route) => {
+      const response = await route.fetch();
+      await released;
+      await route.fulfill({ response });
+    };
+    await page.route("**/delivery?*", holdBack, { times: 1 });
+    const late = page.waitForResponse(
+      (response) => response.url().includes("/delivery?") && response.status() === 401,
+    );
+    await page.goto(`${scene().url}portal/#token=${old}`);
+    await page.getByRole("heading", { name: "This link has expired" }).waitFor();
+    await page.goto(owner.link);
+    await page.getByRole("heading", { name: "Nothing has been sent yet" }).waitFor();
+    release();
+    await (await late).finished();
+    await has(page.locator(".live"), /^live$/);
+    expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe("Deliveries");
   });
 
   test("shows nothing of another owner's endpoints and events", async () => {

@@ -86,9 +86,12 @@ export async function startPortalScene() {
     /** Makes everything due that waits. */
     letTimePass: () =>
       system.db.prepare("UPDATE delivery SET due_at = 0 WHERE due_at IS NOT NULL").run(),
-    /** Waits until `count` webhooks have arrived at this path. */
-    arrived: (url: string, count = 1) =>
-      until(`${count} at ${url}`, () => arrivals.filter((one) => one.url === url).length >= count),
+    /** Waits until `count` webhooks have arrived at this path, and Convoy knows what became of them. */
+    async arrived(url: string, count = 1) {
+      const all = () => arrivals.filter((one) => one.url === url).length >= count;
+      await until(`${count} at ${url}`, all);
+      await system.convoy.idle();
+    },
     async close() {
       await system.close();
       server.closeAllConnections();

@@ -16,7 +16,6 @@ export function serviceTests(scene: () => PortalScene, visit: Visit) {
       const { id } = await endpoint();
       await todo(id, "arrives");
       await scene().arrived("/ok");
-      await scene().convoy.idle();
       const { page, requests, isQuiet, goTo } = await visit(owner.link, { clock: true });
       await page.locator(".row").first().waitFor();
       await goTo(address === "an endpoint" ? `#/endpoint/${id}` : address);
@@ -32,7 +31,7 @@ export function serviceTests(scene: () => PortalScene, visit: Visit) {
       await page.clock.pauseAt(Date.now() + 60_000);
       await pass(90_000, 5_000);
       const before = requests.length;
-      await pass(60_000, 500);
+      await pass(60_000, 1_000);
       const asked = api(requests.slice(before));
       console.info(`portal: ${address} at rest: ${asked.length} requests in 60 s`);
       expect(asked.length).toBeGreaterThan(5);

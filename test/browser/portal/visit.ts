@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Browser, Locator, Page } from "playwright-core";
+import { until } from "../../support/until.ts";
 
 const run = promisify(execFile);
 
@@ -60,6 +61,13 @@ function waysOn(page: Page) {
 /** Waits until one of these has the text. */
 export const has = (where: Locator, text: string | RegExp) =>
   where.filter({ hasText: text }).first().waitFor();
+
+/** The same for a page with a clock of its own, on which a second passes at each look: what it does at times, it does now. */
+export const hasLater = (where: Locator, text: string | RegExp) =>
+  until(`${text}`, async () => {
+    await where.page().clock.runFor(1_000);
+    return (await where.filter({ hasText: text }).count()) > 0;
+  });
 
 /** What a check copied from the page says about a webhook. */
 export async function check(
