@@ -10,7 +10,7 @@ import type { Scenario } from "./scenario.ts";
 export type MatrixReport = { points: number; broken: string[] };
 
 /**
- * CRASH=deep also cuts before each step, loses a store for good, and cuts at every later step after an error: many times
+ * CRASH=deep also breaks each of many same steps in a row, cuts before each step, loses a store for good, and cuts at every later step after an error: many times
  * as many points. A cut before a step differs from one after the step before it only where steps run at once.
  */
 export const DEEP = process.env.CRASH === "deep";
@@ -33,6 +33,7 @@ export async function runMatrix(world: World, scenario: Scenario): Promise<Matri
     throw new Error(`${scenario.name} has no step ${scenario.takes}: [${clean}]`);
   }
   for (let index = 0; index < clean.length; index++) {
+    if (!DEEP && isAmongSame(clean, index)) continue;
     for (const mode of TRIED) {
       const steps = await tried({ index, mode });
       if (mode.startsWith("cut") || !DEEP) continue;
@@ -45,6 +46,11 @@ export async function runMatrix(world: World, scenario: Scenario): Promise<Matri
     }
   }
   return report;
+}
+
+/** Whether the steps before and after it are the same as this one: of a row of them the first and the last are enough. */
+function isAmongSame(steps: string[], index: number): boolean {
+  return steps[index] === steps[index - 1] && steps[index] === steps[index + 1];
 }
 
 /** Indexes after `index` of steps that a clean invocation has not there. */

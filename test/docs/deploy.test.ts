@@ -4,7 +4,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { run } from "../../local/wrangler.ts";
+import { deploy as deployHere } from "../../scripts/deploy/deploy.ts";
 import { startCloudflareApi } from "../support/cloudflare-api.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
@@ -37,7 +39,19 @@ function deploy(
 }
 
 test("a dry run builds a bundle that is small enough, and names every binding", async () => {
-  const { code, output } = await deploy(["--dry-run", "--outdir", directory]);
+  // In this process, which has loaded wrangler already.
+  vi.spyOn(console, "log").mockImplementation(() => {});
+  let output = "";
+  const code = await deployHere(["--dry-run", "--outdir", directory], {
+    root: ROOT,
+    env: {},
+    writeAssets() {},
+    async wrangler(args) {
+      const result = await run(ROOT, args, { quiet: true });
+      output += result.stdout + result.stderr;
+      return result;
+    },
+  });
   expect({ code, output }).toMatchObject({ code: 0 });
   for (const name of ["env.KV", "env.DB (todo-webhooks)", "env.RATE_LIMIT", "env.AUTH"]) {
     expect(output).toContain(name);

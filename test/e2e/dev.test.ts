@@ -31,10 +31,13 @@ afterAll(async () => {
 });
 
 /** Starts npm in a process group of its own, as a terminal would; what it prints is collected. */
-function npmRunDev(args: string[], settings: Record<string, string> = {}) {
+const npmRunDev = (args: string[], settings: Record<string, string> = {}) =>
+  start("npm", ["run", "--silent", "dev", "--", ...args], settings);
+
+function start(command: string, args: string[], settings: Record<string, string>) {
   // Without Vitest's variables: tools behave differently when they see them.
   const clean = Object.entries(process.env).filter(([name]) => !/^(VITEST|NODE_)/.test(name));
-  const npm = spawn("npm", ["run", "--silent", "dev", "--", ...args], {
+  const npm = spawn(command, args, {
     cwd: ROOT,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
@@ -144,7 +147,9 @@ describe.concurrent("npm run dev", () => {
       await new Promise<void>((resolve) => holder.listen(taken, "127.0.0.1", resolve));
       const other = flag === "--port" ? "--convoy-port" : "--port";
       const args = [flag, `${taken}`, other, `${await freePort()}`];
-      const { npm, said } = npmRunDev([...args, "--state", path.join(folder, "none")]);
+      // What npm runs.
+      const all = ["local/dev.ts", ...args, "--state", path.join(folder, "none")];
+      const { npm, said } = start(process.execPath, all, {});
       expect(await exitCode(npm)).toBe(1);
       expect(said.text.trim()).toMatch(new RegExp(`^Port ${taken} [^\\n]*${flag} \\d+$`));
       await new Promise((resolve) => holder.close(resolve));

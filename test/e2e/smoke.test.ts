@@ -2,11 +2,17 @@
  * `npm run smoke` against the newest version of Convoy, with SMOKE=all (as `npm run chaos` runs it) against every one: it
  * checks what this API needs from a Convoy.
  */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { VERSIONS } from "../../local/convoy/context.ts";
 import { serveConvoy } from "../../local/convoy/server.ts";
 import { startReceiver } from "../../scripts/smoke/receiver.ts";
 import { smoke } from "../../scripts/smoke/run.ts";
+
+// wrangler's command, which test/e2e/dev.test.ts runs, takes five seconds.
+vi.mock(import("../../local/dev/worker.ts"), async (original) => ({
+  ...(await original()),
+  migrate: (await import("../support/migrated.ts")).migrateEmpty,
+}));
 
 test.concurrent.each(process.env.SMOKE === "all" ? VERSIONS : VERSIONS.slice(-1))(
   "it passes with Convoy %s, and leaves no endpoint or subscription behind",

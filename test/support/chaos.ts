@@ -3,13 +3,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import type { Faults } from "../../local/convoy/faults.ts";
-import { migrate } from "../../local/dev/worker.ts";
 import { allTodos, createEndpoint } from "./client.ts";
 import { type InboxEvent, localSettings, type ServedInbox, startConvoy } from "./convoy-inbox.ts";
 import { type HttpReceiver, startHttpReceiver } from "./http-receiver.ts";
 import { startKillable } from "./killable.ts";
 import { runLoad } from "./load.ts";
 import { type LogRow, lastWords, readLogAndLetTimePass } from "./log-file.ts";
+import { migrateEmpty } from "./migrated.ts";
 import { randomOf } from "./random.ts";
 
 /** Totals of all rounds; `lost`, `twice` and `phantom` name event ids or todos and should be empty. */
@@ -66,7 +66,7 @@ export async function runChaos({ rounds, seed, onRound }: ChaosOptions): Promise
     phantom: [],
   };
   try {
-    await migrate(root, state);
+    await migrateEmpty(root, state);
     let worker = await startKillable(state, settings);
     try {
       receiver.trust((await createEndpoint(worker.call, receiver.url)).secret);

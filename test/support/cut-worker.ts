@@ -6,7 +6,7 @@ import { around, type Operation } from "./operations.ts";
 import { begin, type Reply } from "./worker.ts";
 
 /** When a Worker dies: before an operation, or after it but before its answer. */
-export const CUTS = ["before", "after"] as const;
+type Cut = "before" | "after";
 
 /**
  * Calls the Worker and cuts it off at operation `at` (from 0); nothing of it runs after that.
@@ -15,7 +15,7 @@ export const CUTS = ["before", "after"] as const;
 export async function cutCall(
   env: Bindings,
   at: number,
-  when: (typeof CUTS)[number],
+  when: Cut,
   ...request: [method: string, path: string, body?: unknown]
 ): Promise<{ reply: Reply | null; operation: Operation | null }> {
   let count = 0;

@@ -15,11 +15,24 @@ export type LeftEndpoint = {
 /** Anything that takes D1's statements. */
 type Db = Pick<D1Database, "prepare" | "batch">;
 
-/** Bound to one of the log's tables, row by row: D1 takes a hundred values a statement. */
-function insert(db: Db, table: string, row: object): D1PreparedStatement {
-  const names = Object.keys(row);
-  const sql = `INSERT INTO ${table} (${names}) VALUES (${names.map(() => "?")})`;
-  return db.prepare(sql).bind(...Object.values(row));
+/** A batch has this many rows: D1 takes 2 MB as one value. */
+const BATCH_ROWS = 500;
+
+/** Inserts rows, many with one statement: one for each row costs more than most tests. */
+async function insert(db: Db, rows: { table: string; row: object }[]): Promise<void> {
+  for (let at = 0; at < rows.length; at += BATCH_ROWS) {
+    const groups = Map.groupBy(rows.slice(at, at + BATCH_ROWS), ({ table, row }) =>
+      JSON.stringify([table, Object.keys(row)]),
+    );
+    await db.batch(
+      [...groups].map(([key, same]) => {
+        const [table, names] = JSON.parse(key) as [string, string[]];
+        const values = names.map((_, index) => `value ->> ${index}`);
+        const sql = `INSERT INTO ${table} (${names}) SELECT ${values} FROM json_each(?)`;
+        return db.prepare(sql).bind(JSON.stringify(same.map(({ row }) => Object.values(row))));
+      }),
+    );
+  }
 }
 
 /** The id of the `seq`-th event of these tests. */
@@ -42,15 +55,15 @@ export async function leaveEndpoints(db: Db, endpoints: LeftEndpoint[]): Promise
     created_at: 1,
     updated_at: 1,
   }));
-  await inBatches(
+  await insert(
     db,
-    rows.map((row) => insert(db, "endpoint", row)),
+    rows.map((row) => ({ table: "endpoint", row })),
   );
 }
 
 /** Leaves events that change nothing, each with one delivery: by default pending and due. Their seqs count from `first`. */
 export async function leaveDeliveries(db: Db, left: LeftDelivery[], first = 1): Promise<void> {
-  await inBatches(
+  await insert(
     db,
     left.flatMap(({ occurred_at = 1, ...delivery }, index) => {
       const seq = delivery.event_seq ?? first + index;
@@ -65,7 +78,10 @@ export async function leaveDeliveries(db: Db, left: LeftDelivery[], first = 1): 
         accepted_at: row.status === "sending" ? 1 : null,
       };
       const event = { seq, id: eventIdOf(seq), owner: row.owner, type: row.type, occurred_at };
-      return [insert(db, "event", event), insert(db, "delivery", { ...times, ...row })];
+      return [
+        { table: "event", row: event },
+        { table: "delivery", row: { ...times, ...row } },
+      ];
     }),
   );
 }
@@ -76,7 +92,7 @@ export async function leaveChanges(
   left: (Partial<EventRow> & { owner?: string })[],
   first = 1,
 ): Promise<void> {
-  await inBatches(
+  await insert(
     db,
     left.map((given, index) => {
       const seq = given.seq ?? first + index;
@@ -88,14 +104,9 @@ export async function leaveChanges(
           : JSON.stringify({ id: Number(resource_id), name: `v${seq}`, size: 1 });
       const same = { seq, id: eventIdOf(seq), owner: "a", type: "thing.updated", occurred_at: 1 };
       const what = { resource: "thing", resource_id, change, data, projected: 0, due_at: 1 };
-      return insert(db, "event", { ...same, ...what, ...given });
+      return { table: "event", row: { ...same, ...what, ...given } };
     }),
   );
-}
-
-async function inBatches(db: Db, statements: D1PreparedStatement[]): Promise<void> {
-  for (let at = 0; at < statements.length; at += 500)
-    await db.batch(statements.slice(at, at + 500));
 }
 
 /** All deliveries, in order. */

@@ -41,10 +41,14 @@ function expectClean(what: string, written: string) {
   expect(written, what).not.toMatch(/(\n|\\n)\s+at |\.[jt]s:\d+|\b(SELECT|INSERT|UPDATE) \w/);
 }
 
+const UNKNOWN = ["missing", "%00", "'", "a".repeat(300)];
+
+/** The ids of what there is. */
+const known = ({ id, delivery }: Made) => [id, delivery, ...delivery.split(".").slice(0, 1)];
+
 /** Calls each route with good and bad ids and bodies, as the owner of `id`. */
-async function walk(env: Bindings, { headers, id, delivery }: Made) {
-  const [event = ""] = delivery.split(".");
-  const ids = [id, delivery, event, "missing", "%00", "'", "a".repeat(300)];
+async function walk(env: Bindings, made: Made, ids = [...known(made), ...UNKNOWN]) {
+  const { headers, id } = made;
   const bodies = [undefined, {}, {}, "{", "null", { item: "x" }, { name: "n", url: "ftp://x" }];
   for (const { method, path } of app.routes.filter((route) => route.method !== "ALL")) {
     for (const [at, one] of ids.entries()) {
@@ -120,7 +124,8 @@ test("no route's answers or log lines contain a secret, a stack or a query, nor 
 test("the same holds if Convoy refuses the key and repeats it", async () => {
   const made = await makeEnv();
   const { env } = made;
-  await walk({ ...env, CONVOY_API_KEY: SECRETS.CONVOY_API_KEY }, made);
+  // Other ids do not get as far as Convoy.
+  await walk({ ...env, CONVOY_API_KEY: SECRETS.CONVOY_API_KEY }, made, known(made));
   const repeats = `dial postgres://convoy:${SECRETS.CONVOY_API_KEY}@db ${SECRETS.endpoint}`;
   for (const status of [400, 401, 403, 404, 409, 500, 503]) {
     await setFaults(env, { status, message: repeats });

@@ -4,7 +4,6 @@ import { sleep } from "../../../src/run.ts";
 import type { Bindings } from "../../../src/settings.ts";
 import {
   atConvoy,
-  CUTS,
   cutCall,
   differencesOf,
   inConvoy,
@@ -101,10 +100,10 @@ describe("while Convoy is down", () => {
     // Callers who try again in vain do not make it wait longer.
     for (let times = 0; times < 3; times++) await move("rotate-secret", down());
     const watched = recording(down());
-    await minutes(60, watched.env);
+    await minutes(30, watched.env);
     const reads = watched.operations.filter(({ what }) => what === `GET /endpoints/${id}`);
-    expect(reads.length).toBeGreaterThan(9);
-    expect(reads.length).toBeLessThan(16);
+    expect(reads.length).toBeGreaterThan(4);
+    expect(reads.length).toBeLessThan(8);
     await minutes(6);
     expect(await there()).toMatchObject({ name: "N" });
   });
@@ -144,7 +143,8 @@ describe("what Convoy refuses", () => {
       pending: true,
       error: "Convoy refused it: only https endpoints allowed.",
     });
-    await minutes(61);
+    passTime(60 * MINUTE_MS);
+    await minutes(1);
     expect(await there()).toMatchObject({ name: "N" });
   });
 
@@ -496,39 +496,38 @@ describe("a Worker that dies at any step", () => {
     ["PUT", "", { headers: { "X-Key": "v" } }],
   ] as const)("of %s %s %j leaves Convoy as wanted", async (method, rest, body) => {
     let cuts = 0;
-    for (const when of CUTS) {
-      for (let at = 0; ; at++) {
-        vi.useRealTimers();
-        env = newEnv();
-        await env.DB.prepare("DELETE FROM endpoint").run();
-        id = await newEndpoint(env);
-        if (rest === "/activate") {
-          await inConvoy(env, id, { status: "inactive" });
-          await env.DB.prepare("UPDATE endpoint SET there = 'inactive'").run();
-        }
-        const { reply, operation } = await cutCall(
-          env,
-          at,
-          when,
-          method,
-          `/endpoint/${id}${rest}`,
-          body,
-        );
-        if (!operation) {
-          expect(reply?.status).toBe(200);
-          break;
-        }
-        cuts++;
-        await minutes(3);
-        expect({ at, when, operation, found: await differencesOf(env) }).toMatchObject({
-          found: [],
-        });
-        if (method === "DELETE") continue;
-        // The caller asks again.
-        expect((await begin(env, method, `/endpoint/${id}${rest}`, body)).status).toBe(200);
-        expect(await differencesOf(env)).toEqual([]);
+    // A cut before an operation leaves what one after the operation before it leaves.
+    for (let at = 0; ; at++) {
+      vi.useRealTimers();
+      env = newEnv();
+      await env.DB.prepare("DELETE FROM endpoint").run();
+      id = await newEndpoint(env);
+      if (rest === "/activate") {
+        await inConvoy(env, id, { status: "inactive" });
+        await env.DB.prepare("UPDATE endpoint SET there = 'inactive'").run();
       }
+      const { reply, operation } = await cutCall(
+        env,
+        at,
+        "after",
+        method,
+        `/endpoint/${id}${rest}`,
+        body,
+      );
+      if (!operation) {
+        expect(reply?.status).toBe(200);
+        break;
+      }
+      cuts++;
+      await minutes(3);
+      expect({ at, operation, found: await differencesOf(env) }).toMatchObject({
+        found: [],
+      });
+      if (method === "DELETE") continue;
+      // The caller asks again.
+      expect((await begin(env, method, `/endpoint/${id}${rest}`, body)).status).toBe(200);
+      expect(await differencesOf(env)).toEqual([]);
     }
-    expect(cuts).toBeGreaterThan(3);
+    expect(cuts).toBeGreaterThan(1);
   });
 });

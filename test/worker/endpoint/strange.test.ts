@@ -64,7 +64,7 @@ async function byAnother(more: object = {}): Promise<string> {
   return uid;
 }
 
-describe.each<[what: string, fields: Item]>([
+const ODD: [what: string, fields: Item][] = [
   ["an empty name", { name: "" }],
   ["an empty url", { url: "" }],
   ["a url that is none", { url: "nowhere" }],
@@ -78,8 +78,11 @@ describe.each<[what: string, fields: Item]>([
   ],
   ["odd numbers", { http_timeout: "10s", rate_limit: -1, rate_limit_duration: 1e99 }],
   ["odd authentication", { authentication: { type: "api_key", api_key: { header_name: {} } } }],
-])("an endpoint at Convoy with %s", (_, fields) => {
-  test("is adopted, shown to its owner and to operators, and can be changed", async () => {
+];
+
+test.each(ODD)(
+  "an endpoint at Convoy with %s is adopted, shown to its owner and to operators, and can be changed",
+  async (_, fields) => {
     const id = await byAnother();
     const odd = showing((item) => ({ ...item, ...fields }));
     expect(await sync(odd)).toEqual({ ...NOTHING, adopted: 1 });
@@ -89,21 +92,22 @@ describe.each<[what: string, fields: Item]>([
     const url = "https://new.example/";
     const reply = await call(env, "PUT", `/endpoint/${id}`, { name: "N", url });
     expect(reply).toMatchObject({ status: 200, body: { name: "N", url } });
-  });
+  },
+);
 
-  test("does not keep others from being found missing or changed, or a sync from being complete", async () => {
-    const [gone, changed] = [await newEndpoint(env), await newEndpoint(env)];
-    const odd = await byAnother();
-    const by = showing((item) => (item.uid === odd ? { ...item, ...fields } : item));
-    await atConvoy(env, "DELETE", `/endpoints/${gone}`);
-    await inConvoy(env, changed, { status: "paused" });
-    await minutes(7, by);
-    expect([await get(gone), await get(changed)]).toMatchObject([
-      { status: "missing" },
-      { status: "disabled" },
-    ]);
-    expect(await sync(by)).toMatchObject({ complete: true });
-  });
+test("odd endpoints do not keep others from being found missing or changed, or a sync from being complete", async () => {
+  const [gone, changed] = [await newEndpoint(env), await newEndpoint(env)];
+  const odd = new Map<unknown, Item>();
+  for (const [, fields] of ODD) odd.set(await byAnother(), fields);
+  const by = showing((item) => ({ ...item, ...odd.get(item.uid) }));
+  await atConvoy(env, "DELETE", `/endpoints/${gone}`);
+  await inConvoy(env, changed, { status: "paused" });
+  await minutes(7, by);
+  expect([await get(gone), await get(changed)]).toMatchObject([
+    { status: "missing" },
+    { status: "disabled" },
+  ]);
+  expect(await sync(by)).toMatchObject({ complete: true });
 });
 
 test("a creation that is answered without its url has it", async () => {
@@ -133,28 +137,30 @@ test("an endpoint that is shown without its name and url has them put back", asy
   expect(sent[0]).toMatchObject({ name: "Receiver", url: "https://receiver.example/hook" });
 });
 
-describe.each<[what: string, call: RegExp]>([
-  ["reading an endpoint", /^GET \/endpoints\/\w+$/],
-  ["listing endpoints", /^GET \/endpoints$/],
-  ["reading the project", /^GET $/],
-  ["listing subscriptions", /^GET \/subscriptions$/],
-  ["making a subscription", /^POST \/subscriptions$/],
-  ["creating", /^POST \/endpoints$/],
-  ["changing", /^PUT \/endpoints\/\w+$/],
-  ["deleting", /^DELETE /],
-  ["unpausing", /\/pause$/],
-  ["activating", /\/activate$/],
-  ["rotating", /\/expire_secret$/],
-])("%s", (_, which) => {
-  // More of them, at any time: test/support/endpoint-life.ts.
-  const answers: Record<string, () => Response> = {
-    "404": () => refusalOf(404, "Resource not found"),
-    null: () => acceptance(null, 200),
-    "an empty list without its end": () => acceptance({ content: [null], pagination: {} }, 200),
-  };
+// More of them, at any time: test/support/endpoint-life.ts.
+const REFUSED = ["404", () => refusalOf(404, "Resource not found")] as const;
+const EMPTY = ["null", () => acceptance(null, 200)] as const;
+const ENDLESS = [
+  "an empty list without its end",
+  () => acceptance({ content: [null], pagination: {} }, 200),
+] as const;
 
+// Each kind of call has each kind of answer once: reads, lists, what makes, changes, removes and toggles.
+describe.each<[what: string, call: RegExp, answers: (readonly [string, () => Response])[]]>([
+  ["reading an endpoint", /^GET \/endpoints\/\w+$/, [REFUSED, EMPTY]],
+  ["reading the project", /^GET $/, [ENDLESS]],
+  ["listing endpoints", /^GET \/endpoints$/, [REFUSED, ENDLESS]],
+  ["listing subscriptions", /^GET \/subscriptions$/, [EMPTY]],
+  ["making a subscription", /^POST \/subscriptions$/, [REFUSED]],
+  ["creating", /^POST \/endpoints$/, [EMPTY, ENDLESS]],
+  ["changing", /^PUT \/endpoints\/\w+$/, [REFUSED, ENDLESS]],
+  ["rotating", /\/expire_secret$/, [EMPTY]],
+  ["deleting", /^DELETE /, [REFUSED, EMPTY, ENDLESS]],
+  ["unpausing", /\/pause$/, [REFUSED, ENDLESS]],
+  ["activating", /\/activate$/, [EMPTY]],
+])("%s", (_, which, answers) => {
   test("answered strangely is no 500, proves nothing, and leaves Convoy as wanted", async () => {
-    for (const [what, answer] of Object.entries(answers)) {
+    for (const [what, answer] of answers) {
       vi.useRealTimers();
       env = newEnv();
       await env.DB.batch([

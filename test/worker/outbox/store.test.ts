@@ -110,9 +110,9 @@ describe("a value", () => {
 });
 
 describe("a list", () => {
-  test("of 1,000 small values is one KV operation", async () => {
+  test("of 300 small values is one KV operation", async () => {
     const watched = recording(env);
-    const ids = Array.from({ length: 1_000 }, (_, id) => id);
+    const ids = Array.from({ length: 300 }, (_, id) => id);
     await Promise.all(ids.map((id) => write(made(id))));
     const page = await listValues(watched.env.KV, thing, "me", { limit: 1_000 });
     expect(page.data.map(({ id }) => id)).toEqual(ids);
