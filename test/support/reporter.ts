@@ -8,7 +8,7 @@ type Counts = { passed: number; failed: number; skipped: number; firstFailure?: 
 
 /** Two cores, nothing else running. */
 const BEGINNING =
-  "All tests: in workerd, in Node and in a browser, on this machine alone. About two and a half minutes on two cores.";
+  "All tests: in workerd, in Node and in a browser, on this machine alone. About three minutes on two cores.";
 
 /** Vitest reporter; list it after the default one. */
 export default class CountsReporter implements Reporter {
