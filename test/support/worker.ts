@@ -1,6 +1,7 @@
 /** Calls the Worker's handlers directly in workerd, with its own Convoy. */
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env as testEnv } from "cloudflare:workers";
+import { vi } from "vitest";
 import type { Faults } from "../../local/convoy/faults.ts";
 import type { InboxDelivery } from "../../local/convoy/inbox.ts";
 import ownWorker from "../../src/index.ts";
@@ -22,6 +23,14 @@ export function newEnv(settings: { [name in SettingName]?: string } = {}): Bindi
   const { RATE_LIMIT: _, ...rest } = testEnv as unknown as Bindings;
   const CONVOY_BASE_URL = `http://${crypto.randomUUID()}.convoy.test/api`;
   return { ...rest, CONVOY_BASE_URL, ...settings };
+}
+
+/** Like `newEnv`, for a test in which Convoy misbehaves: what the Worker logs of that is not printed. */
+export function quietEnv(): Bindings {
+  for (const method of ["log", "warn", "error"] as const) {
+    vi.spyOn(console, method).mockImplementation(() => {});
+  }
+  return newEnv();
 }
 
 /** What is called: by default the Worker, whose answers are as its document says. */

@@ -11,7 +11,15 @@ import {
   records,
 } from "../../support/cut-worker.ts";
 import { around, failing, type Operation, recording, refusalOf } from "../../support/operations.ts";
-import { begin, call, cron, deliveries, newEndpoint, newEnv } from "../../support/worker.ts";
+import {
+  begin,
+  call,
+  cron,
+  deliveries,
+  newEndpoint,
+  newEnv,
+  quietEnv,
+} from "../../support/worker.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -19,10 +27,7 @@ let env: Bindings;
 let id: string;
 
 beforeEach(async () => {
-  for (const method of ["log", "warn", "error"] as const) {
-    vi.spyOn(console, method).mockImplementation(() => {});
-  }
-  env = newEnv();
+  env = quietEnv();
   id = await newEndpoint(env);
 });
 afterEach(() => void vi.useRealTimers());

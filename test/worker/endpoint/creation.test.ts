@@ -17,17 +17,14 @@ import {
   recording,
   refusalOf,
 } from "../../support/operations.ts";
-import { call, cron, deliveries, newEnv } from "../../support/worker.ts";
+import { call, cron, deliveries, newEnv, quietEnv } from "../../support/worker.ts";
 
 const FIELDS = { name: "mine", url: "https://receiver.example/mine" };
 const CUT_OFF_MS = 5 * 60_000 + 1_000;
 
 let env: Bindings;
 beforeEach(() => {
-  for (const method of ["log", "warn", "error"] as const) {
-    vi.spyOn(console, method).mockImplementation(() => {});
-  }
-  env = newEnv();
+  env = quietEnv();
 });
 afterEach(() => void vi.useRealTimers());
 

@@ -16,16 +16,13 @@ import {
   deliveries,
   logged,
   newEndpoint,
-  newEnv,
+  quietEnv,
   setFaults,
 } from "../../support/worker.ts";
 
 let env: Bindings;
 beforeEach(() => {
-  for (const method of ["log", "warn", "error"] as const) {
-    vi.spyOn(console, method).mockImplementation(() => {});
-  }
-  env = newEnv();
+  env = quietEnv();
 });
 afterEach(() => void vi.useRealTimers());
 

@@ -9,7 +9,7 @@ import {
   deliveries,
   logged,
   newEndpoint,
-  newEnv,
+  quietEnv,
   setFaults,
 } from "../../support/worker.ts";
 
@@ -18,10 +18,7 @@ const DAY_MS = 86_400_000;
 let env: Bindings;
 let id: string;
 beforeEach(async () => {
-  for (const method of ["log", "warn", "error"] as const) {
-    vi.spyOn(console, method).mockImplementation(() => {});
-  }
-  env = newEnv();
+  env = quietEnv();
   id = await newEndpoint(env);
 });
 afterEach(() => void vi.useRealTimers());

@@ -19,14 +19,11 @@ import {
   refusalOf,
   withConvoy,
 } from "../../support/operations.ts";
-import { call, cron, newEndpoint, newEnv } from "../../support/worker.ts";
+import { call, cron, newEndpoint, newEnv, quietEnv } from "../../support/worker.ts";
 
 let env: Bindings;
 beforeEach(() => {
-  for (const method of ["log", "warn", "error"] as const) {
-    vi.spyOn(console, method).mockImplementation(() => {});
-  }
-  env = newEnv();
+  env = quietEnv();
 });
 afterEach(() => void vi.useRealTimers());
 

@@ -10,15 +10,12 @@ import { atConvoy, passTime, records } from "../../support/cut-worker.ts";
 import { planOf } from "../../support/log-rows.ts";
 import { acceptance, around, refusalOf, withConvoy } from "../../support/operations.ts";
 import { countRows } from "../../support/row-count.ts";
-import { call, cron, newEndpoint, newEnv } from "../../support/worker.ts";
+import { call, cron, newEndpoint, quietEnv } from "../../support/worker.ts";
 
 const { DB } = testEnv as unknown as Bindings;
 let env: Bindings;
 beforeEach(() => {
-  for (const method of ["log", "warn", "error"] as const) {
-    vi.spyOn(console, method).mockImplementation(() => {});
-  }
-  env = newEnv();
+  env = quietEnv();
 });
 afterEach(() => void vi.useRealTimers());
 
