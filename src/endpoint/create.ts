@@ -32,6 +32,8 @@ import {
 
 // After this the cron takes a creation to be cut off.
 const CREATION_MS = 5 * 60_000;
+// If D1 took longer to begin one, Convoy is not asked: it would make it too late to be known as this one's.
+const BEGIN_MS = 15_000;
 // Convoy makes it by then, even if late; a creation that began later is no longer under way when this one is cut off.
 const MADE_MS = 3 * 60_000;
 const CLOCK_SKEW_MS = 60_000;
@@ -65,6 +67,10 @@ export async function createEndpoint(
   const now = Date.now();
   const draft: Draft = { ...wanted, id: uuidv7({ msecs: now }), created_at: now };
   await beginCreating(db, draft, now + CREATION_MS);
+  if (Date.now() - now > BEGIN_MS) {
+    await forgetDraft(db, draft.id);
+    throw tooSlow();
+  }
   const made = await createAtConvoy(convoy, {
     ...fieldsOf(wanted.owner, wanted),
     secret,
@@ -94,7 +100,11 @@ async function record({ db, convoy }: Work, draft: Draft, item: ConvoyEndpoint, 
   const row = await finishCreating(db, draft, { id: item.uid, applied }, max);
   if (row) return row;
   if (!(await hasRoom(db, draft.owner, max))) throw full(max);
-  throw unavailable("Creating the endpoint took too long. Try again.");
+  throw tooSlow();
+}
+
+function tooSlow() {
+  return unavailable("Creating the endpoint took too long. Try again.");
 }
 
 /** Whether Convoy's endpoint is from this unfinished creation: no caller got its id or its secret. */
