@@ -298,3 +298,16 @@ test("ENDPOINTS_MAX holds though many are created at once", async () => {
   expect(await listAtConvoy(env, "endpoints")).toHaveLength(3);
   expect((await call(env, "GET", "/endpoint")).body.data).toHaveLength(3);
 });
+
+test("one that D1 began too slowly is a 503, leaves nothing, and does not ask Convoy", async () => {
+  const slow = around(env, async ({ what }, run) => {
+    const begun = await run();
+    if (what.includes("INSERT INTO endpoint")) passTime(20_000);
+    return begun;
+  });
+  const watched = recording(slow);
+  expect((await create(watched.env)).status).toBe(503);
+  expect(watched.operations.filter(({ on }) => on === "Convoy")).toEqual([]);
+  expect(await records(env)).toEqual([]);
+  expect((await create()).status).toBe(201);
+});
