@@ -102,7 +102,12 @@ test("a deleted endpoint is not taken for active because a delivery to it is lis
   });
   await atConvoy(env, "DELETE", `/endpoints/${id}`);
   await change("PUT");
-  expect((await call(env, "GET", "/delivery")).body.data).toMatchObject([{ status: "delivered" }]);
+  await vi.waitFor(async () => {
+    // An isolate looks at Convoy only every few seconds.
+    passTime(10_000);
+    const { body } = await call(env, "GET", "/delivery");
+    expect(body.data).toMatchObject([{ status: "delivered" }]);
+  });
   expect(await get()).toMatchObject({ status: "missing" });
 });
 
