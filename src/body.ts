@@ -41,15 +41,15 @@ export async function readJson(c: Context): Promise<void> {
   await checkType(c);
   const text = await readText(c);
   if (text.trim() === "") throw problem(400, "The body is empty: send JSON.");
-  keep(c, text);
+  keep(c, parse(text));
 }
 
 /** Like readJson, but no body, whatever its type, is read as `{}`; `null` is none: generated clients send it. */
 export async function readJsonIfAny(c: Context): Promise<void> {
   const text = await readText(c);
-  if (["", "null"].includes(text.trim())) return keep(c, "{}");
+  if (["", "null"].includes(text.trim())) return keep(c, {});
   await checkType(c);
-  keep(c, text);
+  keep(c, parse(text));
 }
 
 async function checkType(c: Context): Promise<void> {
@@ -80,15 +80,19 @@ async function readText(c: Context): Promise<string> {
   }
 }
 
-/** Leaves the text where Hono's validator reads it. */
-function keep(c: Context, text: string): void {
+function parse(text: string): unknown {
+  let json: unknown;
   try {
-    JSON.parse(text);
+    json = JSON.parse(text);
   } catch {
     throw problem(400, "The body is not valid JSON.");
   }
   const found = ambiguity(text);
   if (found) throw problem(400, `The body is not valid JSON: ${found}.`);
-  // Hono's type says text; its code, and what it keeps itself, say promise.
-  c.req.bodyCache.text = Promise.resolve(text) as unknown as string;
+  return json;
+}
+
+/** Leaves the JSON where Hono's validator asks for it, which would parse it once more. */
+function keep(c: Context, json: unknown): void {
+  c.req.json = async () => json as never;
 }
