@@ -5,6 +5,7 @@ import type { Health } from "./answers.ts";
 import { convoyOf, getProject, shownReason } from "./convoy/client.ts";
 import { newApp } from "./http.ts";
 import { type Progress, progressOf } from "./outbox/progress.ts";
+import { isoOrNull } from "./outbox/time-range.ts";
 import type { Bindings } from "./settings.ts";
 import { onKv } from "./storage.ts";
 import { validQuery } from "./validate.ts";
@@ -45,7 +46,6 @@ export async function checkHealth(env: Bindings, owner: string | null): Promise<
 }
 
 function numbersOf(progress: Progress | null, now: number) {
-  const until = progress?.breakerUntil ?? null;
   return {
     backlog: progress?.backlog ?? null,
     unprojected: progress && {
@@ -55,7 +55,7 @@ function numbersOf(progress: Progress | null, now: number) {
     lost_last_day: progress?.lostLastDay ?? null,
     walk_lag_ms: ago(progress?.walkedTo ?? null, now),
     breaker: progress?.breaker ?? null,
-    breaker_until: until === null ? null : new Date(until).toISOString(),
+    breaker_until: isoOrNull(progress?.breakerUntil ?? null),
     last_run: progress?.lastReport
       ? (JSON.parse(progress.lastReport) as Record<string, unknown>)
       : null,

@@ -1,6 +1,7 @@
 /** What callers may send to /endpoint, and how its responses are built. */
 import * as z from "zod/mini";
 import { AllOwners } from "../outbox/schema.ts";
+import { iso } from "../outbox/time-range.ts";
 import { Cursor, EndpointId, Limit, notEmpty, text } from "../schema.ts";
 import type { Endpoint, OwnedEndpoint } from "./answers.ts";
 import { isPending } from "./compare.ts";
@@ -190,8 +191,4 @@ function statusOf({ wanted, there }: EndpointRow): Endpoint["status"] {
   if (there === "missing") return "missing";
   if (wanted === "paused") return "paused";
   return there === "active" ? "active" : "disabled";
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

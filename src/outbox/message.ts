@@ -2,6 +2,7 @@
 import type { Post } from "./gateway.ts";
 import { type EventType, PING, type Registry } from "./resource.ts";
 import { type EventContent, keyOf } from "./rows.ts";
+import { iso } from "./time-range.ts";
 
 /** What a body is built from: a row of the log, or the event of a read, which has no `seq`. */
 export type Content = Omit<EventContent, "seq"> & { seq?: number };
@@ -21,7 +22,7 @@ export function bodyOf(content: Content, resources: Registry): Record<string, un
     description: texts.description,
     event_id: id,
     ...(seq === undefined || test === 1 ? {} : { sequence: seq }),
-    occurred_at: new Date(occurred_at).toISOString(),
+    occurred_at: iso(occurred_at),
     ...(test === 1 ? { test: true } : {}),
     ...subjectOf(content, resources),
   };
