@@ -42,9 +42,6 @@ export const Limit = z.optional(numeral(z.int().check(z.gte(1), z.lte(PAGE_MAX))
 /** Where a page begins: the cursor of the page before it. */
 export const Cursor = z.optional(text(1, 1_024));
 
-/** Query of a list. */
-export const PageQuery = z.strictObject({ limit: Limit, cursor: Cursor });
-
 /** One page of a list, with the cursor of the next one if there is more. */
 export function pageOf<T extends z.ZodMiniType>(item: T) {
   return z.object({ data: z.array(item), cursor: z.optional(z.string()) });
