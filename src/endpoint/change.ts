@@ -23,7 +23,7 @@ type One = Pick<EndpointRow, "id" | "owner">;
  * Changes an endpoint. If Convoy does not answer, what is wanted is kept, and the cron makes it so; but a header's value
  * is kept nowhere, so that such a change needs Convoy.
  * @returns the record; `isDone`: Convoy has it so
- * @throws Problem if it was refused, or needs Convoy: then it is wanted as before; StorageError
+ * @throws Problem if it was refused, or needs Convoy: then it is wanted as before
  */
 export async function changeEndpoint(
   work: Work,
@@ -42,7 +42,7 @@ export async function changeEndpoint(
   return { row, isDone: !isPending(row) };
 }
 
-/** @returns whether nobody else worked on it @throws Problem, StorageError */
+/** @returns whether nobody else worked on it @throws Problem */
 async function makeNow(
   { db, convoy }: Work,
   one: One,
@@ -101,7 +101,7 @@ function undo(before: EndpointRow, to: Change, { kind }: Reconciled) {
 /**
  * Gives the endpoint a new secret: the old one keeps signing for `overlapHours`. Of two at once one is refused, so that
  * every caller knows whose secret signs. If Convoy does not answer it may have been done: the caller asks again.
- * @throws Problem, StorageError
+ * @throws Problem
  */
 export async function rotateSecret(
   { db, convoy }: Work,

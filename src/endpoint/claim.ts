@@ -12,14 +12,14 @@ const CLAIM = "UPDATE endpoint SET lease_until = ?2, due_at = ?2 WHERE";
 const isFree = (now: string) => `coalesce(lease_until, 0) <= ${now}`;
 const IS_FREE = isFree("?1");
 
-/** Claims an endpoint if nobody works on it. @throws StorageError */
+/** Claims an endpoint if nobody works on it. */
 export function claim(db: D1Database, id: string): Promise<Claimed | null> {
   const now = Date.now();
   const sql = `${CLAIM} id = ?3 AND ${IS_FREE} RETURNING *`;
   return first<Claimed>(db, sql, now, now + CLAIM_MS, id);
 }
 
-/** Changes what is wanted and claims it, if nobody works on it. @throws StorageError */
+/** Changes what is wanted and claims it, if nobody works on it. */
 export async function claimWanting(
   db: D1Database,
   one: Pick<EndpointRow, "id" | "owner">,
@@ -55,13 +55,13 @@ const claimFirst = (which: string) => `${CLAIM} id = (
 export const CLAIM_NEXT = claimFirst(`owner = coalesce(${nextOwner("?3")}, ${nextOwner("''")})`);
 const CLAIM_OF = claimFirst("owner = ?3 AND wanted <> 'creating'");
 
-/** Claims what is due of the next owner after `place`. @throws StorageError */
+/** Claims what is due of the next owner after `place`. */
 export function claimNext(db: D1Database, place: string): Promise<Claimed | null> {
   const now = Date.now();
   return first<Claimed>(db, CLAIM_NEXT, now, now + CLAIM_MS, place);
 }
 
-/** Claims what is due of one owner, but no unfinished creation. @throws StorageError */
+/** Claims what is due of one owner, but no unfinished creation. */
 export function claimOf(db: D1Database, owner: string): Promise<Claimed | null> {
   const now = Date.now();
   return first<Claimed>(db, CLAIM_OF, now, now + CLAIM_MS, owner);
@@ -84,7 +84,6 @@ const RATE = ["rate_requests", "rate_per_s"];
 
 /**
  * Ends a claim that is still ours. What somebody else has changed since it began stays as it is now.
- * @throws StorageError
  */
 export async function endClaim(
   db: D1Database,

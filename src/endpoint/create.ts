@@ -54,7 +54,7 @@ export function newSecret(): string {
  * Creates the endpoint and its subscription at Convoy, and its record. If a step fails, Convoy's part is removed, now or
  * by the cron.
  * @param max how many the owner may have
- * @throws Problem, StorageError
+ * @throws Problem
  */
 export async function createEndpoint(
   work: Work,
@@ -124,7 +124,6 @@ export function isMadeBy(draft: Draft, item: ConvoyEndpoint): boolean {
  * Ends a creation that was cut off: what it made is looked for among the owner's newest endpoints at Convoy, and is then
  * one to be removed.
  * @returns whether it is finished
- * @throws StorageError
  */
 export async function endCutOff({ db, convoy }: Work, draft: Claimed): Promise<boolean> {
   const { made, isSure } = await findMade({ db, convoy }, draft);

@@ -20,7 +20,8 @@ export const ADOPT_CALLS = 2;
 
 // Endpoints on a page: their ids make a URL of 4 KB for the subscriptions. One that cannot be read is made smaller:
 // Convoy lists all secrets that an endpoint was ever given, so that a few may make it too large.
-const PAGES = [100, 10, 1] as const;
+const PAGE = 100;
+const SMALLER = [10, 1] as const;
 
 /** An endpoint at Convoy without a record, and whether a subscription of it was found. */
 type Unknown = { item: ConvoyEndpoint; isSubscribed: boolean };
@@ -39,7 +40,6 @@ export type Compared = {
  * @param owner whose; null: all owners'
  * @param keep a statement that is run with it, given where the next page begins
  * @returns null if Convoy did not answer with such a page
- * @throws StorageError
  */
 export async function comparePage(
   { db, convoy }: Work,
@@ -83,11 +83,12 @@ export async function comparePage(
 
 async function readPage(convoy: Convoy, owner: string | null, cursor: string | null) {
   const which = { cursor: cursor ?? undefined, ownerId: owner ?? undefined };
-  for (const perPage of PAGES.slice(0, -1)) {
-    const listed = await listEndpoints(convoy, { ...which, perPage });
-    if (listed.ok || listed.status !== 200) return listed;
+  let listed = await listEndpoints(convoy, { ...which, perPage: PAGE });
+  for (const perPage of SMALLER) {
+    if (listed.ok || listed.status !== 200) break;
+    listed = await listEndpoints(convoy, { ...which, perPage });
   }
-  return listEndpoints(convoy, { ...which, perPage: 1 });
+  return listed;
 }
 
 /** Goes on after an endpoint that cannot be read, so that nobody's keeps others' from being compared. */
@@ -104,7 +105,6 @@ async function passOver(
 /**
  * Adopts endpoints that were made in Convoy's dashboard; a creation that may be in progress is left to itself.
  * @returns how many
- * @throws StorageError
  */
 export async function adoptAll(db: D1Database, owner: string, unknown: Unknown[]): Promise<number> {
   if (unknown.length === 0) return 0;

@@ -9,7 +9,6 @@ import { hasDue, hasten } from "./table.ts";
 /**
  * Reads Convoy's list of the owner's endpoints from `cursor` on, then reconciles what is due. `complete`: all was looked
  * at, and nothing is left to do; if not, another sync goes on, at its cursor, since what is due stays so.
- * @throws StorageError
  */
 export async function sync(
   work: Work,

@@ -60,7 +60,7 @@ const HELD = `(SELECT count(*) FROM (SELECT 1 FROM delivery WHERE endpoint_id = 
 /** A record, with how many of its deliveries are held; the count stops at HELD_MAX. */
 export type WithHeld = EndpointRow & { held: number };
 
-/** One endpoint of the owner, or null. @throws StorageError */
+/** One endpoint of the owner, or null. */
 export function findEndpoint(db: D1Database, owner: string, id: string): Promise<WithHeld | null> {
   const sql = `SELECT *, ${HELD} FROM endpoint WHERE id = ?1 AND ${OWNED}`;
   return first<WithHeld>(db, sql, id, owner);
@@ -69,7 +69,6 @@ export function findEndpoint(db: D1Database, owner: string, id: string): Promise
 /**
  * The owner's endpoints, or for null all owners', in id order: Convoy's ids sort by time of creation.
  * @param filter all, or only those whose deliveries fail; after an id
- * @throws StorageError
  */
 export function listEndpoints(
   db: D1Database,
@@ -88,7 +87,7 @@ export function listEndpoints(
 
 const COUNT = `(SELECT count(*) FROM endpoint WHERE ${OWNED})`;
 
-/** Whether the owner may have one more. @throws StorageError */
+/** Whether the owner may have one more. */
 export async function hasRoom(db: D1Database, owner: string, max: number): Promise<boolean> {
   return (await first(db, `SELECT 1 WHERE ${COUNT} < ?1`, max, owner)) !== null;
 }
@@ -105,7 +104,7 @@ function insert(rows: Partial<EndpointRow>[], onConflict = ""): Statement {
 /** A creation under an id of ours: no caller sees it, and it does not count. */
 export type Draft = Wanted & Pick<EndpointRow, "id" | "owner" | "created_at">;
 
-/** Begins a creation; at `due_at` it is taken to be cut off. @throws StorageError */
+/** Begins a creation; at `due_at` it is taken to be cut off. */
 export async function beginCreating(db: D1Database, draft: Draft, due_at: number): Promise<void> {
   const updated_at = draft.created_at;
   await run(db, ...insert([{ ...draft, updated_at, wanted: "creating", due_at }]));
@@ -114,7 +113,6 @@ export async function beginCreating(db: D1Database, draft: Draft, due_at: number
 /**
  * Ends a creation: the record has Convoy's uid, and what Convoy made of it.
  * @returns null if the owner has `max` by now, or the draft was taken to be cut off
- * @throws StorageError
  */
 export function finishCreating(
   db: D1Database,
@@ -133,12 +131,12 @@ export function finishCreating(
 
 const FORGET_DRAFT = "DELETE FROM endpoint WHERE id = ?1 AND wanted = 'creating'";
 
-/** Forgets a draft: nothing was made. @throws StorageError */
+/** Forgets a draft: nothing was made. */
 export async function forgetDraft(db: D1Database, id: string): Promise<void> {
   await run(db, FORGET_DRAFT, id);
 }
 
-/** Undoes a creation of which Convoy has made `id`, recorded or not: that is to be removed. @throws StorageError */
+/** Undoes a creation of which Convoy has made `id`, recorded or not: that is to be removed. */
 export async function undoCreating(db: D1Database, draft: Draft, id: string): Promise<void> {
   const now = Date.now();
   const { owner, name, url, description, http_timeout_s, created_at } = draft;
@@ -157,7 +155,6 @@ export async function undoCreating(db: D1Database, draft: Draft, id: string): Pr
 /**
  * Records endpoints that were made elsewhere (in Convoy's dashboard), each once.
  * @returns how many were new
- * @throws StorageError
  */
 export async function adopt(db: D1Database, made: Partial<EndpointRow>[]): Promise<number> {
   return made.length === 0 ? 0 : run(db, ...insert(made, "ON CONFLICT (id) DO NOTHING"));
@@ -171,7 +168,6 @@ export type Change = Partial<Wanted> & { wanted?: "active" | "paused"; lift?: 0 
  * reconcile finds it there, even if it was so before: it may have been changed there.
  * @param when SQL that has to hold
  * @returns the record before, if the owner has it, and after, if it was changed
- * @throws StorageError
  */
 export async function want(
   db: D1Database,
@@ -195,7 +191,6 @@ export async function want(
 /**
  * Removes an endpoint for its owner, with what it has not got yet: Convoy's part is due. The record is kept for a while.
  * @returns whether the owner had it
- * @throws StorageError
  */
 export async function removeEndpoint(
   db: D1Database,
@@ -216,18 +211,18 @@ export async function removeEndpoint(
 export const removedBefore = (ms: string) =>
   `SELECT id FROM endpoint WHERE wanted = 'removed' AND due_at IS NULL AND updated_at < ${ms}`;
 
-/** Forgets what was removed before `before` (ms), a bounded number. @throws StorageError */
+/** Forgets what was removed before `before` (ms), a bounded number. */
 export function forgetRemoved(db: D1Database, before: number): Promise<number> {
   return run(db, `DELETE FROM endpoint WHERE id IN (${removedBefore("?1")} LIMIT 500)`, before);
 }
 
-/** Records with these ids, of any owner, removed ones, too. @throws StorageError */
+/** Records with these ids, of any owner, removed ones, too. */
 export function recordsOf(db: D1Database, ids: string[]): Promise<EndpointRow[]> {
   const sql = "SELECT * FROM endpoint WHERE id IN (SELECT value FROM json_each(?1))";
   return all<EndpointRow>(db, sql, JSON.stringify(ids));
 }
 
-/** The record before this id (null: the last but one), as Convoy lists them: the newest first. @throws StorageError */
+/** The record before this id (null: the last but one), as Convoy lists them: the newest first. */
 export async function idBefore(db: D1Database, id: string | null): Promise<string | null> {
   const sql = `SELECT id FROM endpoint WHERE ${KNOWN} AND id < coalesce(?1, (SELECT max(id) FROM endpoint WHERE ${KNOWN})) ORDER BY id DESC LIMIT 1`;
   return (await first<{ id: string }>(db, sql, id))?.id ?? null;
@@ -236,12 +231,12 @@ export async function idBefore(db: D1Database, id: string | null): Promise<strin
 // Served by endpoint_due.
 const DUE_OF = "FROM endpoint WHERE owner = ?1 AND due_at IS NOT NULL AND wanted";
 
-/** The owner's unfinished creations. @throws StorageError */
+/** The owner's unfinished creations. */
 export function draftsOf(db: D1Database, owner: string): Promise<EndpointRow[]> {
   return all<EndpointRow>(db, `SELECT * ${DUE_OF} = 'creating'`, owner);
 }
 
-/** Whether anything of an owner is to be reconciled, or being so; unfinished creations aside. @throws StorageError */
+/** Whether anything of an owner is to be reconciled, or being so; unfinished creations aside. */
 export async function hasDue(db: D1Database, owner: string): Promise<boolean> {
   return (await first(db, `SELECT 1 ${DUE_OF} <> 'creating' LIMIT 1`, owner)) !== null;
 }
@@ -270,7 +265,7 @@ export function makeLackingDue(
   ];
 }
 
-/** Makes due at once what an owner has to wait for, unless somebody works on it. @throws StorageError */
+/** Makes due at once what an owner has to wait for, unless somebody works on it. */
 export async function hasten(db: D1Database, owner: string): Promise<void> {
   const which = `owner = ?1 AND due_at > ?2 AND wanted <> 'creating' AND coalesce(lease_until, 0) <= ?2`;
   await run(db, `UPDATE endpoint SET due_at = ?2 WHERE ${which}`, owner, Date.now());
